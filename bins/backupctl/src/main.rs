@@ -1,0 +1,2 @@
+//! One-shot command line.
+fn main() {}

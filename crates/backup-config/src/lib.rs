@@ -1,0 +1,1 @@
+//! TOML and environment into typed settings.

@@ -1,0 +1,39 @@
+//! The vocabulary and the ports of the backup system.
+//!
+//! **What it is.** The words every other crate speaks (ids, sizes, snapshots, evidence,
+//! events, errors) and the traits through which they meet: [`port::Store`] (where bytes rest),
+//! [`port::Provider`] (what is backed up and restored), [`port::Observer`] (who watches),
+//! [`port::Notifier`] (who is told) and [`port::Clock`] (what time it is).
+//!
+//! **What it is not.** It does no IO, reads no clock or environment, and knows no vendor,
+//! protocol, storage service or terminal.
+//!
+//! ```
+//! use backup_core::{ByteSize, SnapshotId};
+//!
+//! let id: SnapshotId = "00112233445566778899aabbccddeeff".parse()?;
+//! assert_eq!(id.short(), "00112233");
+//! assert_eq!(ByteSize(32 << 20).to_string(), "32.0 MiB");
+//! # Ok::<(), backup_core::Error>(())
+//! ```
+
+mod error;
+mod event;
+mod evidence;
+mod id;
+mod name;
+pub mod port;
+mod protection;
+mod secret;
+mod size;
+mod snapshot;
+
+pub use error::{Error, ErrorKind, ErrorStatus, Result};
+pub use event::{Event, Severity};
+pub use evidence::{Evidence, Finding, FindingKind, TableEvidence};
+pub use id::{ChunkId, IndexId, KeyId, PackId, RepositoryId, SnapshotId, WriterId};
+pub use name::{ObjectName, PartName, SourceName};
+pub use protection::{Verified, VerifyLevel};
+pub use secret::Secret;
+pub use size::ByteSize;
+pub use snapshot::{Layout, Part, Snapshot, SnapshotKind, SnapshotRecord, SourceIdentity};

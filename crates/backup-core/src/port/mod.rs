@@ -1,0 +1,22 @@
+//! The ports: traits at which the inside meets the outside.
+//!
+//! Each states its contract; the conformance suites in `backup-testkit` hold adapters to it.
+//! All are object-safe. A failure returns [`crate::Error`], whose status alone says whether a
+//! retry can help.
+
+mod clock;
+mod notify;
+mod observe;
+mod parts;
+mod provider;
+mod store;
+
+pub use clock::Clock;
+pub use notify::{Alert, Notifier};
+pub use observe::{NoObserver, Observer};
+pub use parts::{PartSink, PartSource, SegmentInfo, SegmentSink};
+pub use provider::{
+    Capability, Discovery, Provider, RestoreOptions, RestorePlan, RestoreReport, RestoreStep,
+    Source, SourceFacts, SourceOptions, Target,
+};
+pub use store::{Object, RequestCounts, Store, StoreCapabilities};

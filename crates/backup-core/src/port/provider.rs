@@ -1,0 +1,179 @@
+//! What is backed up, and what is restored into.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Observer, PartSink, PartSource};
+use crate::{
+    Error, ErrorKind, Evidence, Finding, Result, Snapshot, SnapshotKind, SourceIdentity,
+};
+
+/// A platform that hosts databases: a server you run, or a vendor.
+///
+/// Contract: what [`Provider::capabilities`] declares works; what it does not declare fails with
+/// `Unsupported` at once, without side effects. `discover` changes nothing. Everything opened
+/// here ends its server-side sessions when dropped.
+#[async_trait]
+pub trait Provider: Send + Sync + std::fmt::Debug {
+    /// Returns the provider's word in configuration: `postgres`, `neon` …
+    fn name(&self) -> &'static str;
+
+    /// Returns what this provider can do.
+    fn capabilities(&self) -> &'static [Capability];
+
+    /// Looks at the database without changing anything: what it is, and what can and cannot be
+    /// protected.
+    async fn discover(&self) -> Result<Discovery>;
+
+    /// Opens the database for one backup.
+    async fn open_source(&self, options: &SourceOptions) -> Result<Box<dyn Source>>;
+
+    /// Opens a place to restore into; writes nothing yet.
+    async fn open_target(&self, options: &RestoreOptions) -> Result<Box<dyn Target>> {
+        let _ = options;
+        Err(Error::new(ErrorKind::Unsupported, "open restore target").with("provider", self.name()))
+    }
+}
+
+/// Something a provider can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Capability {
+    /// Logical backups.
+    LogicalBackup,
+    /// Restore of logical backups into a new database.
+    LogicalRestore,
+    /// Physical backups.
+    PhysicalBackup,
+    /// Point-in-time recovery.
+    PointInTimeRecovery,
+}
+
+/// What was found at the other end.
+#[derive(Clone, Debug)]
+pub struct Discovery {
+    /// Facts about the database.
+    pub facts: SourceFacts,
+    /// Each check made: what was asked, and what was found.
+    pub findings: Vec<Finding>,
+}
+
+/// Facts read before anything is copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFacts {
+    /// Which database this is.
+    pub identity: SourceIdentity,
+    /// Its name on the server.
+    pub database: String,
+    /// The server's version, as it prints it.
+    pub server_version: String,
+    /// How many bytes the copy may take, roughly.
+    pub estimated_bytes: u64,
+    /// Where it is, for people, without secrets.
+    pub location: String,
+}
+
+/// How to read a source.
+#[derive(Clone)]
+pub struct SourceOptions {
+    /// Which kind of snapshot.
+    pub kind: SnapshotKind,
+    /// Parallel readers.
+    pub jobs: NonZeroUsize,
+    /// Ceiling in bytes per second over all readers.
+    pub max_rate: Option<u64>,
+    /// Who watches.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// A database opened for one backup: one consistent instant.
+#[async_trait]
+pub trait Source: Send {
+    /// Returns what was read on opening.
+    fn facts(&self) -> &SourceFacts;
+
+    /// Copies every part into `sink` and returns what the server stated. An error means that
+    /// nothing may be committed.
+    async fn copy_to(&mut self, sink: &dyn PartSink) -> Result<Evidence>;
+}
+
+/// How to restore.
+#[derive(Clone)]
+pub struct RestoreOptions {
+    /// Parallel writers.
+    pub jobs: NonZeroUsize,
+    /// Only these tables, as `schema.table` or `table` (empty: all).
+    pub tables: Vec<String>,
+    /// Only these schemas (empty: all).
+    pub schemas: Vec<String>,
+    /// Leave ownership to the connecting role.
+    pub no_owner: bool,
+    /// Leave privileges (GRANT, REVOKE) out.
+    pub no_privileges: bool,
+    /// Create roles that the snapshot needs and the server lacks (without passwords, unable to
+    /// log in).
+    pub create_roles: bool,
+    /// Restore `OLD` roles' objects and grants as `NEW`'s: pairs of names.
+    pub role_map: Vec<(String, String)>,
+    /// Write rows in their original order (slower).
+    pub ordered: bool,
+    /// Who watches.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// A place to restore one snapshot into.
+#[async_trait]
+pub trait Target: Send {
+    /// Returns where it is, for people, without secrets.
+    fn location(&self) -> String;
+
+    /// Checks that the restore can work and says what it would do; changes nothing. A target
+    /// that is not empty is `Conflict`; missing roles or extensions are named.
+    async fn plan(&mut self, snapshot: &Snapshot) -> Result<RestorePlan>;
+
+    /// Carries it out, after `plan`. Any error inside makes the whole restore an error.
+    async fn restore(
+        &mut self,
+        snapshot: &Snapshot,
+        parts: Arc<dyn PartSource>,
+    ) -> Result<RestoreReport>;
+}
+
+/// What a restore would do.
+#[derive(Clone, Debug, Default)]
+pub struct RestorePlan {
+    /// Steps in order.
+    pub steps: Vec<RestoreStep>,
+    /// What to know first.
+    pub findings: Vec<Finding>,
+    /// Bytes of rows that would be written.
+    pub bytes: u64,
+    /// Tables that would be written.
+    pub tables: u64,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug)]
+pub struct RestoreStep {
+    /// What: "create database", "load rows".
+    pub action: String,
+    /// Of what, and why.
+    pub detail: String,
+}
+
+/// What a restore did.
+#[derive(Clone, Debug, Default)]
+pub struct RestoreReport {
+    /// Tables written.
+    pub tables: u64,
+    /// Rows written, counted by the server.
+    pub rows: u64,
+    /// Bytes of rows written.
+    pub bytes: u64,
+    /// Seconds by phase, in order.
+    pub phases: Vec<(String, f64)>,
+    /// What to know.
+    pub findings: Vec<Finding>,
+}

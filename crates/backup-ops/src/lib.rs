@@ -1,0 +1,1 @@
+//! The use cases: backup, restore, verify, prune, status.

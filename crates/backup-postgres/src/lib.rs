@@ -1,0 +1,1 @@
+//! Speaks PostgreSQL: wire client, logical dump and restore.

@@ -1,0 +1,1 @@
+//! The provider for a PostgreSQL server you run.

@@ -1,0 +1,1 @@
+//! Turns streams into sealed packs and signed manifests, and back.

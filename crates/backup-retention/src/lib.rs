@@ -1,0 +1,1 @@
+//! Decides which snapshots to keep, and says why.

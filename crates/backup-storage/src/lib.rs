@@ -1,0 +1,1 @@
+//! Stores on local disk and object storage.

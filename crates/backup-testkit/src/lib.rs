@@ -1,0 +1,1 @@
+//! Memory store, fake clock, breaking wrappers, conformance suites, real servers.
