@@ -1,2 +1,33 @@
-//! The task runner.
-fn main() {}
+//! The task runner: what a developer or the automation does besides `cargo build`.
+//!
+//! It installs what a fresh Debian 12 machine lacks, runs every check, and shows the product at
+//! work. It is not part of the product: nothing here is shipped.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to people")]
+
+mod command;
+mod machine;
+mod tools;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask TASK
+
+  tools [--bench] [--fuzz]        install what this machine lacks (idempotent)
+";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match arguments.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("help", [].as_slice()),
+    };
+    match task {
+        "tools" => tools::main(rest),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => bail!("unknown task {other:?}\n\n{HELP}"),
+    }
+}
