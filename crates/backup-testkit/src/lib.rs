@@ -1,1 +1,33 @@
-//! Memory store, fake clock, breaking wrappers, conformance suites, real servers.
+//! Parts for tests: things that behave, things that break, and suites that tell them apart.
+//!
+//! **What it is.** [`MemoryStore`] and [`FakeClock`] stand in for a store and for time;
+//! [`FaultStore`] wraps any store and breaks it on demand.
+//!
+//! **What it is not.** It is never linked into a program. Nothing here imitates a database or
+//! a storage service: those are started for real.
+//!
+//! ```
+//! use backup_core::port::Store;
+//! use backup_testkit::{Fault, FaultStore, MemoryStore, Operation};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> backup_core::Result<()> {
+//! let store = FaultStore::new(MemoryStore::new());
+//! store.add(Fault::fail().on(Operation::Create).under("packs/").nth(2));
+//! store.create(&"packs/a".parse()?, "1".into()).await?;
+//! assert!(store.create(&"packs/b".parse()?, "2".into()).await.is_err());
+//! assert_eq!(store.calls(), 2);
+//! # Ok(())
+//! # }
+//! ```
+
+mod clock;
+mod fault;
+mod memory;
+mod recorder;
+mod sync;
+
+pub use clock::FakeClock;
+pub use fault::{Call, Fault, FaultStore, Operation};
+pub use memory::MemoryStore;
+pub use recorder::Recorder;
