@@ -24,8 +24,12 @@
 mod clock;
 mod fault;
 mod memory;
+pub mod postgres;
+mod process;
 mod recorder;
+pub mod s3;
 mod sync;
+pub mod tools;
 
 pub use clock::FakeClock;
 pub use fault::{Call, Fault, FaultStore, Operation};
