@@ -64,7 +64,7 @@ impl Server {
                 .stdout(output)
                 .stderr(errors);
         })?;
-        let mut server = Self { port, bucket: "backup-test".to_owned(), process, log: log };
+        let mut server = Self { port, bucket: "backup-test".to_owned(), process, log };
         server.await_first_bucket()?;
         Ok(server)
     }

@@ -1,6 +1,5 @@
 //! Child processes: run, capture, and explain a failure with the command that failed.
 
-use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -20,24 +19,6 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
     let output = output(command)?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// As [`capture`], with `input` on the command's standard input.
-pub(crate) fn feed(command: &mut Command, input: &str) -> Result<String> {
-    let shown = show(command);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start `{shown}`"))?;
-    let mut pipe = child.stdin.take().context("the child has no standard input")?;
-    let text = input.to_owned();
-    let writer = std::thread::spawn(move || pipe.write_all(text.as_bytes()));
-    let output = child.wait_with_output()?;
-    // A command that ends early closes the pipe; its exit code says more than the broken pipe.
-    let _ = writer.join();
-    check(&shown, output).map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// True when `program` starts and exits 0 with these arguments; nothing is shown.

@@ -5,7 +5,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to people")]
 
 mod command;
+mod graph;
 mod machine;
+mod test;
 mod tools;
 
 use anyhow::{Result, bail};
@@ -14,6 +16,8 @@ const HELP: &str = "\
 cargo xtask TASK
 
   tools [--bench] [--fuzz]        install what this machine lacks (idempotent)
+  test [--only STEP,…]            install what is missing, then run every check and test
+  graph                           hold the crate graph to its rules
 ";
 
 fn main() -> Result<()> {
@@ -23,6 +27,8 @@ fn main() -> Result<()> {
         None => ("help", [].as_slice()),
     };
     match task {
+        "graph" => graph::main(rest),
+        "test" => test::main(rest),
         "tools" => tools::main(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

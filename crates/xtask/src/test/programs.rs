@@ -1,0 +1,41 @@
+//! Steps that run programs of ours against a real server: the embedding example and the recovery
+//! script that uses nothing of ours.
+
+use anyhow::{Context, Result};
+use backup_testkit::postgres::Cluster;
+
+use super::count::Count;
+use super::session::Session;
+
+/// `crates/backup/examples/embed.rs`: a backup and a restore from another Rust program.
+pub(super) fn examples(session: &Session) -> Result<Count> {
+    let major = Cluster::majors().last().copied().context("no PostgreSQL; cargo xtask tools")?;
+    let cluster = Cluster::builder(major).try_start()?;
+    cluster.try_sql("postgres", "create database shop")?;
+    cluster.try_sql(
+        "shop",
+        "create table orders as select g as id, md5(g::text) as note from generate_series(1, 50000) g",
+    )?;
+    let folder = std::env::temp_dir().join(format!("backup-embed-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let mut run =
+        session.cargo(&["run", "--quiet", "--locked", "-p", "backup", "--example", "embed"]);
+    run.env("DATABASE_URL", cluster.url("shop"))
+        .env("RESTORE_URL", cluster.url("shop_restored"))
+        .env("BACKUP_REPOSITORY", format!("file://{}", folder.display()))
+        .env("BACKUP_PASSPHRASE", "correct horse battery staple");
+    let result = session.check(&mut run);
+    std::fs::remove_dir_all(&folder)?;
+    let count = result?;
+    if count.failed == 0 {
+        let rows = cluster.try_sql("shop_restored", "select count(*) from orders")?;
+        anyhow::ensure!(rows.trim() == "50000", "the example restored {} rows", rows.trim());
+    }
+    Ok(count)
+}
+
+/// `docs/examples/recover-*`: a chunk and a delta read from the format document alone.
+pub(super) fn recover(session: &Session) -> Result<Count> {
+    let script = session.root().join("docs/examples/recover_test.sh");
+    session.check(std::process::Command::new("bash").arg(script).current_dir(session.root()))
+}
