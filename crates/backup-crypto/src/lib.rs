@@ -50,6 +50,7 @@ mod opener;
 mod passphrase;
 mod record;
 mod record_codec;
+mod record_seal;
 mod sealer;
 mod secret;
 mod sign;
