@@ -5,10 +5,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to people")]
 
 mod command;
+mod ctl;
+mod demo;
 mod graph;
 mod machine;
+mod shop;
 mod test;
 mod tools;
+mod workspace;
 
 use anyhow::{Result, bail};
 
@@ -17,6 +21,7 @@ cargo xtask TASK
 
   tools [--bench] [--fuzz]        install what this machine lacks (idempotent)
   test [--only STEP,…]            install what is missing, then run every check and test
+  demo [--size-mb N] [--release]  back up, lose and restore a throw-away database
   graph                           hold the crate graph to its rules
 ";
 
@@ -27,6 +32,7 @@ fn main() -> Result<()> {
         None => ("help", [].as_slice()),
     };
     match task {
+        "demo" => demo::main(rest),
         "graph" => graph::main(rest),
         "test" => test::main(rest),
         "tools" => tools::main(rest),

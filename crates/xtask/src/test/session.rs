@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 
 use super::count::Count;
+use crate::workspace;
 
 /// One run of `cargo xtask test`.
 pub(super) struct Session {
@@ -25,12 +26,7 @@ pub(super) struct Finished {
 impl Session {
     /// Finds the workspace and its target folder.
     pub(super) fn new() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-        let target = match std::env::var_os("CARGO_TARGET_DIR") {
-            Some(folder) => root.join(folder),
-            None => root.join("target"),
-        };
-        Ok(Self { root, target })
+        Ok(Self { root: workspace::root()?, target: workspace::target()? })
     }
 
     /// The folder of the workspace.
