@@ -1,5 +1,7 @@
 //! What holds whatever the history, the policy and the clocks are.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::collections::BTreeSet;

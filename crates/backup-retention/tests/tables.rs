@@ -1,5 +1,7 @@
 //! Plans as a person reads them.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use backup_core::VerifyLevel;
