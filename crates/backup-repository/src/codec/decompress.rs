@@ -1,0 +1,43 @@
+//! Stored bytes to plaintext.
+
+use backup_core::{Error, ErrorKind, Result};
+use zstd::zstd_safe::{DCtx, DParameter, get_error_name};
+
+use super::{Encoding, MAX_CHUNK};
+
+/// Returns the plaintext of exactly `length` bytes.
+///
+/// Fails with `Integrity` when the bytes are not a frame of that length or the base is
+/// missing. The caller still compares the chunk's id: a wrong base shows only there.
+pub fn decode(
+    encoding: Encoding,
+    stored: &[u8],
+    base: Option<&[u8]>,
+    length: usize,
+) -> Result<Vec<u8>> {
+    let damaged = || Error::new(ErrorKind::Integrity, "decode chunk");
+    if length > MAX_CHUNK {
+        return Err(damaged().with("length", length));
+    }
+    if encoding == Encoding::Raw {
+        let same = stored.len() == length;
+        return if same { Ok(stored.to_vec()) } else { Err(damaged().with("length", length)) };
+    }
+    let mut context = DCtx::try_create()
+        .ok_or_else(|| Error::new(ErrorKind::Failed, "create decompression context"))?;
+    context.set_parameter(DParameter::WindowLogMax(27)).map_err(zstd_error)?;
+    if encoding == Encoding::Delta {
+        let base = base.ok_or_else(|| damaged().with("base", "missing"))?;
+        context.ref_prefix(base).map_err(zstd_error)?;
+    }
+    let mut plain = Vec::with_capacity(length);
+    context.decompress(&mut plain, stored).map_err(zstd_error)?;
+    if plain.len() != length {
+        return Err(damaged().with("length", plain.len()).with("expected", length));
+    }
+    Ok(plain)
+}
+
+fn zstd_error(code: usize) -> Error {
+    Error::new(ErrorKind::Integrity, "decode chunk").because(get_error_name(code))
+}

@@ -1,0 +1,7 @@
+//! Indexes: which chunk is in which pack.
+
+mod memory;
+mod object;
+
+pub(crate) use memory::{Index, Location};
+pub(crate) use object::IndexObject;

@@ -1,0 +1,141 @@
+//! Leases: at most one holder of an activity, agreed on through create-if-absent alone.
+//!
+//! A lease is a row of objects `leases/<activity>/<generation>`; the highest generation says who
+//! holds it. Taking, renewing and giving back each create the next generation, which only one
+//! can. It lapses when the store's clock passes its time, so that a killed holder blocks nobody
+//! for long; the generation is the fencing token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backup_core::port::{Object, Store};
+use backup_core::{Error, ErrorKind, ObjectName, Result};
+use futures::TryStreamExt;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{layout, random};
+
+/// How long a lease lasts unless renewed.
+pub(crate) const LEASE_TIME: Duration = Duration::from_secs(15 * 60);
+
+#[derive(Serialize, Deserialize)]
+struct Claim {
+    holder: String,
+    released: bool,
+    seconds: u64,
+}
+
+/// A lease that is held. Give it back with [`Lease::release`]; dropped, it lapses.
+#[derive(Debug)]
+pub struct Lease {
+    store: Arc<dyn Store>,
+    activity: &'static str,
+    holder: String,
+    generation: u64,
+}
+
+impl Lease {
+    /// Takes the lease. `Conflict` while someone else holds it; `Unsupported` on a store that
+    /// does not refuse to overwrite, where nothing could be agreed on.
+    pub async fn acquire(store: &Arc<dyn Store>, activity: &'static str) -> Result<Self> {
+        if !store.capabilities().create_if_absent {
+            return Err(Error::new(ErrorKind::Unsupported, "take lease")
+                .with("activity", activity)
+                .with("location", store.location())
+                .hint(
+                    "This store overwrites objects although asked not to, so nobody can be kept \
+                     from running at the same time. Use a store with conditional writes.",
+                ));
+        }
+        let mut generation = 1;
+        if let Some((last, object)) = newest(store, activity).await? {
+            let claim: Claim =
+                serde_json::from_slice(&store.get(&object.name).await?).map_err(|error| {
+                    Error::new(ErrorKind::Integrity, "read lease")
+                        .with("object", &object.name)
+                        .because(error)
+                })?;
+            let now = store_time(store).await?;
+            let until = object.modified.as_second().saturating_add_unsigned(claim.seconds);
+            if !claim.released && now.as_second() < until {
+                return Err(held(activity).with("seconds left", until - now.as_second()));
+            }
+            generation = last + 1;
+        }
+        let holder = backup_core::KeyId(random::bytes()?).to_string();
+        let mut lease = Self { store: Arc::clone(store), activity, holder, generation };
+        lease.write(false).await?;
+        Ok(lease)
+    }
+
+    /// Returns the fencing token: higher than that of every earlier holder.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        self.generation
+    }
+
+    /// Extends the lease; `Conflict` when it was lost.
+    pub async fn renew(&mut self) -> Result<()> {
+        self.generation += 1;
+        self.write(false).await
+    }
+
+    /// Gives the lease back and clears its history.
+    pub async fn release(mut self) -> Result<()> {
+        let held = self.generation;
+        self.generation += 1;
+        self.write(true).await?;
+        let listed: Vec<Object> =
+            self.store.list(&folder(self.activity)).await?.try_collect().await?;
+        for object in listed {
+            if generation_of(&object.name).is_some_and(|generation| generation <= held) {
+                self.store.delete(&object.name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, released: bool) -> Result<()> {
+        let claim = Claim { holder: self.holder.clone(), released, seconds: LEASE_TIME.as_secs() };
+        let body = serde_json::to_vec(&claim)
+            .map_err(|error| Error::new(ErrorKind::Failed, "write lease").because(error))?;
+        let name = format!("{}{:016}", folder(self.activity), self.generation);
+        self.store.create(&layout::name(&name)?, body.into()).await.map_err(|error| {
+            if error.kind() == ErrorKind::Conflict { held(self.activity) } else { error }
+        })
+    }
+}
+
+/// Returns the store's own time: of an object written just now. Ages are compared by it, never
+/// by the clock of one of the machines.
+pub(crate) async fn store_time(store: &Arc<dyn Store>) -> Result<Timestamp> {
+    let random = backup_core::KeyId(random::bytes()?);
+    let name = layout::name(&format!("{}{random}", layout::PROBES))?;
+    store.create(&name, b"time\n".as_slice().into()).await?;
+    let modified = store.stat(&name).await?.modified;
+    store.delete(&name).await?;
+    Ok(modified)
+}
+
+async fn newest(store: &Arc<dyn Store>, activity: &str) -> Result<Option<(u64, Object)>> {
+    let listed: Vec<Object> = store.list(&folder(activity)).await?.try_collect().await?;
+    Ok(listed
+        .into_iter()
+        .filter_map(|object| Some((generation_of(&object.name)?, object)))
+        .max_by_key(|(generation, _)| *generation))
+}
+
+fn generation_of(name: &ObjectName) -> Option<u64> {
+    name.file_name().parse().ok()
+}
+
+fn folder(activity: &str) -> String {
+    format!("{}{activity}/", layout::LEASES)
+}
+
+fn held(activity: &str) -> Error {
+    Error::new(ErrorKind::Conflict, "take lease")
+        .with("activity", activity)
+        .hint("Someone else is doing this; wait for it to end. A killed holder's lease lapses after 15 minutes.")
+}

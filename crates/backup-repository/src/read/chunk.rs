@@ -1,0 +1,122 @@
+//! One chunk, from the store to its checked plaintext.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use backup_core::port::Store;
+use backup_core::{ChunkId, Error, ErrorKind, PackId, Result};
+use backup_crypto::{HEADER_LEN, KeyBundle, ObjectKind, ObjectOpener};
+use bytes::Bytes;
+
+use crate::codec::decode;
+use crate::index::{Index, Location};
+use crate::window::Windows;
+use crate::{MAX_DEPTH, blocking};
+
+/// How many packs' keys are remembered; a few hundred bytes each.
+const OPENERS: usize = 4096;
+
+/// Reads chunks through their bases; every link is authenticated, and its plaintext is hashed
+/// and compared with its id before it is used.
+pub(crate) struct ChunkReader {
+    keys: Arc<KeyBundle>,
+    windows: Windows,
+    openers: Mutex<HashMap<PackId, Arc<ObjectOpener>>>,
+}
+
+impl ChunkReader {
+    pub(crate) fn new(keys: Arc<KeyBundle>, store: Arc<dyn Store>) -> Self {
+        Self { keys, windows: Windows::new(store), openers: Mutex::default() }
+    }
+
+    /// Returns the chunk's plaintext, and the bytes fetched for it.
+    ///
+    /// Fails with `Integrity` naming chunk and pack when it is not in the index, its pack is
+    /// gone, or any byte is not as written.
+    pub(crate) async fn read(&self, index: &Index, id: &ChunkId) -> Result<(Vec<u8>, u64)> {
+        let chain = chain(index, id)?;
+        let mut plain: Option<Vec<u8>> = None;
+        let mut fetched = 0;
+        for (link, location) in chain.into_iter().rev() {
+            let sealed = self.fetch(index, &link, &location).await?;
+            fetched += u64::from(location.sealed);
+            let opener = self.opener(index, &location).await?;
+            let base = plain.take();
+            let ids = self.keys.chunk_ids();
+            let opened = blocking(move || {
+                let frame = opener.open(u64::from(location.ordinal), false, &[], &sealed)?;
+                let plain =
+                    decode(location.encoding, &frame, base.as_deref(), location.raw as usize)?;
+                if ids.id(&plain) != link {
+                    return Err(Error::new(ErrorKind::Integrity, "compare chunk id"));
+                }
+                Ok(plain)
+            });
+            plain = Some(opened.await.map_err(|error| about(error, index, &link, &location))?);
+        }
+        Ok((plain.unwrap_or_default(), fetched))
+    }
+
+    async fn fetch(&self, index: &Index, id: &ChunkId, location: &Location) -> Result<Bytes> {
+        let pack = index.pack(location).ok_or_else(|| missing(id))?;
+        self.windows
+            .read(pack.id, pack.size, u64::from(location.offset), u64::from(location.sealed))
+            .await
+            .map_err(|error| about(error, index, id, location))
+    }
+
+    async fn opener(&self, index: &Index, location: &Location) -> Result<Arc<ObjectOpener>> {
+        let pack = *index
+            .pack(location)
+            .ok_or_else(|| Error::new(ErrorKind::Integrity, "find pack in index"))?;
+        let known = self.openers.lock().ok().and_then(|openers| openers.get(&pack.id).cloned());
+        if let Some(opener) = known {
+            return Ok(opener);
+        }
+        let header = self
+            .windows
+            .read(pack.id, pack.size, 0, HEADER_LEN as u64)
+            .await
+            .map_err(|error| missing_is_damage(error).with("pack", pack.id))?;
+        let opener = Arc::new(ObjectOpener::new(&self.keys, ObjectKind::Pack, pack.id.0, &header)?);
+        if let Ok(mut openers) = self.openers.lock() {
+            if openers.len() >= OPENERS {
+                openers.clear();
+            }
+            openers.insert(pack.id, Arc::clone(&opener));
+        }
+        Ok(opener)
+    }
+}
+
+/// Returns the chunk and the bases behind it, nearest first.
+pub(crate) fn chain(index: &Index, id: &ChunkId) -> Result<Vec<(ChunkId, Location)>> {
+    let mut links = Vec::with_capacity(1);
+    let mut next = Some(*id);
+    while let Some(id) = next {
+        let location = *index.find(&id).ok_or_else(|| missing(&id))?;
+        if links.len() > usize::from(MAX_DEPTH) {
+            return Err(Error::new(ErrorKind::Integrity, "follow chunk bases").with("chunk", id));
+        }
+        next = location.base;
+        links.push((id, location));
+    }
+    Ok(links)
+}
+
+fn missing(id: &ChunkId) -> Error {
+    Error::new(ErrorKind::Integrity, "find chunk in index").with("chunk", id).hint(
+        "Run `backupctl repair index`; if it stays missing, its pack was lost: \
+         `backupctl verify --all` names the snapshots it affects.",
+    )
+}
+
+fn about(error: Error, index: &Index, id: &ChunkId, location: &Location) -> Error {
+    let pack = index.pack(location).map(|pack| pack.id.to_string()).unwrap_or_default();
+    missing_is_damage(error).with("pack", pack).with("chunk", id.short())
+}
+
+/// An object that the index names and the store does not have is damage, not an empty answer.
+pub(crate) fn missing_is_damage(error: Error) -> Error {
+    if error.kind() == ErrorKind::NotFound { error.into_kind(ErrorKind::Integrity) } else { error }
+}

@@ -1,0 +1,7 @@
+//! Reading: from chunk ids back to bytes.
+
+mod chunk;
+mod reader;
+
+pub(crate) use chunk::{ChunkReader, chain, missing_is_damage};
+pub(crate) use reader::{SnapshotReader, load_map};

@@ -1,0 +1,110 @@
+//! The parts of a committed snapshot, as an engine reads them back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use backup_core::port::{PartSource, SegmentInfo};
+use backup_core::{Error, ErrorKind, Part, PartName, Result, Snapshot};
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+
+use super::ChunkReader;
+use crate::index::Index;
+use crate::map::SegmentMap;
+
+/// Reads one snapshot with the index as it was when the reader was made.
+pub(crate) struct SnapshotReader {
+    chunks: Arc<ChunkReader>,
+    index: Arc<Index>,
+    parts: Vec<Part>,
+    maps: Mutex<HashMap<PartName, Arc<SegmentMap>>>,
+}
+
+impl SnapshotReader {
+    pub(crate) fn new(chunks: Arc<ChunkReader>, index: Arc<Index>, snapshot: &Snapshot) -> Self {
+        Self { chunks, index, parts: snapshot.parts.clone(), maps: Mutex::default() }
+    }
+
+    async fn map(&self, name: &PartName) -> Result<Arc<SegmentMap>> {
+        let known = self.maps.lock().ok().and_then(|maps| maps.get(name).cloned());
+        if let Some(map) = known {
+            return Ok(map);
+        }
+        let part = self.parts.iter().find(|part| part.name == *name).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "find part in snapshot").with("part", name)
+        })?;
+        let map = Arc::new(load_map(&self.chunks, &self.index, part).await?);
+        if let Ok(mut maps) = self.maps.lock() {
+            maps.insert(name.clone(), Arc::clone(&map));
+        }
+        Ok(map)
+    }
+}
+
+/// Reads a part's segment map and checks it against what the manifest says of the part.
+pub(crate) async fn load_map(
+    chunks: &ChunkReader,
+    index: &Index,
+    part: &Part,
+) -> Result<SegmentMap> {
+    let mut bytes = Vec::new();
+    for id in &part.map {
+        bytes.extend_from_slice(&chunks.read(index, id).await?.0);
+    }
+    let map = SegmentMap::from_bytes(&bytes)?;
+    let total: u64 = map.segments.iter().map(crate::map::Segment::bytes).sum();
+    if total != part.bytes || map.segments.len() as u64 != part.segments {
+        return Err(Error::new(ErrorKind::Integrity, "compare segment map with manifest")
+            .with("part", &part.name));
+    }
+    Ok(map)
+}
+
+#[async_trait]
+impl PartSource for SnapshotReader {
+    fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    async fn segments(&self, part: &PartName) -> Result<Vec<SegmentInfo>> {
+        let map = self.map(part).await?;
+        Ok(map
+            .segments
+            .iter()
+            .map(|segment| SegmentInfo { address: segment.address, bytes: segment.bytes() })
+            .collect())
+    }
+
+    async fn read(
+        &self,
+        part: &PartName,
+        position: usize,
+    ) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let map = self.map(part).await?;
+        let segment = map.segments.get(position).cloned().ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "find segment")
+                .with("part", part)
+                .with("position", position)
+        })?;
+        let (chunks, index, name) =
+            (Arc::clone(&self.chunks), Arc::clone(&self.index), part.clone());
+        Ok(stream::iter(segment.chunks)
+            .then(move |chunk| {
+                let (chunks, index, name) = (Arc::clone(&chunks), Arc::clone(&index), name.clone());
+                async move {
+                    let named = |error: Error| error.with("part", &name);
+                    let (plain, _) = chunks.read(&index, &chunk.id).await.map_err(named)?;
+                    if plain.len() != chunk.raw as usize {
+                        return Err(named(Error::new(
+                            ErrorKind::Integrity,
+                            "compare chunk length",
+                        )));
+                    }
+                    Ok(Bytes::from(plain))
+                }
+            })
+            .boxed())
+    }
+}

@@ -1,0 +1,256 @@
+//! Manifests, and what is known about snapshots outside them: proofs and pins.
+
+use std::collections::{HashMap, HashSet};
+
+use backup_core::{
+    Error, ErrorKind, ObjectName, Result, Snapshot, SnapshotId, SnapshotRecord, Verified,
+    VerifyLevel,
+};
+use backup_crypto::ObjectKind;
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::layout::FORMAT;
+use crate::read::missing_is_damage;
+use crate::repository::{PARALLEL, Repository};
+use crate::signed::{from_writer_signed, newer, to_writer_signed};
+use crate::{blob, blocking, layout, random};
+
+const MANIFEST_DOMAIN: &str = "manifest";
+const VERIFIED_DOMAIN: &str = "verification";
+
+#[derive(Serialize, Deserialize)]
+struct Manifest<S> {
+    format: u32,
+    snapshot: S,
+}
+
+/// The only field read before the format is known to be ours.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Verification {
+    snapshot: SnapshotId,
+    level: VerifyLevel,
+    at: Timestamp,
+}
+
+impl Repository {
+    /// Returns every snapshot with its proofs and pins, by source and sequence.
+    ///
+    /// A manifest that cannot be believed is an error naming the object: a list that silently
+    /// lacks a snapshot would let retention and status draw wrong conclusions.
+    pub async fn snapshots(&self) -> Result<Vec<SnapshotRecord>> {
+        let listed: Vec<_> = self.store().list(layout::SNAPSHOTS).await?.try_collect().await?;
+        let proofs = self.proofs().await?;
+        let pins = self.pins().await?;
+        let records: Vec<Option<SnapshotRecord>> =
+            futures::stream::iter(listed.into_iter().map(|object| {
+                let (proofs, pins) = (&proofs, &pins);
+                async move {
+                    let id: SnapshotId = layout::id_of(&object.name)?;
+                    let snapshot = match self.read_manifest(id).await {
+                        Ok(snapshot) => snapshot,
+                        // Forgotten between listing and reading.
+                        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                        Err(error) => return Err(error),
+                    };
+                    let verified = match proofs.get(&id) {
+                        Some(names) => self.best_proof(id, names).await?,
+                        None => Verified::default(),
+                    };
+                    Ok(Some(SnapshotRecord {
+                        snapshot,
+                        verified,
+                        pinned: pins.contains(&id),
+                        stored_at: object.modified,
+                    }))
+                }
+            }))
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        let mut records: Vec<SnapshotRecord> = records.into_iter().flatten().collect();
+        records.sort_by(|a, b| order(a).cmp(&order(b)));
+        Ok(records)
+    }
+
+    /// Returns one snapshot; `NotFound` when there is none of that id.
+    pub async fn snapshot(&self, id: SnapshotId) -> Result<SnapshotRecord> {
+        let object = self.store().stat(&layout::snapshot(id)?).await?;
+        let snapshot = self.read_manifest(id).await?;
+        let proofs = self.proofs().await?;
+        let verified = match proofs.get(&id) {
+            Some(names) => self.best_proof(id, names).await?,
+            None => Verified::default(),
+        };
+        let pinned = self.pins().await?.contains(&id);
+        Ok(SnapshotRecord { snapshot, verified, pinned, stored_at: object.modified })
+    }
+
+    /// Forgets snapshots: deletes their manifests, then their proofs and pins. Their data stays
+    /// until prune.
+    pub async fn forget(&self, ids: &[SnapshotId]) -> Result<()> {
+        let proofs = self.proofs().await?;
+        for id in ids {
+            self.store().delete(&layout::snapshot(*id)?).await?;
+            for name in proofs.get(id).into_iter().flatten() {
+                self.store().delete(name).await?;
+            }
+            self.store().delete(&layout::pin(*id)?).await?;
+        }
+        Ok(())
+    }
+
+    /// Pins a snapshot: retention leaves it alone. Pinning twice is success.
+    pub async fn pin(&self, id: SnapshotId) -> Result<()> {
+        self.store().stat(&layout::snapshot(id)?).await?;
+        match self.store().create(&layout::pin(id)?, b"pinned\n".as_slice().into()).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Takes a pin away; success when there was none.
+    pub async fn unpin(&self, id: SnapshotId) -> Result<()> {
+        self.store().delete(&layout::pin(id)?).await
+    }
+
+    /// Records that a snapshot was proved, signed by this writer.
+    pub async fn record_verification(&self, id: SnapshotId, verified: Verified) -> Result<()> {
+        let Some(at) = verified.at.filter(|_| verified.level > VerifyLevel::None) else {
+            return Ok(());
+        };
+        let keys = self.keys_now()?;
+        let object = random::bytes()?;
+        let document = Verification { snapshot: id, level: verified.level, at };
+        let payload = to_writer_signed(&keys, VERIFIED_DOMAIN, &document)?;
+        let sealed = blob::seal(&keys, ObjectKind::Verification, object, &payload)?;
+        self.store().create(&proof_name(id, verified.level, object)?, sealed).await
+    }
+
+    async fn read_manifest(&self, id: SnapshotId) -> Result<Snapshot> {
+        let name = layout::snapshot(id)?;
+        let sealed = self.store().get(&name).await?;
+        let keys = self.keys_now()?;
+        let read = blocking(move || {
+            let payload = blob::open(&keys, ObjectKind::Manifest, id.0, &sealed)?;
+            let format: Format = from_writer_signed(&keys, MANIFEST_DOMAIN, &payload)?;
+            if format.format > FORMAT {
+                return Err(newer(format.format));
+            }
+            let manifest: Manifest<Snapshot> =
+                from_writer_signed(&keys, MANIFEST_DOMAIN, &payload)?;
+            Ok(manifest.snapshot)
+        });
+        let snapshot = read.await.map_err(|error| {
+            missing_is_damage(error)
+                .with("object", &name)
+                .hint("This manifest is damaged or forged; the other snapshots are not affected.")
+        })?;
+        if snapshot.id != id {
+            return Err(Error::new(ErrorKind::Integrity, "read manifest").with("object", name));
+        }
+        Ok(snapshot)
+    }
+
+    /// Lists the proofs by snapshot.
+    async fn proofs(&self) -> Result<HashMap<SnapshotId, Vec<ObjectName>>> {
+        let listed: Vec<_> = self.store().list(layout::VERIFIED).await?.try_collect().await?;
+        let mut proofs: HashMap<SnapshotId, Vec<ObjectName>> = HashMap::new();
+        for object in listed {
+            let folder = object.name.as_str().split('/').nth(1).and_then(|id| id.parse().ok());
+            if let Some(id) = folder {
+                proofs.entry(id).or_default().push(object.name);
+            }
+        }
+        Ok(proofs)
+    }
+
+    /// Returns the highest, then newest, proof that a writer of ours signed. Names say the
+    /// level, so that one read is enough; the signed content decides.
+    async fn best_proof(&self, id: SnapshotId, names: &[ObjectName]) -> Result<Verified> {
+        let mut best = Verified::default();
+        let mut names: Vec<_> =
+            names.iter().filter_map(|name| Some((level_of(name)?, name))).collect();
+        names.sort_by(|a, b| b.cmp(a));
+        for (level, name) in names {
+            if level < best.level {
+                break;
+            }
+            match self.read_proof(id, name).await {
+                Ok(proof) => {
+                    if (proof.level, proof.at) > (best.level, best.at) {
+                        best = proof;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if error.kind() == ErrorKind::Integrity => {
+                    tracing::warn!(object = %name, %error, "a proof is not believed");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(best)
+    }
+
+    async fn read_proof(&self, id: SnapshotId, name: &ObjectName) -> Result<Verified> {
+        let damaged = || Error::new(ErrorKind::Integrity, "read verification").with("object", name);
+        let object = name
+            .file_name()
+            .split('-')
+            .nth(1)
+            .and_then(|text| text.parse::<backup_core::KeyId>().ok())
+            .ok_or_else(damaged)?
+            .0;
+        let sealed = self.store().get(name).await?;
+        let keys = self.keys_now()?;
+        let payload = blob::open(&keys, ObjectKind::Verification, object, &sealed)?;
+        let proof: Verification = from_writer_signed(&keys, VERIFIED_DOMAIN, &payload)?;
+        if proof.snapshot != id {
+            return Err(damaged());
+        }
+        Ok(Verified { level: proof.level, at: Some(proof.at) })
+    }
+
+    async fn pins(&self) -> Result<HashSet<SnapshotId>> {
+        let listed: Vec<_> = self.store().list(layout::PINS).await?.try_collect().await?;
+        listed.iter().map(|object| layout::id_of(&object.name)).collect()
+    }
+}
+
+/// Writes a manifest: the commit.
+pub(crate) async fn store_manifest(repository: &Repository, snapshot: &Snapshot) -> Result<u64> {
+    let keys = repository.keys_now()?;
+    let manifest = Manifest { format: FORMAT, snapshot };
+    let payload = to_writer_signed(&keys, MANIFEST_DOMAIN, &manifest)?;
+    let id = snapshot.id;
+    let sealed = blocking(move || blob::seal(&keys, ObjectKind::Manifest, id.0, &payload)).await?;
+    let size = sealed.len() as u64;
+    repository.store().create(&layout::snapshot(id)?, sealed).await?;
+    Ok(size)
+}
+
+fn order(record: &SnapshotRecord) -> (&str, u64, Timestamp) {
+    let snapshot = &record.snapshot;
+    (snapshot.source.as_str(), snapshot.sequence, record.stored_at)
+}
+
+/// `verified/<snapshot>/<level>-<32 hexadecimal digits>`.
+fn proof_name(id: SnapshotId, level: VerifyLevel, object: [u8; 16]) -> Result<ObjectName> {
+    let random = backup_core::KeyId(object);
+    layout::name(&format!("{}{id}/{}-{random}", layout::VERIFIED, level.as_str()))
+}
+
+fn level_of(name: &ObjectName) -> Option<VerifyLevel> {
+    match name.file_name().split('-').next()? {
+        "exists" => Some(VerifyLevel::Exists),
+        "read" => Some(VerifyLevel::Read),
+        "drilled" => Some(VerifyLevel::Drilled),
+        _ => None,
+    }
+}

@@ -1,0 +1,180 @@
+//! The way of one chunk: hash, look up, take a base, encode, seal.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use backup_core::port::Clock;
+use backup_core::{ChunkId, Error, ErrorKind, Result};
+use backup_crypto::ChunkIdKey;
+
+use super::packer::Packer;
+use crate::base::Candidate;
+use crate::blocking;
+use crate::codec::{Compressor, Encoded};
+use crate::index::Index;
+use crate::map::ChunkRef;
+use crate::read::ChunkReader;
+use crate::settings::{DeltaMode, Settings};
+
+/// Chunks below this size are hashed and encoded without leaving the thread; a base does not
+/// pay for them.
+const SMALL: usize = 4 << 10;
+
+/// After this many bytes of bases their rate is known well enough to judge.
+const RATE_SAMPLE: u64 = 8 << 20;
+/// Slower than this, in bytes per second, bases cost more than they save.
+const RATE_FLOOR: f64 = 25e6;
+
+/// Stores chunks that the repository does not have yet.
+pub(crate) struct ChunkStore {
+    pub(crate) index: Arc<Index>,
+    pub(crate) packer: Packer,
+    pub(crate) reader: Arc<ChunkReader>,
+    pub(crate) ids: ChunkIdKey,
+    pub(crate) compressor: Arc<Compressor>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    /// Whether bases may be read at all, and are near without measuring.
+    pub(crate) can_read: bool,
+    pub(crate) near: bool,
+    pub(crate) pending: Mutex<HashSet<ChunkId>>,
+    pub(crate) tally: Tally,
+}
+
+/// Counted while writing.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) read: AtomicU64,
+    pub(crate) added: AtomicU64,
+    pub(crate) base_bytes: AtomicU64,
+    base_nanos: AtomicU64,
+    bases_off: AtomicBool,
+}
+
+impl ChunkStore {
+    /// Makes sure the chunk is on its way to the store; `at` is the chunk that stood at its
+    /// address before. Returns the reference, and the buffer for reuse.
+    pub(crate) async fn put(
+        self: &Arc<Self>,
+        plain: Vec<u8>,
+        at: Option<ChunkId>,
+    ) -> Result<(ChunkRef, Vec<u8>)> {
+        let ids = self.ids.clone();
+        let (plain, id) = if plain.len() < SMALL {
+            let id = ids.id(&plain);
+            (plain, id)
+        } else {
+            blocking(move || {
+                let id = ids.id(&plain);
+                Ok((plain, id))
+            })
+            .await?
+        };
+        let reference = ChunkRef { id, raw: plain.len() as u32 };
+        self.tally.read.fetch_add(plain.len() as u64, Ordering::Relaxed);
+        let new = self.index.find_unmarked(&id).is_none()
+            && self.pending.lock().map_err(|_| poisoned())?.insert(id);
+        if !new {
+            return Ok((reference, plain));
+        }
+        self.tally.added.fetch_add(plain.len() as u64, Ordering::Relaxed);
+        let base = self.base(at, plain.len()).await?;
+        let this = Arc::clone(self);
+        let (plain, full) = blocking(move || {
+            let full = this.encode(id, &plain, base)?;
+            Ok((plain, full))
+        })
+        .await?;
+        if let Some(pack) = full {
+            self.packer.upload(pack).await?;
+        }
+        Ok((reference, plain))
+    }
+
+    fn encode(
+        &self,
+        id: ChunkId,
+        plain: &[u8],
+        base: Option<Base>,
+    ) -> Result<Option<crate::pack::PackBuilder>> {
+        let raw = plain.len() as u32;
+        let mut whole: Option<Encoded> = None;
+        if let Some(base) = base {
+            let delta = self.compressor.delta(plain, &base.plain)?;
+            let policy = self.settings.delta_policy;
+            if policy.keep(delta.bytes.len(), base.whole_estimate) {
+                return self.packer.add(id, raw, &delta, base.depth + 1, Some(base.id));
+            }
+            let alone = self.compressor.whole(plain)?;
+            if policy.keep(delta.bytes.len(), alone.bytes.len()) {
+                return self.packer.add(id, raw, &delta, base.depth + 1, Some(base.id));
+            }
+            whole = Some(alone);
+        }
+        let whole = match whole {
+            Some(whole) => whole,
+            None => self.compressor.whole(plain)?,
+        };
+        self.packer.add(id, raw, &whole, 0, None)
+    }
+
+    /// Returns the base to encode against, read and checked; none when none is worth it. A base
+    /// that cannot be read is not an error of this chunk: it is stored whole instead.
+    async fn base(&self, at: Option<ChunkId>, length: usize) -> Result<Option<Base>> {
+        let wanted = match self.settings.delta {
+            DeltaMode::Off => false,
+            DeltaMode::On => true,
+            DeltaMode::Auto => !self.tally.bases_off.load(Ordering::Relaxed),
+        };
+        let Some(id) = at.filter(|_| wanted && self.can_read && length >= SMALL) else {
+            return Ok(None);
+        };
+        let Some(location) = self.index.find(&id) else { return Ok(None) };
+        let marked = self.index.find_unmarked(&id).is_none();
+        let candidate = Candidate { depth: location.depth, marked };
+        if !self.settings.delta_policy.try_base(candidate) {
+            return Ok(None);
+        }
+        let Ok(chain) = crate::read::chain(&self.index, &id) else { return Ok(None) };
+        let usable = chain.iter().all(|(link, _)| self.index.find_unmarked(link).is_some());
+        let Some((_, root)) = chain.last().filter(|_| usable) else { return Ok(None) };
+        let whole_estimate =
+            (u64::from(root.sealed) * length as u64 / u64::from(root.raw).max(1)) as usize;
+        let depth = location.depth;
+        let started = self.clock.elapsed();
+        match self.reader.read(&self.index, &id).await {
+            Ok((plain, fetched)) => {
+                self.measure(fetched, self.clock.elapsed().saturating_sub(started));
+                Ok(Some(Base { id, plain, depth, whole_estimate }))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a base could not be read; the chunk is stored whole");
+                Ok(None)
+            }
+        }
+    }
+
+    fn measure(&self, fetched: u64, took: Duration) {
+        let bytes = self.tally.base_bytes.fetch_add(fetched, Ordering::Relaxed) + fetched;
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = self.tally.base_nanos.fetch_add(nanos, Ordering::Relaxed) + nanos;
+        let slow = (bytes as f64) < RATE_FLOOR * nanos as f64 / 1e9;
+        if !self.near && bytes >= RATE_SAMPLE && slow {
+            self.tally.bases_off.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+struct Base {
+    id: ChunkId,
+    plain: Vec<u8>,
+    depth: u8,
+    whole_estimate: usize,
+}
+
+fn poisoned() -> Error {
+    Error::new(ErrorKind::Failed, "store chunk after an earlier failure")
+}
