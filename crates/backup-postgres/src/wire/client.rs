@@ -1,0 +1,348 @@
+//! One session: its state, and the rule that a session is never used out of step.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use backup_core::{Error, ErrorKind, Result};
+use bytes::BytesMut;
+use postgres_protocol::message::backend::{ErrorResponseBody, Message, ReadyForQueryBody};
+use postgres_protocol::message::frontend;
+
+use super::cancel::CancelToken;
+use super::error::DbError;
+use super::link::{Incoming, Link};
+use super::{fault, frame, startup};
+use crate::connect::ConnectOptions;
+
+/// Notices kept until somebody asks; older ones make room.
+const MAX_NOTICES: usize = 256;
+/// Parameters and their texts that a server may report; real ones report about fifteen.
+const MAX_PARAMETERS: usize = 1024;
+/// How long an abandoned statement's cancellation may take.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection to a PostgreSQL server.
+///
+/// One statement at a time. When a call's future, a [`CopyOut`](crate::CopyOut) or a
+/// [`CopyIn`](crate::CopyIn) is dropped halfway, the connection is given up: the statement is
+/// cancelled on the server and every later call fails saying so.
+pub struct Client {
+    pub(crate) link: Link,
+    pub(crate) session: Session,
+    state: State,
+    cancel: CancelToken,
+    pub(crate) stall_timeout: Option<Duration>,
+}
+
+/// What the server told about the session.
+#[derive(Default)]
+pub(crate) struct Session {
+    pub(crate) process_id: i32,
+    pub(crate) secret_key: i32,
+    parameters: BTreeMap<String, String>,
+    notices: VecDeque<DbError>,
+    transaction: TransactionStatus,
+}
+
+enum State {
+    Ready,
+    /// Between a statement and its `ReadyForQuery`.
+    Busy(&'static str),
+    Lost(String),
+}
+
+/// Where the session stands, as of the last statement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TransactionStatus {
+    /// Outside a transaction.
+    #[default]
+    Idle,
+    /// Inside a transaction.
+    Active,
+    /// Inside a transaction that failed and can only be rolled back.
+    Failed,
+}
+
+impl Client {
+    /// Connects, secures the connection, logs in, and waits until the server is ready.
+    ///
+    /// # Errors
+    /// `SourceUnavailable` with a remedy (temporary where waiting may help), or `ConfigInvalid`
+    /// for options that cannot work.
+    pub async fn connect(options: &ConnectOptions) -> Result<Self> {
+        let (link, session, cancel) = startup::connect(options).await?;
+        Ok(Self {
+            link,
+            session,
+            state: State::Ready,
+            cancel,
+            stall_timeout: options.stall_timeout,
+        })
+    }
+
+    /// Returns the server's version as a number, `150004` for 15.4; 0 if it does not say.
+    #[must_use]
+    pub fn server_version_num(&self) -> u32 {
+        self.parameter("server_version").map_or(0, version_num)
+    }
+
+    /// Returns a parameter that the server reports by itself, such as `server_version`.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.session.parameters.get(name).map(String::as_str)
+    }
+
+    /// Returns the server process of this session, as in `pg_stat_activity`.
+    #[must_use]
+    pub fn process_id(&self) -> i32 {
+        self.session.process_id
+    }
+
+    /// Returns where the session stands after the last statement.
+    #[must_use]
+    pub fn transaction_status(&self) -> TransactionStatus {
+        self.session.transaction
+    }
+
+    /// Returns and forgets the notices and warnings since the last call, at most the latest 256.
+    pub fn take_notices(&mut self) -> Vec<DbError> {
+        self.session.notices.drain(..).collect()
+    }
+
+    /// Returns a handle that cancels whatever this session is doing, from anywhere.
+    #[must_use]
+    pub fn cancel_token(&self) -> CancelToken {
+        self.cancel.clone()
+    }
+
+    /// Says goodbye and closes the connection.
+    pub async fn close(mut self) {
+        if matches!(self.state, State::Ready) {
+            let mut message = BytesMut::new();
+            frontend::terminate(&mut message);
+            let goodbye = async {
+                if self.link.send(&message).await.is_ok() {
+                    let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.link.transport).await;
+                }
+            };
+            // A server that does not read must not keep us.
+            let _ = tokio::time::timeout(Duration::from_secs(2), goodbye).await;
+        }
+    }
+
+    /// Sends a statement, if the session is in step.
+    pub(crate) async fn begin(&mut self, operation: &'static str, sql: &str) -> Result<()> {
+        if let State::Busy(left) = self.state {
+            self.abandon(format!("it was left in the middle of \"{left}\""));
+        }
+        if let State::Lost(reason) = &self.state {
+            return Err(Error::new(ErrorKind::Failed, operation)
+                .hint("Open a new connection.")
+                .because(format!("the connection was given up: {reason}")));
+        }
+        let mut message = BytesMut::new();
+        frontend::query(sql, &mut message).map_err(|_| {
+            Error::new(ErrorKind::Usage, operation).because("the statement holds a zero byte")
+        })?;
+        self.state = State::Busy(operation);
+        self.link.watch(None);
+        self.link.send(&message).await.map_err(|error| self.broken(operation, error))
+    }
+
+    /// Reads the next message that is not about the session itself.
+    pub(crate) async fn receive(&mut self, operation: &'static str) -> Result<Incoming> {
+        loop {
+            match self.link.receive(frame::MAX_OTHER).await {
+                Ok(Incoming::Known(message)) => match self.session.observe(message) {
+                    Ok(Some(message)) => return Ok(Incoming::Known(message)),
+                    Ok(None) => {}
+                    Err(error) => return Err(self.broken(operation, error)),
+                },
+                Ok(Incoming::CopyBoth) => return Ok(Incoming::CopyBoth),
+                Err(error) => return Err(self.broken(operation, error)),
+            }
+        }
+    }
+
+    /// The statement has ended and the session is in step again.
+    pub(crate) fn ready(
+        &mut self,
+        operation: &'static str,
+        body: &ReadyForQueryBody,
+    ) -> Result<()> {
+        self.session.transaction = match body.status() {
+            b'I' => TransactionStatus::Idle,
+            b'T' => TransactionStatus::Active,
+            b'E' => TransactionStatus::Failed,
+            status => {
+                return Err(self.violated(operation, format!("transaction status {status:#04x}")));
+            }
+        };
+        self.link.watch(None);
+        self.state = State::Ready;
+        Ok(())
+    }
+
+    /// The connection broke: notes it and returns the error.
+    pub(crate) fn broken(&mut self, operation: &'static str, error: std::io::Error) -> Error {
+        // A protocol error or a stall leaves the server at work; a closed connection does not.
+        match error.kind() {
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput => {
+                return self.violated(operation, error);
+            }
+            std::io::ErrorKind::TimedOut => self.abandon(error.to_string()),
+            _ => {
+                self.link.close();
+                self.state = State::Lost(error.to_string());
+            }
+        }
+        fault::lost(operation, error)
+    }
+
+    /// The server broke the protocol: gives the connection up and returns the error.
+    pub(crate) fn violated(&mut self, operation: &'static str, what: impl ToString) -> Error {
+        let what = what.to_string();
+        self.abandon(what.clone());
+        fault::violation(operation, what)
+    }
+
+    /// The server ended a statement with an error: waits until the session is in step again, and
+    /// returns that error.
+    pub(crate) async fn failed(
+        &mut self,
+        operation: &'static str,
+        body: &ErrorResponseBody,
+    ) -> Error {
+        match DbError::read(body.fields()) {
+            Ok(error) => self.settle(operation, error).await,
+            Err(error) => self.violated(operation, error),
+        }
+    }
+
+    /// Waits until the session is in step again after `error`, and returns it.
+    pub(crate) async fn settle(&mut self, operation: &'static str, error: DbError) -> Error {
+        loop {
+            match self.link.receive(frame::MAX_OTHER).await {
+                Ok(Incoming::Known(Message::ReadyForQuery(body))) => {
+                    let ready = self.ready(operation, &body);
+                    return ready.err().unwrap_or_else(|| fault::statement(operation, error));
+                }
+                Ok(Incoming::Known(message)) => {
+                    if self.session.observe(message).is_err() {
+                        return self.dismissed(operation, error);
+                    }
+                }
+                // A fatal error is the last word before the server closes the connection.
+                Ok(Incoming::CopyBoth) | Err(_) => return self.dismissed(operation, error),
+            }
+        }
+    }
+
+    /// The server closed the session with this error.
+    pub(crate) fn dismissed(&mut self, operation: &'static str, error: DbError) -> Error {
+        self.link.close();
+        self.state = State::Lost(error.to_string());
+        fault::statement(operation, error)
+    }
+
+    /// Returns whether a statement has begun and not ended.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self.state, State::Busy(_))
+    }
+
+    /// Returns whether the next statement may begin.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready)
+    }
+
+    /// Gives the connection up: closes it, and cancels what the server still does for it.
+    pub(crate) fn abandon(&mut self, reason: String) {
+        let busy = self.is_busy();
+        self.link.close();
+        self.state = State::Lost(reason);
+        if busy && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let cancel = self.cancel.clone();
+            // Best effort: there is nobody left to report to.
+            runtime.spawn(async move {
+                let _ = tokio::time::timeout(CANCEL_PATIENCE, cancel.cancel()).await;
+            });
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if self.is_busy() {
+            self.abandon("it was dropped".to_owned());
+        }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("process_id", &self.session.process_id)
+            .field("transaction", &self.session.transaction)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Takes in a message about the session itself; returns any other.
+    pub(crate) fn observe(&mut self, message: Message) -> std::io::Result<Option<Message>> {
+        match message {
+            Message::NoticeResponse(body) => {
+                let notice = DbError::read(body.fields())?;
+                tracing::debug!(code = notice.code(), message = notice.message(), "server notice");
+                if self.notices.len() == MAX_NOTICES {
+                    self.notices.pop_front();
+                }
+                self.notices.push_back(notice);
+            }
+            Message::ParameterStatus(body) => {
+                if self.parameters.len() < MAX_PARAMETERS {
+                    self.parameters.insert(body.name()?.to_owned(), body.value()?.to_owned());
+                }
+            }
+            Message::NotificationResponse(_) => {}
+            other => return Ok(Some(other)),
+        }
+        Ok(None)
+    }
+}
+
+/// `15.4 (Debian 15.4-1)` → 150004, `9.6.24` → 90624, `18beta1` → 180000.
+fn version_num(text: &str) -> u32 {
+    let mut numbers = text
+        .split(|c: char| c != '.' && !c.is_ascii_digit())
+        .next()
+        .unwrap_or_default()
+        .split('.')
+        .map(|number| number.parse::<u32>().unwrap_or(0).min(9999));
+    let major = numbers.next().unwrap_or(0);
+    let minor = numbers.next().unwrap_or(0);
+    if major >= 10 {
+        return major * 10_000 + minor;
+    }
+    major * 10_000 + minor * 100 + numbers.next().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_num;
+
+    #[test]
+    fn versions_become_numbers() {
+        for (text, number) in [
+            ("15.4 (Debian 15.4-1.pgdg120+1)", 150_004),
+            ("18beta1", 180_000),
+            ("17.2", 170_002),
+            ("9.6.24", 90_624),
+            ("16.3.1-vendor", 160_003),
+            ("unknown", 0),
+            ("", 0),
+        ] {
+            assert_eq!(version_num(text), number, "{text}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! `COPY … FROM STDIN`: rows into the server.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+use std::time::Duration;
+
+use backup_core::{Error, ErrorKind, Result};
+use bytes::BytesMut;
+use postgres_protocol::message::backend::{COPY_DATA_TAG, Message};
+use postgres_protocol::message::frontend;
+
+use super::client::Client;
+use super::error::DbError;
+use super::fault;
+use super::frame::{self, HEADER};
+use super::link::Incoming;
+
+const COPY: &str = "copy rows into the database";
+
+/// Bytes of one `CopyData` message, sent with one call of the system where the socket has room.
+const MESSAGE: usize = 128 << 10;
+/// How long to listen to a server that no longer reads.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A running `COPY … FROM STDIN`. Dropped before [`CopyIn::finish`] or [`CopyIn::abort`], it gives
+/// the connection up, and the server rolls the COPY back.
+#[derive(Debug)]
+pub struct CopyIn<'a> {
+    client: &'a mut Client,
+    /// The message being filled; its header comes first.
+    message: Vec<u8>,
+    over: bool,
+}
+
+impl Client {
+    /// Starts a `COPY … FROM STDIN`.
+    ///
+    /// # Errors
+    /// The server's error, with its [`DbError`] as the cause; `Usage` if the statement is
+    /// something else. The connection stays usable.
+    pub async fn copy_in(&mut self, sql: &str) -> Result<CopyIn<'_>> {
+        self.begin(COPY, sql).await?;
+        let mut failure: Option<Error> = None;
+        loop {
+            let message = match self.receive(COPY).await {
+                Ok(Incoming::Known(message)) => message,
+                Ok(Incoming::CopyBoth) => {
+                    return Err(self.violated(COPY, "replication began unasked"));
+                }
+                Err(lost) => return Err(failure.unwrap_or(lost)),
+            };
+            match message {
+                Message::CopyInResponse(_) if failure.is_none() => {
+                    self.link.watch(self.stall_timeout);
+                    let mut message = Vec::with_capacity(MESSAGE);
+                    message.resize(HEADER, 0);
+                    return Ok(CopyIn { client: self, message, over: false });
+                }
+                Message::ErrorResponse(body) => {
+                    let error = DbError::read(body.fields());
+                    let error = error.map_err(|error| self.violated(COPY, error))?;
+                    failure.get_or_insert_with(|| fault::statement(COPY, error));
+                }
+                Message::ReadyForQuery(body) => {
+                    self.ready(COPY, &body)?;
+                    return Err(failure.unwrap_or_else(misuse));
+                }
+                // Another kind of statement: let it end, then say so.
+                Message::RowDescription(_)
+                | Message::DataRow(_)
+                | Message::CommandComplete(_)
+                | Message::EmptyQueryResponse
+                | Message::CopyOutResponse(_)
+                | Message::CopyData(_)
+                | Message::CopyDone => {
+                    failure.get_or_insert_with(misuse);
+                }
+                _ => return Err(self.violated(COPY, "a message that answers no COPY")),
+            }
+        }
+    }
+}
+
+impl CopyIn<'_> {
+    /// Adds bytes; borders between calls mean nothing. They are sent once enough have gathered.
+    ///
+    /// # Errors
+    /// The server's error as soon as it is known (the connection stays usable), or a lost
+    /// connection.
+    pub async fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        self.check()?;
+        while !bytes.is_empty() {
+            let room = (HEADER + MESSAGE).saturating_sub(self.message.len());
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.message.extend_from_slice(now);
+            bytes = later;
+            if self.message.len() >= HEADER + MESSAGE {
+                self.seal()?;
+                self.send().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the rest, ends the data, and returns the number of rows the server says it stored.
+    ///
+    /// # Errors
+    /// The server's error (a constraint, a bad row), or a lost connection; the rows are not stored
+    /// then.
+    pub async fn finish(mut self) -> Result<u64> {
+        self.check()?;
+        self.seal()?;
+        let mut done = BytesMut::new();
+        frontend::copy_done(&mut done);
+        self.message.extend_from_slice(&done);
+        self.send().await?;
+        self.over = true;
+        // Deferred triggers and indexes may take their time now.
+        self.client.link.watch(None);
+        let mut rows = None;
+        loop {
+            match self.client.receive(COPY).await? {
+                Incoming::Known(Message::CommandComplete(body)) if rows.is_none() => {
+                    let tag = body.tag().map_err(|error| self.client.violated(COPY, error))?;
+                    rows = tag.strip_prefix("COPY ").and_then(|count| count.parse().ok());
+                    if rows.is_none() {
+                        return Err(self.client.violated(COPY, "COPY ended without a row count"));
+                    }
+                }
+                Incoming::Known(Message::ErrorResponse(body)) => {
+                    return Err(self.client.failed(COPY, &body).await);
+                }
+                Incoming::Known(Message::ReadyForQuery(body)) => {
+                    self.client.ready(COPY, &body)?;
+                    return rows.ok_or_else(|| fault::violation(COPY, "COPY ended unconfirmed"));
+                }
+                _ => return Err(self.client.violated(COPY, "a message after the end of COPY")),
+            }
+        }
+    }
+
+    /// Gives the COPY up in an orderly way: the server rolls it back, the connection stays usable.
+    ///
+    /// # Errors
+    /// A lost connection.
+    pub async fn abort(mut self, reason: &str) -> Result<()> {
+        if self.over {
+            return Ok(());
+        }
+        let mut fail = BytesMut::new();
+        frontend::copy_fail(&reason.replace('\0', " "), &mut fail)
+            .map_err(|error| self.client.violated(COPY, error))?;
+        self.message.clear();
+        self.message.extend_from_slice(&fail);
+        let mut outcome = self.send().await;
+        if outcome.is_ok() {
+            outcome = match self.client.receive(COPY).await? {
+                Incoming::Known(Message::ErrorResponse(body)) => {
+                    Err(self.client.failed(COPY, &body).await)
+                }
+                _ => return Err(self.client.violated(COPY, "an aborted COPY went on")),
+            };
+        }
+        // The server words every end but success as an error; what counts is the connection.
+        if self.client.is_ready() { Ok(()) } else { outcome }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.over {
+            return Err(Error::new(ErrorKind::Failed, COPY).because("this COPY failed before"));
+        }
+        Ok(())
+    }
+
+    /// Completes the header of the message being filled; an empty one goes away.
+    fn seal(&mut self) -> Result<()> {
+        if self.message.len() == HEADER {
+            self.message.clear();
+            return Ok(());
+        }
+        let length = i32::try_from(self.message.len() - 1);
+        let length = length.map_err(|error| self.client.violated(COPY, error))?;
+        if let [tag, a, b, c, d, ..] = self.message.as_mut_slice() {
+            *tag = COPY_DATA_TAG;
+            [*a, *b, *c, *d] = length.to_be_bytes();
+        }
+        Ok(())
+    }
+
+    /// Sends the messages gathered, listening meanwhile: a server that fails says so at once, and
+    /// one that blocks on telling us something would never read on.
+    async fn send(&mut self) -> Result<()> {
+        // Were this future dropped halfway, the stream would end inside a message.
+        self.over = true;
+        self.client.link.heard();
+        let mut written = 0;
+        let mut failure = None;
+        loop {
+            match self.step(&mut written, failure.is_none()).await {
+                Ok(Step::Heard) => self.heed(&mut failure)?,
+                Ok(Step::Sent) => break,
+                Err(error) => return Err(self.last_words(failure, error).await),
+            }
+        }
+        self.message.clear();
+        self.message.resize(HEADER, 0);
+        // Having failed, the server ignores the rest of the data.
+        if let Some(error) = failure {
+            return Err(self.client.settle(COPY, error).await);
+        }
+        self.over = false;
+        Ok(())
+    }
+
+    /// Listens first, without waiting, then writes until the socket is full.
+    async fn step(&mut self, written: &mut usize, listen: bool) -> io::Result<Step> {
+        let (link, message) = (&mut self.client.link, &self.message);
+        poll_fn(|cx| {
+            if listen && let Poll::Ready(heard) = link.poll_fill(cx) {
+                return Poll::Ready(heard.map(|()| Step::Heard));
+            }
+            link.poll_send(cx, message, written).map_ok(|()| Step::Sent)
+        })
+        .await
+    }
+
+    /// Handles what the server said during the COPY: notices, or the error that ends it.
+    fn heed(&mut self, failure: &mut Option<DbError>) -> Result<()> {
+        while failure.is_none() {
+            let message = match self.client.link.take(frame::MAX_OTHER) {
+                Ok(Some(Incoming::Known(message))) => message,
+                Ok(Some(Incoming::CopyBoth)) => {
+                    return Err(self.client.violated(COPY, "replication began unasked"));
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(self.client.broken(COPY, error)),
+            };
+            match self.client.session.observe(message) {
+                Ok(None) => {}
+                Ok(Some(Message::ErrorResponse(body))) => {
+                    let error = DbError::read(body.fields());
+                    *failure = Some(error.map_err(|error| self.client.violated(COPY, error))?);
+                }
+                Ok(Some(_)) => {
+                    return Err(self.client.violated(COPY, "a message that belongs into no COPY"));
+                }
+                Err(error) => return Err(self.client.broken(COPY, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The connection broke; what the server said before is worth more than how.
+    async fn last_words(&mut self, said: Option<DbError>, error: io::Error) -> Error {
+        let mut said = said;
+        let listen = async {
+            while said.is_none() {
+                self.heed(&mut said)?;
+                if said.is_none() && self.client.link.fill().await.is_err() {
+                    break;
+                }
+            }
+            Ok::<(), Error>(())
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, listen).await;
+        match said {
+            Some(said) => self.client.dismissed(COPY, said),
+            None => self.client.broken(COPY, error),
+        }
+    }
+}
+
+/// What became possible.
+enum Step {
+    Sent,
+    Heard,
+}
+
+impl Drop for CopyIn<'_> {
+    fn drop(&mut self) {
+        if self.client.is_busy() {
+            self.client.abandon("a COPY was dropped before its end".to_owned());
+        }
+    }
+}
+
+fn misuse() -> Error {
+    Error::new(ErrorKind::Usage, COPY)
+        .because("the statement is not a COPY from the client")
+        .hint("Run other statements with query, execute or copy_out.")
+}

@@ -1,0 +1,30 @@
+//! The frontend/backend protocol, version 3.0, on the parsers of `postgres-protocol`.
+
+pub mod certificate;
+pub mod frame;
+
+mod auth;
+mod cancel;
+mod client;
+mod copy_in;
+mod copy_out;
+mod error;
+mod fault;
+mod inbox;
+mod link;
+mod query;
+mod quote;
+mod row;
+mod socket;
+mod startup;
+mod tls;
+mod transport;
+mod trust;
+
+pub use cancel::CancelToken;
+pub use client::{Client, TransactionStatus};
+pub use copy_in::CopyIn;
+pub use copy_out::CopyOut;
+pub use error::{DbError, sqlstate};
+pub use quote::{quote_ident, quote_literal};
+pub use row::Row;
