@@ -42,8 +42,12 @@ mod chunk;
 mod entropy;
 mod envelope;
 mod frame;
+#[cfg(test)]
+mod golden;
 mod header;
 mod hex;
+#[cfg(test)]
+mod hostile;
 mod kdf;
 mod key_file;
 mod opener;

@@ -14,8 +14,7 @@ use crate::record::FORMAT;
 const MAX_LEN: usize = 512 << 10;
 
 pub(crate) fn encode(record: &KeyRecord) -> Result<Vec<u8>> {
-    let value = serde_json::to_value(record).map_err(|cause| failed().because(cause))?;
-    let mut bytes = serde_json::to_vec_pretty(&value).map_err(|cause| failed().because(cause))?;
+    let mut bytes = serde_json::to_vec_pretty(record).map_err(|cause| failed().because(cause))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

@@ -161,7 +161,8 @@ impl KeyRecord {
         Ok(record)
     }
 
-    fn fill(
+    /// Seals the keys to the record's recipient and signs everything.
+    pub(crate) fn fill(
         &mut self,
         granted: &KeyBundle,
         root_seed: &[u8; 32],
