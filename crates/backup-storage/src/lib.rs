@@ -1,1 +1,38 @@
-//! Stores on local disk and object storage.
+//! Stores on local disk and on object storage.
+//!
+//! **What it is.** [`open`] turns a URL into a [`Store`](backup_core::port::Store) that keeps
+//! the port's contract: our own adapter for local disk, opendal for S3 and what speaks it. Around every adapter sit
+//! layers with one job each: counting, bandwidth, concurrency, retry.
+//! [`probe_create_if_absent`] finds out what a store really does, whatever it claims.
+//!
+//! **What it is not.** It knows nothing of repositories, encrypts nothing, and reads no
+//! environment of its own: what is not in the URL is in [`StoreOptions`].
+//!
+//! ```
+//! use backup_storage::{StoreOptions, open};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> backup_core::Result<()> {
+//! let store = open("memory:", &StoreOptions::default()).await?;
+//! store.create(&"packs/aa".parse()?, "body".into()).await?;
+//! assert_eq!(store.get_range(&"packs/aa".parse()?, 1..3).await?, "od");
+//! assert!(store.capabilities().create_if_absent);
+//! # Ok(())
+//! # }
+//! ```
+
+mod clock;
+mod disk;
+mod layer;
+mod open;
+mod options;
+mod pace;
+mod probe;
+mod remote;
+mod url;
+
+pub use clock::SystemClock;
+pub use open::open;
+pub use options::{CreateIfAbsent, Credentials, Retry, StoreOptions};
+pub use probe::probe_create_if_absent;
+pub use url::StoreUrl;
