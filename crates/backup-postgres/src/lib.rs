@@ -17,6 +17,8 @@
 //! ```
 
 mod connect;
+pub mod logical;
+pub mod tools;
 #[doc(hidden)]
 pub mod wire;
 

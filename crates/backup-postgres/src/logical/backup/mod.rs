@@ -1,0 +1,12 @@
+//! Reading a database at one instant.
+
+mod globals;
+mod instant;
+mod large_objects;
+mod queue;
+mod rows;
+mod schema;
+mod source;
+mod stream;
+
+pub use source::LogicalSource;

@@ -1,0 +1,319 @@
+//! The source: a database opened for one backup.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use backup_core::port::{PartSink, Source, SourceFacts, SourceOptions};
+use backup_core::{
+    Error, ErrorKind, ErrorStatus, Event, Evidence, Finding, Result, SnapshotKind, SourceIdentity,
+    TableEvidence,
+};
+
+use super::instant::{Instant, explain, is_out_of_reach};
+use super::queue::{Job, Queue};
+use super::rows::Reading;
+use super::schema::Schema;
+use super::{globals, large_objects, schema, stream};
+use crate::logical::catalog::database::Database;
+use crate::logical::catalog::tables::{Kind, Table};
+use crate::logical::catalog::{sequences, usage};
+use crate::logical::names::{SEQUENCES, table_part};
+use crate::logical::ranges::Before;
+use crate::logical::rate::RateLimit;
+use crate::tools::{Tool, ToolPaths};
+use crate::{Client, ConnectOptions};
+
+/// How long a lock on a table is waited for, unless told otherwise.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
+/// How often the schema dump is tried again when a schema change got in its way.
+const ATTEMPTS: u32 = 3;
+/// A table that had this many rows and now has none is suspect.
+const MANY_ROWS: u64 = 1000;
+
+/// A PostgreSQL database opened for one logical backup.
+///
+/// Parts: `schema` (pg_dump archive), `globals` (SQL), `table/<schema>.<name>` (COPY text, one
+/// segment per range of heap blocks), `sequences` (JSON lines), `large-objects` (COPY text of
+/// oid, offset, bytes) and `large-object-metadata` (JSON lines), the last two only where large
+/// objects exist.
+pub struct LogicalSource {
+    connect: ConnectOptions,
+    options: SourceOptions,
+    lock_wait: Duration,
+    pg_dump: Tool,
+    database: Database,
+    facts: SourceFacts,
+}
+
+impl LogicalSource {
+    /// Connects, reads what the database is, and finds the client programs; changes nothing.
+    ///
+    /// Fails with `SourceUnavailable` when the server cannot be reached, with `Unsupported`
+    /// when it is older than PostgreSQL 12 or no pg_dump of its major version or newer is
+    /// found.
+    pub async fn open(
+        connect: ConnectOptions,
+        tools: &ToolPaths,
+        options: &SourceOptions,
+    ) -> Result<Self> {
+        if options.kind != SnapshotKind::Logical {
+            return Err(Error::new(ErrorKind::Unsupported, "open logical source")
+                .with("kind", options.kind.as_str()));
+        }
+        let mut client = Client::connect(&connect).await?;
+        let database = Database::read(&mut client, &connect).await?;
+        client.close().await;
+        let pg_dump = tools.choose("pg_dump", database.major()).await?;
+        let facts = SourceFacts {
+            identity: SourceIdentity {
+                engine: "postgres".to_owned(),
+                system: database.system.clone(),
+                database: database.oid.clone(),
+            },
+            database: database.name.clone(),
+            server_version: database.server_version.clone(),
+            estimated_bytes: database.bytes,
+            location: connect.location(),
+        };
+        let options = options.clone();
+        Ok(Self { connect, options, lock_wait: LOCK_WAIT, pg_dump, database, facts })
+    }
+
+    /// Waits at most this long for each lock.
+    #[must_use]
+    pub fn with_lock_wait(mut self, lock_wait: Duration) -> Self {
+        self.lock_wait = lock_wait;
+        self
+    }
+
+    async fn copy(&self, sink: &dyn PartSink) -> Result<Evidence> {
+        self.phase("take a consistent instant");
+        let (mut instant, schema) = self.instant_with_schema().await?;
+        let mut facts = self.facts_at(&mut instant.holder).await?;
+        let mut findings = self.findings(&instant.tables);
+        findings.extend(schema.findings.iter().cloned());
+
+        schema.write(sink, &*self.options.observer).await?;
+        let pg_dumpall = self.pg_dump.sibling("pg_dumpall");
+        findings.extend(
+            globals::write(
+                &mut instant.holder,
+                &pg_dumpall,
+                &self.connect,
+                sink,
+                &*self.options.observer,
+            )
+            .await?,
+        );
+        self.sequences(&mut instant.holder, sink).await?;
+
+        self.phase("copy rows");
+        let rate = RateLimit::new(self.options.max_rate);
+        let queue = self.queue(&instant.tables, sink);
+        let reading = Reading {
+            queue: &queue,
+            sink,
+            observer: &*self.options.observer,
+            rate: &rate,
+            encoding: &self.database.locale.encoding,
+        };
+        let mut tables = reading.run(&mut instant.readers).await?;
+        let count = large_objects::write(
+            &mut instant.holder,
+            &mut instant.readers,
+            &self.database,
+            sink,
+            &*self.options.observer,
+            &rate,
+        )
+        .await?;
+        facts.insert("large_objects".to_owned(), count.to_string());
+        still_there(&mut instant.holder).await?;
+        instant.release().await;
+
+        findings.extend(doubts(&tables, queue.jobs()));
+        tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+        for finding in &findings {
+            self.options.observer.on_event(&Event::Found(finding.clone()));
+        }
+        Ok(Evidence {
+            server_version: self.database.server_version.clone(),
+            schema_tool_version: self.pg_dump.version.clone(),
+            tables,
+            findings,
+            facts,
+        })
+    }
+
+    /// pg_dump takes its own locks; a schema change that slipped in between makes it wait for
+    /// something that waits for us, so that only starting again helps.
+    async fn instant_with_schema(&self) -> Result<(Instant, Schema)> {
+        let mut attempt = 1;
+        loop {
+            let jobs = self.options.jobs.get();
+            let instant =
+                Instant::take(&self.connect, &self.database, jobs, self.lock_wait).await?;
+            let encoding = &self.database.locale.encoding;
+            let dumped = schema::dump(
+                &self.pg_dump,
+                &self.connect,
+                &instant.snapshot,
+                encoding,
+                self.lock_wait,
+            )
+            .await;
+            match dumped {
+                Ok(schema) => return Ok((instant, schema)),
+                Err(error) if error.status() == ErrorStatus::Temporary && attempt < ATTEMPTS => {
+                    self.options.observer.on_event(&Event::Retrying {
+                        operation: "dump schema".to_owned(),
+                        attempt,
+                        error: error.to_string(),
+                    });
+                    instant.release().await;
+                    attempt += 1;
+                }
+                Err(error) => return Err(error.persistent()),
+            }
+        }
+    }
+
+    fn queue(&self, tables: &[Table], sink: &dyn PartSink) -> Queue {
+        let jobs = tables.iter().filter(|table| table.has_rows()).map(|table| {
+            let previous = sink.previous(&table_part(&table.schema, &table.name));
+            let before = previous.map(|part| Before::from_attributes(&part.attributes));
+            Job::plan(table.clone(), before.unwrap_or_default())
+        });
+        Queue::new(jobs.collect())
+    }
+
+    async fn sequences(&self, holder: &mut Client, sink: &dyn PartSink) -> Result<()> {
+        let sequences = sequences::read(holder, &self.database.user).await?;
+        let mut lines = Vec::new();
+        for sequence in &sequences {
+            serde_json::to_writer(&mut lines, sequence).map_err(|error| {
+                Error::new(ErrorKind::Failed, "describe sequence").because(error)
+            })?;
+            lines.push(b'\n');
+        }
+        let attributes = stream::attributes([("count", sequences.len().to_string())]);
+        stream::write(sink, &*self.options.observer, SEQUENCES, &lines, attributes).await
+    }
+
+    /// Everything about the instant that a restore or a question to it may need.
+    async fn facts_at(&self, holder: &mut Client) -> Result<BTreeMap<String, String>> {
+        let database = &self.database;
+        let mut facts = BTreeMap::new();
+        database.locale.to_facts(&mut facts);
+        usage::read(holder, &mut facts).await?;
+        let mut put = |name: &str, value: String| facts.insert(name.to_owned(), value);
+        put("database", database.name.clone());
+        put("server_version_num", database.version_num.to_string());
+        put("block_size", database.block_size.to_string());
+        put("timezone", database.timezone.clone());
+        put("database_bytes", database.bytes.to_string());
+        put("standby", database.in_recovery.to_string());
+        let kind = if database.system_is_stand_in { "location" } else { "system identifier" };
+        put("identity_from", kind.to_owned());
+        let position = if database.in_recovery {
+            "pg_catalog.pg_last_wal_replay_lsn()"
+        } else {
+            "pg_catalog.pg_current_wal_insert_lsn()"
+        };
+        let sql = format!(
+            "SELECT {position} AS lsn, \
+             pg_catalog.to_char(pg_catalog.transaction_timestamp() AT TIME ZONE 'UTC', \
+             'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS instant"
+        );
+        if let Ok(rows) = holder.query(&sql).await
+            && let Some(row) = rows.first()
+        {
+            put("wal_lsn", row.by_name("lsn").unwrap_or_default().to_owned());
+            put("instant", row.by_name("instant").unwrap_or_default().to_owned());
+        }
+        Ok(facts)
+    }
+
+    fn findings(&self, tables: &[Table]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let database = &self.database;
+        if database.is_pooled {
+            findings.push(Finding::warning(
+                "a connection pooler is in between; use the direct endpoint for backups",
+            ));
+        }
+        if database.system_is_stand_in {
+            findings.push(Finding::note(
+                "the server does not tell its system identifier; its location stands in for it",
+            ));
+        }
+        if self.pg_dump.major != database.major() {
+            findings.push(Finding::note(format!(
+                "the schema was written by {} from a server of version {}; restoring it into the \
+                 older version may need changes",
+                self.pg_dump.version, database.server_version
+            )));
+        }
+        for table in tables {
+            if table.kind == Kind::Foreign {
+                findings.push(Finding::note(format!(
+                    "{} is a foreign table; its rows are elsewhere and not in the snapshot",
+                    table.label()
+                )));
+            } else if table.unlogged && is_out_of_reach(table, database) {
+                findings.push(Finding::warning(format!(
+                    "{} is unlogged and cannot be read on a standby; its rows are not covered",
+                    table.label()
+                )));
+            } else if table.unlogged && table.has_rows() {
+                findings.push(Finding::note(format!(
+                    "{} is unlogged; a crash of the server may have emptied it",
+                    table.label()
+                )));
+            }
+        }
+        if !tables.iter().any(Table::has_rows) {
+            findings.push(Finding::suspect(format!(
+                "database {} has no tables; is this the right database?",
+                database.name
+            )));
+        }
+        findings
+    }
+
+    fn phase(&self, phase: &str) {
+        self.options.observer.on_event(&Event::PhaseStarted { phase: phase.to_owned() });
+    }
+}
+
+#[async_trait]
+impl Source for LogicalSource {
+    fn facts(&self) -> &SourceFacts {
+        &self.facts
+    }
+
+    async fn copy_to(&mut self, sink: &dyn PartSink) -> Result<Evidence> {
+        self.copy(sink).await.map_err(|error| explain(error, &self.database))
+    }
+}
+
+/// The locks and the snapshot were held to the end only if their session is still alive.
+async fn still_there(holder: &mut Client) -> Result<()> {
+    holder.execute("COMMIT").await.map(drop)
+}
+
+fn doubts(tables: &[TableEvidence], jobs: &[Job]) -> Vec<Finding> {
+    let emptied = tables
+        .iter()
+        .zip(jobs)
+        .filter(|(table, job)| table.rows == 0 && job.before.rows >= MANY_ROWS);
+    emptied
+        .map(|(table, job)| {
+            Finding::suspect(format!(
+                "{}.{} has no rows; it had {} in the previous snapshot",
+                table.schema, table.name, job.before.rows
+            ))
+        })
+        .collect()
+}

@@ -1,0 +1,14 @@
+//! Logical backups: one instant, the schema from pg_dump, rows by parallel COPY.
+
+mod archive;
+mod backup;
+mod catalog;
+mod names;
+mod ranges;
+mod rate;
+mod roles;
+mod session;
+mod statement;
+mod subset;
+
+pub use backup::LogicalSource;

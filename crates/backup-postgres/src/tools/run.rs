@@ -1,0 +1,127 @@
+//! Running one of PostgreSQL's programs.
+
+use std::ffi::{OsStr, OsString};
+use std::process::{ExitStatus, Stdio};
+
+use backup_core::{Error, ErrorKind, Result};
+use tokio::process::Command;
+
+use super::{Messages, Tool};
+use crate::ConnectOptions;
+
+/// One call of a program. The child is killed when the future is dropped; where to connect
+/// goes through the environment, so that no secret is in the list of processes.
+pub(crate) struct Run<'a> {
+    tool: &'a Tool,
+    arguments: Vec<OsString>,
+    environment: Vec<(String, String)>,
+}
+
+/// What a program did.
+pub(crate) struct Finished {
+    /// What it wrote on standard output.
+    pub(crate) stdout: Vec<u8>,
+    /// What it said on standard error.
+    pub(crate) messages: Messages,
+    /// How it ended.
+    pub(crate) status: ExitStatus,
+}
+
+impl<'a> Run<'a> {
+    /// Prepares a call of `tool` that connects as `options` say.
+    pub(crate) fn new(tool: &'a Tool, options: &ConnectOptions) -> Self {
+        Self { tool, arguments: Vec::new(), environment: options.libpq_env(tool.major) }
+    }
+
+    /// Prepares a call of `tool` that connects nowhere.
+    pub(crate) fn offline(tool: &'a Tool) -> Self {
+        Self { tool, arguments: Vec::new(), environment: Vec::new() }
+    }
+
+    /// Adds an argument.
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Adds an argument when `condition` holds.
+    pub(crate) fn arg_if(self, condition: bool, argument: &str) -> Self {
+        if condition { self.arg(argument) } else { self }
+    }
+
+    /// Runs to the end; an exit code other than zero is an error with what the program said.
+    pub(crate) async fn output(self, operation: &str) -> Result<Finished> {
+        let finished = self.finish(operation).await?;
+        if finished.status.success() { Ok(finished) } else { Err(finished.failure(operation)) }
+    }
+
+    /// Runs to the end, whatever the exit code.
+    pub(crate) async fn finish(self, operation: &str) -> Result<Finished> {
+        let mut command = Command::new(&self.tool.path);
+        // Variables meant for the person's own programs must not redirect ours.
+        for name in ConnectOptions::libpq_env_removed() {
+            command.env_remove(name);
+        }
+        let output = command
+            .args(&self.arguments)
+            .envs(self.environment)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .map_err(|error| {
+                Error::new(ErrorKind::Failed, operation)
+                    .with("program", self.tool.path.display())
+                    .because(error)
+            })?;
+        Ok(Finished {
+            stdout: output.stdout,
+            messages: Messages::parse(&String::from_utf8_lossy(&output.stderr)),
+            status: output.status,
+        })
+    }
+}
+
+impl Finished {
+    /// Turns a failed call into an error; a lock that could not be had is temporary.
+    pub(crate) fn failure(&self, operation: &str) -> Error {
+        let text = self.messages.failure();
+        let error = Error::new(kind_of(&text), operation).with("exit", self.status);
+        let error = match hint_of(&text) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        };
+        let error = if is_lock_timeout(&text) { error.temporary() } else { error };
+        error.because(text)
+    }
+}
+
+fn kind_of(text: &str) -> ErrorKind {
+    let refused = ["connection to server", "password authentication failed", "permission denied"];
+    if refused.iter().any(|sign| text.contains(sign)) {
+        ErrorKind::SourceUnavailable
+    } else {
+        ErrorKind::Failed
+    }
+}
+
+fn is_lock_timeout(text: &str) -> bool {
+    ["lock timeout", "could not obtain lock", "deadlock detected"].iter().any(|s| text.contains(s))
+}
+
+fn hint_of(text: &str) -> Option<&'static str> {
+    if text.contains("server version mismatch") {
+        return Some("Install client programs of the server's major version or newer.");
+    }
+    if text.contains("permission denied") {
+        return Some("Grant the backup role read access (pg_read_all_data), or use the owner.");
+    }
+    if text.contains("max_locks_per_transaction") {
+        return Some("Raise max_locks_per_transaction on the server; it needs a restart.");
+    }
+    if is_lock_timeout(text) {
+        return Some("Someone holds a conflicting lock (ALTER, TRUNCATE, DROP); try again later.");
+    }
+    None
+}
