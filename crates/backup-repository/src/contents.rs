@@ -70,6 +70,13 @@ impl ChunkChecker {
         Ok((links, fetched))
     }
 
+    /// Returns the chunks behind a difference, nearest first; none for a whole or unknown chunk.
+    #[must_use]
+    pub fn bases(&self, id: ChunkId) -> Vec<ChunkId> {
+        let links = chain(&self.index, &id).unwrap_or_default();
+        links.into_iter().skip(1).map(|(link, _)| link).collect()
+    }
+
     /// Returns the length of the chain behind a chunk, 0 for a whole one, and the pack it is
     /// in; `None` for an unknown chunk.
     #[must_use]

@@ -13,6 +13,7 @@ pub(crate) const SNAPSHOTS: &str = "snapshots/";
 pub(crate) const VERIFIED: &str = "verified/";
 pub(crate) const PINS: &str = "pins/";
 pub(crate) const LEASES: &str = "leases/";
+pub(crate) const CURSORS: &str = "cursors/";
 pub(crate) const PROBES: &str = "probes/";
 
 /// Parses a name built here; cannot fail for the names below.

@@ -50,6 +50,7 @@ mod bytes;
 mod codec;
 mod config;
 mod contents;
+mod cursor;
 mod cut;
 mod index;
 mod keys;
@@ -79,6 +80,7 @@ pub use prune::{PruneAction, PruneOptions, PrunePlan, PruneReport, PruneStep};
 pub use repair::RepairReport;
 pub use repository::Repository;
 pub use settings::{DeltaMode, Settings};
+pub use snapshots::SnapshotScan;
 pub use write::{SnapshotDraft, SnapshotWriter};
 
 use backup_core::{Error, ErrorKind, Result};

@@ -39,57 +39,82 @@ struct Verification {
     at: Timestamp,
 }
 
+/// Every manifest there is.
+#[derive(Debug, Default)]
+pub struct SnapshotScan {
+    /// Those that can be read, by source and sequence.
+    pub records: Vec<SnapshotRecord>,
+    /// Those that cannot be believed, and why.
+    pub unreadable: Vec<(SnapshotId, Error)>,
+}
+
 impl Repository {
     /// Returns every snapshot with its proofs and pins, by source and sequence.
     ///
     /// A manifest that cannot be believed is an error naming the object: a list that silently
     /// lacks a snapshot would let retention and status draw wrong conclusions.
     pub async fn snapshots(&self) -> Result<Vec<SnapshotRecord>> {
+        let scan = self.scan_snapshots().await?;
+        match scan.unreadable.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(scan.records),
+        }
+    }
+
+    /// Like [`Repository::snapshots`], with the unreadable manifests told apart, for those who
+    /// look for damage.
+    pub async fn scan_snapshots(&self) -> Result<SnapshotScan> {
         let listed: Vec<_> = self.store().list(layout::SNAPSHOTS).await?.try_collect().await?;
         let proofs = self.proofs().await?;
         let pins = self.pins().await?;
-        let records: Vec<Option<SnapshotRecord>> =
+        let read: Vec<(SnapshotId, Result<SnapshotRecord>)> =
             futures::stream::iter(listed.into_iter().map(|object| {
                 let (proofs, pins) = (&proofs, &pins);
                 async move {
                     let id: SnapshotId = layout::id_of(&object.name)?;
-                    let snapshot = match self.read_manifest(id).await {
-                        Ok(snapshot) => snapshot,
-                        // Forgotten between listing and reading.
-                        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                        Err(error) => return Err(error),
-                    };
-                    let verified = match proofs.get(&id) {
-                        Some(names) => self.best_proof(id, names).await?,
-                        None => Verified::default(),
-                    };
-                    Ok(Some(SnapshotRecord {
-                        snapshot,
-                        verified,
-                        pinned: pins.contains(&id),
-                        stored_at: object.modified,
-                    }))
+                    let record = self.record(id, object.modified, proofs, pins).await;
+                    Ok::<_, Error>((id, record))
                 }
             }))
             .buffered(PARALLEL)
             .try_collect()
             .await?;
-        let mut records: Vec<SnapshotRecord> = records.into_iter().flatten().collect();
-        records.sort_by(|a, b| order(a).cmp(&order(b)));
-        Ok(records)
+        let mut scan = SnapshotScan::default();
+        for (id, record) in read {
+            match record {
+                Ok(record) => scan.records.push(record),
+                // Forgotten between listing and reading.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if error.kind() == ErrorKind::Integrity => {
+                    scan.unreadable.push((id, error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        scan.records.sort_by(|a, b| order(a).cmp(&order(b)));
+        Ok(scan)
+    }
+
+    async fn record(
+        &self,
+        id: SnapshotId,
+        stored_at: Timestamp,
+        proofs: &HashMap<SnapshotId, Vec<ObjectName>>,
+        pins: &HashSet<SnapshotId>,
+    ) -> Result<SnapshotRecord> {
+        let snapshot = self.read_manifest(id).await?;
+        let verified = match proofs.get(&id) {
+            Some(names) => self.best_proof(id, names).await?,
+            None => Verified::default(),
+        };
+        Ok(SnapshotRecord { snapshot, verified, pinned: pins.contains(&id), stored_at })
     }
 
     /// Returns one snapshot; `NotFound` when there is none of that id.
     pub async fn snapshot(&self, id: SnapshotId) -> Result<SnapshotRecord> {
         let object = self.store().stat(&layout::snapshot(id)?).await?;
-        let snapshot = self.read_manifest(id).await?;
-        let proofs = self.proofs().await?;
-        let verified = match proofs.get(&id) {
-            Some(names) => self.best_proof(id, names).await?,
-            None => Verified::default(),
-        };
-        let pinned = self.pins().await?.contains(&id);
-        Ok(SnapshotRecord { snapshot, verified, pinned, stored_at: object.modified })
+        let (proofs, pins) = (self.proofs().await?, self.pins().await?);
+        self.record(id, object.modified, &proofs, &pins).await
     }
 
     /// Forgets snapshots: deletes their manifests, then their proofs and pins. Their data stays
