@@ -4,6 +4,7 @@
 //! work. It is not part of the product: nothing here is shipped.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to people")]
 
+mod bench_peers;
 mod command;
 mod ctl;
 mod demo;
@@ -22,6 +23,8 @@ cargo xtask TASK
   tools [--bench] [--fuzz]        install what this machine lacks (idempotent)
   test [--only STEP,…]            install what is missing, then run every check and test
   demo [--size-mb N] [--release]  back up, lose and restore a throw-away database
+  bench-peers [--size-mb N] [--rounds N] [--only PART,…] [--program BACKUPCTL]
+                                  compare with other tools; writes docs/benchmarks.md
   graph                           hold the crate graph to its rules
 ";
 
@@ -32,6 +35,7 @@ fn main() -> Result<()> {
         None => ("help", [].as_slice()),
     };
     match task {
+        "bench-peers" => bench_peers::main(rest),
         "demo" => demo::main(rest),
         "graph" => graph::main(rest),
         "test" => test::main(rest),

@@ -10,8 +10,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::machine;
-
 /// What to install besides the common set.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Wanted {
@@ -36,7 +34,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
 
 /// Installs everything `wanted`; a second call does nothing but look.
 pub(crate) fn install(wanted: Wanted) -> Result<()> {
-    let folder = machine::tools_folder();
+    let folder = backup_testkit::tools::folder();
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot create {}; set BACKUP_TOOLS", folder.display()))?;
     // Two test runs on one machine must not install at once.
