@@ -12,7 +12,8 @@ use percent_encoding::percent_decode_str;
 use super::parameters::{self, Extra};
 use super::{
     ChannelBinding, ConnectOptions, DEFAULT_APPLICATION_NAME, DEFAULT_CONNECT_TIMEOUT,
-    DEFAULT_PORT, DEFAULT_SOCKET_DIRECTORY, Host, Keepalive, SslMode, SslNegotiation,
+    DEFAULT_PORT, DEFAULT_SOCKET_DIRECTORY, Host, Keepalive, RootCertificates, SslMode,
+    SslNegotiation,
 };
 
 pub(super) fn parse(url: &str) -> Result<ConnectOptions> {
@@ -93,11 +94,17 @@ fn settle(mut options: ConnectOptions, extra: Extra) -> Result<ConnectOptions> {
             Host::Tcp { name, address }
         }
     };
+    let system = options.ssl_root == Some(RootCertificates::System);
     options.ssl_mode = match extra.ssl_mode {
         Some(mode) => mode,
-        None if options.is_local() => SslMode::Prefer,
+        None if options.is_local() && !system => SslMode::Prefer,
         None => SslMode::VerifyFull,
     };
+    // Anyone can have a certificate that the system trusts; only the name tells them apart.
+    if system && options.ssl_mode != SslMode::VerifyFull {
+        return Err(invalid("sslrootcert=system needs sslmode=verify-full")
+            .hint("Remove sslmode, or name a file of trusted certificates with sslrootcert."));
+    }
     if options.ssl_certificate.is_some() != options.ssl_key.is_some() {
         return Err(
             invalid("sslcert and sslkey belong together").hint("Name both files, or neither.")

@@ -1,0 +1,11 @@
+//! The wire client against real servers, and against one that breaks the rules.
+
+mod cancel;
+mod copy_in;
+mod copy_out;
+mod hostile;
+mod login;
+mod options;
+mod sql;
+mod support;
+mod tls;
