@@ -6,9 +6,11 @@ mod catalog;
 mod names;
 mod ranges;
 mod rate;
+mod restore;
 mod roles;
 mod session;
 mod statement;
 mod subset;
 
 pub use backup::LogicalSource;
+pub use restore::LogicalTarget;

@@ -9,6 +9,11 @@ use super::statement::{Named, replace_names, roles_in};
 /// Kinds of entries whose statements name roles, besides privileges.
 const NAMING_KINDS: [&str; 2] = ["POLICY", "USER MAPPING"];
 
+/// Names of a snapshot's facts.
+const OWNERS: &str = "role_owners";
+const GRANTEES: &str = "role_grantees";
+const OTHERS: &str = "role_others";
+
 /// `OLD` to `NEW` names, from the command line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RoleMap(BTreeMap<String, String>);
@@ -80,6 +85,28 @@ impl NeededRoles {
         needed.others.remove("PUBLIC");
         needed.others.remove("public");
         needed
+    }
+
+    /// Writes them into a snapshot's facts: `role_owners`, `role_grantees`, `role_others`.
+    pub(crate) fn to_facts(&self, facts: &mut BTreeMap<String, String>) {
+        for (name, roles) in
+            [(OWNERS, &self.owners), (GRANTEES, &self.grantees), (OTHERS, &self.others)]
+        {
+            let roles: Vec<String> = roles.iter().cloned().collect();
+            facts.insert(name.to_owned(), serde_json::Value::from(roles).to_string());
+        }
+    }
+
+    /// Reads them back, renamed.
+    pub(crate) fn from_facts(facts: &BTreeMap<String, String>, map: &RoleMap) -> Self {
+        let read = |name: &str| -> BTreeSet<String> {
+            let roles: Vec<String> = facts
+                .get(name)
+                .and_then(|json| serde_json::from_str(json).ok())
+                .unwrap_or_default();
+            roles.iter().map(|role| map.name(role).to_owned()).collect()
+        };
+        Self { owners: read(OWNERS), grantees: read(GRANTEES), others: read(OTHERS) }
     }
 
     /// Leaves out what the options leave out.
@@ -156,6 +183,14 @@ mod tests {
         let missing = needed.clone().without(true, false).missing(&existing);
         assert_eq!(missing, [("auditor".to_owned(), "is named by a policy or a user mapping")]);
         assert_eq!(needed.missing(&existing).len(), 2);
+    }
+
+    #[test]
+    fn roles_survive_the_facts() {
+        let needed = NeededRoles::of(&archive());
+        let mut facts = BTreeMap::new();
+        needed.to_facts(&mut facts);
+        assert_eq!(NeededRoles::from_facts(&facts, &RoleMap::default()), needed);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::logical::catalog::{sequences, usage};
 use crate::logical::names::{SEQUENCES, table_part};
 use crate::logical::ranges::Before;
 use crate::logical::rate::RateLimit;
+use crate::logical::roles::NeededRoles;
 use crate::tools::{Tool, ToolPaths};
 use crate::{Client, ConnectOptions};
 
@@ -91,6 +92,7 @@ impl LogicalSource {
         self.phase("take a consistent instant");
         let (mut instant, schema) = self.instant_with_schema().await?;
         let mut facts = self.facts_at(&mut instant.holder).await?;
+        NeededRoles::of(&schema.archive).to_facts(&mut facts);
         let mut findings = self.findings(&instant.tables);
         findings.extend(schema.findings.iter().cloned());
 

@@ -1,0 +1,194 @@
+//! The target database itself: there, created, marked, dropped again.
+
+use backup_core::{Error, ErrorKind, Result};
+
+use crate::logical::catalog::database::Locale;
+use crate::logical::catalog::{emptiness, server};
+use crate::{Client, ConnectOptions, quote_ident, quote_literal, sqlstate};
+
+/// Databases to connect to while the target does not exist.
+const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
+/// What the comment on an unfinished database begins with.
+const MARK: &str = "unfinished restore of snapshot ";
+
+/// What was found where the restore is to go.
+pub(super) enum Place {
+    /// No such database yet.
+    Missing,
+    /// An empty database, in this encoding.
+    Empty { encoding: String },
+}
+
+/// Looks at the target; returns a session on its server.
+///
+/// Fails with `Conflict` when the database holds anything.
+pub(super) async fn look(options: &ConnectOptions) -> Result<(Place, Client)> {
+    match Client::connect(options).await {
+        Ok(mut client) => {
+            let found = emptiness::objects(&mut client).await?;
+            if !found.is_empty() {
+                return Err(not_empty(&mut client, options, &found).await);
+            }
+            let rows = client.query("SHOW server_encoding").await?;
+            let encoding = rows.first().and_then(|row| row.get(0)).unwrap_or_default().to_owned();
+            Ok((Place::Empty { encoding }, client))
+        }
+        Err(error) if sqlstate(&error) == Some("3D000") => {
+            Ok((Place::Missing, maintenance(options).await?))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn not_empty(client: &mut Client, options: &ConnectOptions, found: &[String]) -> Error {
+    let comment = server::comment_on(client, options.database()).await.ok().flatten();
+    let error = Error::new(ErrorKind::Conflict, "restore into database")
+        .with("target", options.location())
+        .with("holds", found.join(", "));
+    match comment.filter(|comment| comment.starts_with(MARK)) {
+        Some(comment) => error.with("comment", comment).hint(
+            "This is what an interrupted restore left behind. Drop that database and restore \
+             again.",
+        ),
+        None => error.hint("Restore into a new database name, or into an empty database."),
+    }
+}
+
+/// Connects to a database that exists on every server.
+async fn maintenance(options: &ConnectOptions) -> Result<Client> {
+    let mut last = None;
+    for name in MAINTENANCE {
+        match Client::connect(&options.clone().with_database(name)).await {
+            Ok(client) => return Ok(client),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new(ErrorKind::SourceUnavailable, "connect to server")))
+}
+
+/// A database that this restore created. Unless it is kept, dropping this value drops the
+/// database: a failed or cancelled restore leaves nothing that looks like a result.
+pub(super) struct Created {
+    options: ConnectOptions,
+    armed: bool,
+}
+
+impl Created {
+    /// Creates the database from `template0` with the source's encoding and locale, and marks
+    /// it as unfinished.
+    pub(super) async fn create(
+        options: &ConnectOptions,
+        locale: &Locale,
+        snapshot: &str,
+    ) -> Result<Self> {
+        let mut client = maintenance(options).await?;
+        let sql = create_statement(options.database(), locale, client.server_version_num());
+        client.execute(&sql).await.map_err(|error| {
+            error.hint(
+                "The server must know the source's locale and the role needs CREATEDB; else \
+                 create an empty database yourself and restore into it.",
+            )
+        })?;
+        let created = Self { options: options.clone(), armed: true };
+        let mark = format!(
+            "COMMENT ON DATABASE {} IS {}",
+            quote_ident(options.database()),
+            quote_literal(&format!("{MARK}{snapshot}"))
+        );
+        client.execute(&mark).await?;
+        client.close().await;
+        Ok(created)
+    }
+
+    /// Keeps the database: the restore is done.
+    pub(super) fn keep(mut self) {
+        self.armed = false;
+    }
+
+    /// Drops the database now; the error says so when that fails.
+    pub(super) async fn remove(mut self) -> Result<()> {
+        self.armed = false;
+        remove(&self.options).await
+    }
+}
+
+impl Drop for Created {
+    fn drop(&mut self) {
+        if self.armed
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let options = self.options.clone();
+            runtime.spawn(async move {
+                if let Err(error) = remove(&options).await {
+                    tracing::warn!(%error, "the unfinished database could not be dropped");
+                }
+            });
+        }
+    }
+}
+
+async fn remove(options: &ConnectOptions) -> Result<()> {
+    let mut client = maintenance(options).await?;
+    let force = if client.server_version_num() >= 130_000 { " WITH (FORCE)" } else { "" };
+    let sql = format!("DROP DATABASE IF EXISTS {}{force}", quote_ident(options.database()));
+    client.execute(&sql).await?;
+    client.close().await;
+    Ok(())
+}
+
+fn create_statement(name: &str, locale: &Locale, version: u32) -> String {
+    let mut sql = format!(
+        "CREATE DATABASE {} TEMPLATE template0 ENCODING {}",
+        quote_ident(name),
+        quote_literal(&locale.encoding)
+    );
+    let mut put = |word: &str, value: &str| {
+        sql.push_str(&format!(" {word} {}", quote_literal(value)));
+    };
+    if !locale.collate.is_empty() {
+        put("LC_COLLATE", &locale.collate);
+        put("LC_CTYPE", &locale.ctype);
+    }
+    if version < 150_000 {
+        return sql;
+    }
+    match (locale.provider.as_str(), &locale.name) {
+        ("icu", Some(name)) => put("ICU_LOCALE", name),
+        ("builtin", Some(name)) => put("BUILTIN_LOCALE", name),
+        _ => {}
+    }
+    if let Some(rules) = locale.icu_rules.as_ref().filter(|_| version >= 160_000) {
+        put("ICU_RULES", rules);
+    }
+    sql.push_str(&format!(" LOCALE_PROVIDER {}", locale.provider));
+    sql
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn locale(provider: &str, name: Option<&str>) -> Locale {
+        Locale {
+            encoding: "UTF8".into(),
+            collate: "C.UTF-8".into(),
+            ctype: "C.UTF-8".into(),
+            provider: provider.into(),
+            name: name.map(str::to_owned),
+            icu_rules: Some("&a < b".into()),
+        }
+    }
+
+    #[test]
+    fn databases_are_created_like_their_source() {
+        assert_eq!(
+            create_statement("a\"b", &locale("libc", None), 140_000),
+            "CREATE DATABASE \"a\"\"b\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' \
+             LC_CTYPE 'C.UTF-8'"
+        );
+        let sql = create_statement("x", &locale("icu", Some("de")), 160_000);
+        assert!(sql.ends_with("ICU_LOCALE 'de' ICU_RULES '&a < b' LOCALE_PROVIDER icu"), "{sql}");
+        let sql = create_statement("x", &locale("builtin", Some("C.UTF-8")), 180_000);
+        assert!(sql.contains("BUILTIN_LOCALE 'C.UTF-8'") && sql.ends_with("builtin"), "{sql}");
+    }
+}

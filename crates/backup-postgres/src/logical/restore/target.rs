@@ -1,0 +1,320 @@
+//! The target: a database opened for one restore.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use backup_core::port::{
+    PartSource, RestoreOptions, RestorePlan, RestoreReport, RestoreStep, Target,
+};
+use backup_core::{Error, ErrorKind, Event, Finding, Result, Snapshot, SnapshotKind};
+
+use super::check::{Decision, Needs, check};
+use super::database::{Created, Place, look};
+use super::program::Program;
+use super::rows::{self, TablePart};
+use super::schema::Schema;
+use super::{TemporaryFolder, finish, large_objects, sequences};
+use crate::logical::catalog::database::Locale;
+use crate::logical::catalog::server::{self, Offer};
+use crate::logical::roles::{NeededRoles, RoleMap};
+use crate::logical::session::prepare_writing;
+use crate::tools::{Tool, ToolPaths};
+use crate::{Client, ConnectOptions, quote_ident};
+
+/// A PostgreSQL database to restore one logical snapshot into: created when missing, accepted
+/// when empty, refused otherwise.
+///
+/// A database that the restore created is dropped again when the restore fails or is
+/// cancelled, unless [`LogicalTarget::keep_failed`] says otherwise.
+pub struct LogicalTarget {
+    connect: ConnectOptions,
+    tools: ToolPaths,
+    options: RestoreOptions,
+    keep_failed: bool,
+    analyze: bool,
+}
+
+impl LogicalTarget {
+    /// Takes where to restore to; connects to nothing yet.
+    #[must_use]
+    pub fn new(connect: ConnectOptions, tools: ToolPaths, options: RestoreOptions) -> Self {
+        Self { connect, tools, options, keep_failed: false, analyze: true }
+    }
+
+    /// Leaves a database that this restore created in place when the restore fails, for looking
+    /// at it; its comment says that it is unfinished.
+    #[must_use]
+    pub fn keep_failed(mut self, keep: bool) -> Self {
+        self.keep_failed = keep;
+        self
+    }
+
+    /// Gathers the planner's statistics at the end, or not. It does unless told otherwise.
+    #[must_use]
+    pub fn analyze(mut self, analyze: bool) -> Self {
+        self.analyze = analyze;
+        self
+    }
+
+    /// Checks everything that can be known without the snapshot's parts.
+    async fn prepare(&self, snapshot: &Snapshot) -> Result<(Place, Offer, Decision, Tool)> {
+        if snapshot.kind != SnapshotKind::Logical || snapshot.identity.engine != "postgres" {
+            return Err(Error::new(ErrorKind::Unsupported, "restore into a PostgreSQL database")
+                .with("snapshot kind", snapshot.kind.as_str())
+                .with("engine", &snapshot.identity.engine));
+        }
+        let tool = self.tools.choose("pg_restore", major_of(&snapshot.evidence)).await?;
+        let (place, mut client) = look(&self.connect).await?;
+        let offer = server::read(&mut client).await?;
+        client.close().await;
+        let map = RoleMap::new(&self.options.role_map);
+        let mut needs = Needs::from_facts(
+            &snapshot.evidence.facts,
+            NeededRoles::from_facts(&snapshot.evidence.facts, &map),
+        );
+        if self.is_partial() {
+            // What a part of the schema needs is known once the schema was read.
+            needs.roles = NeededRoles::default();
+            needs.extensions.clear();
+            needs.tablespaces.clear();
+        }
+        let decision = check(&needs, &offer, &place, &self.options)?;
+        Ok((place, offer, decision, tool))
+    }
+
+    fn is_partial(&self) -> bool {
+        !self.options.tables.is_empty() || !self.options.schemas.is_empty()
+    }
+
+    /// The tables of a snapshot that the options ask for; names are judged by the schema later.
+    fn wanted(&self, snapshot: &Snapshot) -> Result<Vec<TablePart>> {
+        let options = &self.options;
+        let mut tables = Vec::new();
+        for part in &snapshot.parts {
+            let Some(table) = TablePart::read(part)? else { continue };
+            let full = format!("{}.{}", table.schema, table.table);
+            let wanted = !self.is_partial()
+                || options.schemas.contains(&table.schema)
+                || options.tables.iter().any(|name| *name == full || *name == table.table);
+            if wanted {
+                tables.push(table);
+            }
+        }
+        Ok(tables)
+    }
+
+    async fn carry_out(
+        &self,
+        snapshot: &Snapshot,
+        parts: &Arc<dyn PartSource>,
+        created: &mut Option<Created>,
+    ) -> Result<RestoreReport> {
+        let mut report = Report::new(&*self.options.observer);
+        report.phase("check target");
+        let (place, offer, decision, tool) = self.prepare(snapshot).await?;
+        let schema = Schema::read(&**parts, &self.options).await?;
+        let decision = if self.is_partial() {
+            let roles = NeededRoles::of(&schema.archive);
+            let needs =
+                Needs::from_facts(&snapshot.evidence.facts, roles).narrowed_to(&schema.archive);
+            check(&needs, &offer, &place, &self.options)?
+        } else {
+            decision
+        };
+        report.found(decision.findings);
+        report.found(schema.findings.clone());
+
+        report.phase("create database and schema");
+        if matches!(place, Place::Missing) {
+            let locale = Locale::from_facts(&snapshot.evidence.facts);
+            *created =
+                Some(Created::create(&self.connect, &locale, &snapshot.id.to_string()).await?);
+        }
+        let mut client = Client::connect(&self.connect).await?;
+        prepare_writing(&mut client).await?;
+        create_roles(&mut client, &decision.create_roles, offer.is_superuser).await?;
+        let folder = TemporaryFolder::create(&self.tools.temporary())?;
+        let files = schema.write(&folder)?;
+        let program = Program {
+            tool: &tool,
+            connect: &self.connect,
+            options: &self.options,
+            no_tablespaces: decision.no_tablespaces,
+            server_major: offer.major(),
+        };
+        program.before_rows(&files, created.is_none()).await?;
+
+        report.phase("load rows");
+        let jobs = self.options.jobs.get();
+        let tables: Vec<TablePart> = self
+            .tables(&**parts, &schema)?
+            .into_iter()
+            .filter(|table| !self.is_partial() || !table.is_of_extension())
+            .collect();
+        let names: Vec<String> = tables.iter().map(TablePart::sql_name).collect();
+        report.inner.tables = tables.len() as u64;
+        let observer = &self.options.observer;
+        let loaded =
+            rows::load(&self.connect, parts, tables, jobs, self.options.ordered, observer).await?;
+        report.inner.rows = loaded.rows;
+        report.inner.bytes = loaded.bytes;
+        if !self.is_partial() {
+            let (_, bytes) = large_objects::restore(&self.connect, parts, &self.options).await?;
+            report.inner.bytes += bytes;
+        }
+        let values = sequences::read(&**parts, schema.sequences().as_ref()).await?;
+        sequences::set(&mut client, &values).await?;
+
+        report.phase("build indexes and constraints");
+        program.after_rows(&files).await?;
+        if self.analyze {
+            report.phase("gather statistics");
+            report.found(finish::analyze(&self.connect, names, jobs).await?);
+        }
+        if created.is_some() {
+            let found = finish::database_properties(
+                &mut client,
+                &schema.archive,
+                self.connect.database(),
+                &RoleMap::new(&self.options.role_map),
+                !self.options.no_owner,
+                !self.options.no_privileges,
+            )
+            .await?;
+            report.found(found);
+        }
+        client.close().await;
+        Ok(report.finish())
+    }
+
+    fn tables(&self, parts: &dyn PartSource, schema: &Schema) -> Result<Vec<TablePart>> {
+        let mut tables = Vec::new();
+        for part in parts.parts() {
+            tables.extend(
+                TablePart::read(part)?.filter(|t| schema.wants_rows(&t.schema, &t.table)),
+            );
+        }
+        Ok(tables)
+    }
+}
+
+#[async_trait]
+impl Target for LogicalTarget {
+    fn location(&self) -> String {
+        self.connect.location()
+    }
+
+    async fn plan(&mut self, snapshot: &Snapshot) -> Result<RestorePlan> {
+        let (place, offer, decision, tool) = self.prepare(snapshot).await?;
+        let tables = self.wanted(snapshot)?;
+        let mut plan = RestorePlan {
+            steps: Vec::new(),
+            findings: decision.findings,
+            bytes: tables.iter().map(|table| table.bytes).sum(),
+            tables: tables.len() as u64,
+        };
+        let mut step = |action: &str, detail: String| {
+            plan.steps.push(RestoreStep { action: action.to_owned(), detail });
+        };
+        if !decision.create_roles.is_empty() {
+            step("create roles", decision.create_roles.join(", "));
+        }
+        let location = self.connect.location();
+        match place {
+            Place::Missing => {
+                let encoding = Locale::from_facts(&snapshot.evidence.facts).encoding;
+                step("create database", format!("{location}, encoding {encoding}"));
+            }
+            Place::Empty { .. } => step("use empty database", location),
+        }
+        let version = &offer.server_version;
+        step("create schema", format!("with {} on PostgreSQL {version}", tool.version));
+        let rows: u64 = tables.iter().map(|table| table.rows).sum();
+        step("load rows", format!("{rows} rows of {} tables", tables.len()));
+        step("build indexes and constraints", format!("with {} jobs", self.options.jobs));
+        Ok(plan)
+    }
+
+    async fn restore(
+        &mut self,
+        snapshot: &Snapshot,
+        parts: Arc<dyn PartSource>,
+    ) -> Result<RestoreReport> {
+        let mut created = None;
+        let result = Box::pin(self.carry_out(snapshot, &parts, &mut created)).await;
+        match (result, created) {
+            (Ok(report), created) => {
+                if let Some(created) = created {
+                    created.keep();
+                }
+                Ok(report)
+            }
+            (Err(error), Some(created)) if self.keep_failed => {
+                created.keep();
+                Err(error.with("target", "kept, unfinished"))
+            }
+            (Err(error), Some(created)) => match created.remove().await {
+                Ok(()) => Err(error.with("target", "dropped again")),
+                Err(_) => Err(error.with("target", "left behind unfinished; drop it")),
+            },
+            (Err(error), None) => Err(error.with("target", self.connect.location())),
+        }
+    }
+}
+
+/// What is reported, while it grows.
+struct Report<'a> {
+    inner: RestoreReport,
+    observer: &'a dyn backup_core::port::Observer,
+    phase: Option<(String, Instant)>,
+}
+
+impl<'a> Report<'a> {
+    fn new(observer: &'a dyn backup_core::port::Observer) -> Self {
+        Self { inner: RestoreReport::default(), observer, phase: None }
+    }
+
+    fn phase(&mut self, name: &str) {
+        self.end_phase();
+        self.observer.on_event(&Event::PhaseStarted { phase: name.to_owned() });
+        self.phase = Some((name.to_owned(), Instant::now()));
+    }
+
+    fn end_phase(&mut self) {
+        if let Some((name, began)) = self.phase.take() {
+            self.inner.phases.push((name, began.elapsed().as_secs_f64()));
+        }
+    }
+
+    fn found(&mut self, findings: Vec<Finding>) {
+        for finding in findings {
+            self.observer.on_event(&Event::Found(finding.clone()));
+            self.inner.findings.push(finding);
+        }
+    }
+
+    fn finish(mut self) -> RestoreReport {
+        self.end_phase();
+        self.inner
+    }
+}
+
+async fn create_roles(client: &mut Client, roles: &[String], is_superuser: bool) -> Result<()> {
+    for role in roles {
+        let role = quote_ident(role);
+        client.execute(&format!("CREATE ROLE {role} NOLOGIN")).await?;
+        if !is_superuser {
+            // Handing objects over takes membership.
+            client.execute(&format!("GRANT {role} TO CURRENT_USER")).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The major version of the pg_dump that wrote the schema: only that one or newer reads it.
+fn major_of(evidence: &backup_core::Evidence) -> u32 {
+    let version = evidence.schema_tool_version.split(") ").nth(1);
+    let digits = version.map(|text| text.chars().take_while(char::is_ascii_digit));
+    digits.and_then(|digits| digits.collect::<String>().parse().ok()).unwrap_or(0)
+}
