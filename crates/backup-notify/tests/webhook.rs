@@ -1,6 +1,6 @@
 //! Webhooks against a real socket.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::panic, clippy::unwrap_used)]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! A scripted HTTP server on a real socket, and a clock that does not wait.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::panic, clippy::unwrap_used)]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
