@@ -1,0 +1,181 @@
+//! Backup: one source, one instant, one snapshot.
+//!
+//! Fail closed: any doubt before the commit commits nothing; doubt about the data commits a
+//! snapshot marked *suspect*; nothing else is called a success.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use backup_core::port::{Clock, Observer, Provider, RequestCounts, Source, SourceOptions};
+use backup_core::{
+    Error, ErrorKind, Event, Evidence, Result, SnapshotId, SnapshotKind, SnapshotRecord,
+    SourceIdentity, SourceName,
+};
+use backup_repository::{Repository, SnapshotDraft, SnapshotWriter};
+
+use crate::interrupt::Interrupt;
+use crate::plausible::{self, Plausibility};
+use crate::select::newest_of;
+use crate::verify::{self, Depth, Request};
+
+/// What to back up, and how.
+#[derive(Clone, Debug)]
+pub struct BackupRequest {
+    /// The source's name.
+    pub source: SourceName,
+    /// Which kind of snapshot.
+    pub kind: SnapshotKind,
+    /// Parallel readers.
+    pub jobs: NonZeroUsize,
+    /// Ceiling in bytes per second over all readers.
+    pub max_rate: Option<u64>,
+    /// Whether a person said that the source's name now means another database.
+    pub accept_new_identity: bool,
+    /// What counts as unbelievable.
+    pub plausibility: Plausibility,
+    /// How far to prove the snapshot before returning.
+    pub verify: Depth,
+}
+
+/// What a backup did.
+#[derive(Clone, Debug)]
+pub struct BackupReceipt {
+    /// The committed snapshot and its proof.
+    pub record: SnapshotRecord,
+    /// Requests the store saw during the run.
+    pub requests: RequestCounts,
+    /// Seconds from start to the end of the proof.
+    pub seconds: f64,
+}
+
+/// Backs up one source: opens it, checks that it is the database its name meant before,
+/// copies, commits, and proves what was written.
+///
+/// An error means that no snapshot was committed, except an `Integrity` error of the proof,
+/// whose context names the snapshot. A committed snapshot may be suspect: look at it.
+pub async fn backup(
+    repository: &Repository,
+    provider: &dyn Provider,
+    request: &BackupRequest,
+    clock: &Arc<dyn Clock>,
+    observer: &Arc<dyn Observer>,
+    interrupt: &Interrupt,
+) -> Result<BackupReceipt> {
+    let begun = clock.elapsed();
+    let requests = repository.store().requests();
+    let started_at = clock.now();
+    let records = interrupt.unless(repository.snapshots()).await?;
+    let options = SourceOptions {
+        kind: request.kind,
+        jobs: request.jobs,
+        max_rate: request.max_rate,
+        observer: Arc::clone(observer),
+    };
+    let mut source = interrupt.unless(provider.open_source(&options)).await?;
+    observer.on_event(&Event::RunStarted {
+        verb: "backup",
+        source: Some(request.source.clone()),
+        expected_bytes: Some(source.facts().estimated_bytes),
+    });
+    check_identity(&records, request, &source.facts().identity)?;
+    let draft = SnapshotDraft {
+        source: request.source.clone(),
+        identity: source.facts().identity.clone(),
+        kind: request.kind,
+        started_at,
+    };
+    let writer = interrupt.unless(repository.begin(draft, Arc::clone(observer))).await?;
+    let mut evidence = match copy(source.as_mut(), &writer, interrupt).await {
+        Ok(evidence) => evidence,
+        Err(error) => {
+            // The database is let go first. What was stored stays, and a rerun skips it.
+            drop(source);
+            return Err(error);
+        }
+    };
+    drop(source);
+    let previous = newest_of(&records, &request.source).map(|record| &record.snapshot);
+    let doubts = plausible::compare(previous, &evidence, request.plausibility);
+    for doubt in &doubts {
+        observer.on_event(&Event::Found(doubt.clone()));
+    }
+    evidence.findings.extend(doubts);
+    let snapshot = writer.commit(evidence).await?;
+    prove(repository, snapshot.id, request.verify, clock, observer, interrupt).await?;
+    Ok(BackupReceipt {
+        record: repository.snapshot(snapshot.id).await?,
+        requests: since(requests, repository.store().requests()),
+        seconds: clock.elapsed().saturating_sub(begun).as_secs_f64(),
+    })
+}
+
+/// Copies everything, or returns the first error, or the wish to stop.
+async fn copy(
+    source: &mut dyn Source,
+    writer: &SnapshotWriter,
+    interrupt: &Interrupt,
+) -> Result<Evidence> {
+    let evidence = interrupt.unless(source.copy_to(writer)).await?;
+    // A wish that came with the last byte counts as well: nothing is committed yet.
+    interrupt.asked().map_or(Ok(evidence), Err)
+}
+
+/// A name means one database. Another one under the same name would be compared with, and
+/// retained against, snapshots that are not its own.
+fn check_identity(
+    records: &[SnapshotRecord],
+    request: &BackupRequest,
+    found: &SourceIdentity,
+) -> Result<()> {
+    let known = records
+        .iter()
+        .filter(|record| record.snapshot.source == request.source)
+        .max_by_key(|record| (record.snapshot.sequence, record.stored_at));
+    let Some(known) = known.filter(|known| known.snapshot.identity != *found) else {
+        return Ok(());
+    };
+    if request.accept_new_identity {
+        return Ok(());
+    }
+    let show = |identity: &SourceIdentity| {
+        format!("{} {} database {}", identity.engine, identity.system, identity.database)
+    };
+    Err(Error::new(ErrorKind::Conflict, "back up source")
+        .with("source", &request.source)
+        .with("found", show(found))
+        .with("known", show(&known.snapshot.identity))
+        .hint(
+            "The source's name stood for another database until now. Give this one a name of \
+             its own (BACKUP_SOURCE), or pass --accept-new-identity if it replaces the old one.",
+        ))
+}
+
+/// Proves what was committed. An error says which snapshot exists nevertheless.
+async fn prove(
+    repository: &Repository,
+    id: SnapshotId,
+    depth: Depth,
+    clock: &Arc<dyn Clock>,
+    observer: &Arc<dyn Observer>,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let request = Request { snapshots: vec![id], depth };
+    let report = verify::verify(repository, &request, clock, observer, interrupt).await;
+    report
+        .and_then(|report| verify::demand(&report))
+        .map_err(|error| error.with("committed snapshot", id.short()))
+}
+
+/// Returns what was asked of the store between two readings.
+#[must_use]
+pub(crate) fn since(before: RequestCounts, after: RequestCounts) -> RequestCounts {
+    RequestCounts {
+        creates: after.creates.saturating_sub(before.creates),
+        gets: after.gets.saturating_sub(before.gets),
+        stats: after.stats.saturating_sub(before.stats),
+        lists: after.lists.saturating_sub(before.lists),
+        deletes: after.deletes.saturating_sub(before.deletes),
+        bytes_written: after.bytes_written.saturating_sub(before.bytes_written),
+        bytes_read: after.bytes_read.saturating_sub(before.bytes_read),
+    }
+}

@@ -1,0 +1,30 @@
+//! The JSON documents: what `--json` prints and what an API serves.
+//!
+//! Stable: fields may be added, never renamed, removed or given another meaning. Every
+//! document names its schema in `schema`. Times are RFC 3339 in UTC, sizes are bytes.
+
+mod backup;
+mod doctor;
+mod error;
+mod forget;
+mod keys;
+mod receipt;
+mod restore;
+pub mod schema;
+mod snapshot;
+mod status;
+mod verify;
+
+pub use backup::{BackupDocument, BackupOutcome, RequestsDocument};
+pub use doctor::{CheckDocument, DoctorDocument};
+pub use error::{ErrorDocument, retry_safe};
+pub use forget::{DecisionDocument, ForgetDocument};
+pub use keys::{KeyDocument, KeysDocument};
+pub use receipt::ReceiptDocument;
+pub use restore::{PhaseDocument, RestoreDocument, RestorePlanDocument, StepDocument};
+pub use snapshot::{
+    FindingDocument, IdentityDocument, PartDocument, PartsDocument, ShowDocument, SnapshotDocument,
+    SnapshotsDocument, TableDocument, VerifiedDocument,
+};
+pub use status::{SourceStatusDocument, StatusDocument};
+pub use verify::{ProblemDocument, VerdictDocument, VerifyDocument};

@@ -1,0 +1,117 @@
+//! A restore, planned or done, as JSON.
+
+use backup_core::Snapshot;
+use backup_core::port::RestorePlan;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::FindingDocument;
+use crate::restore::RestoreReceipt;
+
+/// `backupctl restore --preview --json`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RestorePlanDocument {
+    /// `backupctl.restore_plan.v1`.
+    #[schemars(extend("const" = "backupctl.restore_plan.v1"))]
+    pub schema: String,
+    /// The snapshot's id.
+    pub snapshot: String,
+    /// Where it would go, without secrets.
+    pub target: String,
+    /// Tables that would be written.
+    pub tables: u64,
+    /// Bytes of rows that would be written.
+    pub bytes: u64,
+    /// Steps in order.
+    pub steps: Vec<StepDocument>,
+    /// What to know first.
+    pub findings: Vec<FindingDocument>,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct StepDocument {
+    /// What.
+    pub action: String,
+    /// Of what, and why.
+    pub detail: String,
+}
+
+/// `backupctl restore --json`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RestoreDocument {
+    /// `backupctl.restore.v1`.
+    #[schemars(extend("const" = "backupctl.restore.v1"))]
+    pub schema: String,
+    /// The snapshot's id.
+    pub snapshot: String,
+    /// Its source.
+    pub source: String,
+    /// Where it went, without secrets.
+    pub target: String,
+    /// Tables written.
+    pub tables: u64,
+    /// Rows written, counted by the server.
+    pub rows: u64,
+    /// Bytes of rows written.
+    pub bytes: u64,
+    /// Seconds, all in all.
+    pub seconds: f64,
+    /// Seconds by phase, in order.
+    pub phases: Vec<PhaseDocument>,
+    /// What to know.
+    pub findings: Vec<FindingDocument>,
+}
+
+/// One phase of a restore.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseDocument {
+    /// Its name.
+    pub name: String,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl RestorePlanDocument {
+    /// Returns the document of a plan.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, target: String, plan: &RestorePlan) -> Self {
+        Self {
+            schema: "backupctl.restore_plan.v1".into(),
+            snapshot: snapshot.id.to_string(),
+            target,
+            tables: plan.tables,
+            bytes: plan.bytes,
+            steps: plan
+                .steps
+                .iter()
+                .map(|s| StepDocument { action: s.action.clone(), detail: s.detail.clone() })
+                .collect(),
+            findings: plan.findings.iter().map(FindingDocument::new).collect(),
+        }
+    }
+}
+
+impl RestoreDocument {
+    /// Returns the document of a restore that was carried out.
+    #[must_use]
+    pub fn new(receipt: &RestoreReceipt) -> Self {
+        let report = &receipt.report;
+        Self {
+            schema: "backupctl.restore.v1".into(),
+            snapshot: receipt.snapshot.id.to_string(),
+            source: receipt.snapshot.source.to_string(),
+            target: receipt.location.clone(),
+            tables: report.tables,
+            rows: report.rows,
+            bytes: report.bytes,
+            seconds: receipt.seconds,
+            phases: report
+                .phases
+                .iter()
+                .map(|(name, seconds)| PhaseDocument { name: name.clone(), seconds: *seconds })
+                .collect(),
+            findings: report.findings.iter().map(FindingDocument::new).collect(),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The JSON Schema of each document; `docs/schemas` holds the same.
+
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+
+use super::{
+    BackupDocument, DoctorDocument, ErrorDocument, ForgetDocument, KeysDocument, PartsDocument,
+    ReceiptDocument, RestoreDocument, RestorePlanDocument, ShowDocument, SnapshotsDocument,
+    StatusDocument, VerifyDocument,
+};
+
+type Entry = (&'static str, fn(&mut SchemaGenerator) -> schemars::Schema);
+
+fn root<T: JsonSchema>(generator: &mut SchemaGenerator) -> schemars::Schema {
+    generator.root_schema_for::<T>()
+}
+
+const ALL: &[Entry] = &[
+    ("backup", root::<BackupDocument>),
+    ("doctor", root::<DoctorDocument>),
+    ("error", root::<ErrorDocument>),
+    ("forget", root::<ForgetDocument>),
+    ("keys", root::<KeysDocument>),
+    ("ls", root::<PartsDocument>),
+    ("receipt", root::<ReceiptDocument>),
+    ("restore", root::<RestoreDocument>),
+    ("restore_plan", root::<RestorePlanDocument>),
+    ("show", root::<ShowDocument>),
+    ("snapshots", root::<SnapshotsDocument>),
+    ("status", root::<StatusDocument>),
+    ("verify", root::<VerifyDocument>),
+];
+
+/// Returns the documents' names, in order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|(name, _)| *name)
+}
+
+/// Returns the JSON Schema (2020-12) of the document of that name, as text; nothing when there
+/// is none.
+#[must_use]
+pub fn of(name: &str) -> Option<String> {
+    let (_, generate) = ALL.iter().find(|(known, _)| *known == name)?;
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let mut text = serde_json::to_string_pretty(&generate(&mut generator)).ok()?;
+    text.push('\n');
+    Some(text)
+}

@@ -1,0 +1,74 @@
+//! Protection as JSON.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SnapshotDocument;
+use crate::status::{SourceStatus, Standing};
+
+/// `backupctl status --json`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct StatusDocument {
+    /// `backupctl.status.v1`.
+    #[schemars(extend("const" = "backupctl.status.v1"))]
+    pub schema: String,
+    /// When it was asked.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: Timestamp,
+    /// Whether every source is protected.
+    pub protected: bool,
+    /// Each source, by name.
+    pub sources: Vec<SourceStatusDocument>,
+}
+
+/// One source's standing.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SourceStatusDocument {
+    /// The source's name.
+    pub source: String,
+    /// `protected`, `at_risk`, `unprotected` or `never_backed_up`.
+    #[schemars(extend("enum" = ["protected", "at_risk", "unprotected", "never_backed_up"]))]
+    pub state: String,
+    /// Why, as sentences; empty when protected.
+    pub reasons: Vec<String>,
+    /// How old the newest snapshot may get, in seconds.
+    pub rpo_seconds: u64,
+    /// How far it must have been proved.
+    pub required_level: String,
+    /// Age of the newest snapshot in seconds.
+    pub age_seconds: Option<u64>,
+    /// How many snapshots there are.
+    pub snapshots: u64,
+    /// The newest snapshot, suspect or not.
+    pub newest: Option<SnapshotDocument>,
+    /// The id of the newest snapshot that was proved as far as asked, of any age.
+    pub newest_proved: Option<String>,
+}
+
+impl StatusDocument {
+    /// Returns the document of a report.
+    #[must_use]
+    pub fn new(sources: &[SourceStatus], at: Timestamp) -> Self {
+        Self {
+            schema: "backupctl.status.v1".into(),
+            at,
+            protected: sources.iter().all(|source| source.standing == Standing::Protected),
+            sources: sources.iter().map(one).collect(),
+        }
+    }
+}
+
+fn one(status: &SourceStatus) -> SourceStatusDocument {
+    SourceStatusDocument {
+        source: status.source.to_string(),
+        state: status.standing.as_str().into(),
+        reasons: status.reasons.clone(),
+        rpo_seconds: status.promise.rpo.as_secs(),
+        required_level: status.promise.level.as_str().into(),
+        age_seconds: status.age.map(|age| age.as_secs()),
+        snapshots: status.snapshots as u64,
+        newest: status.newest.as_ref().map(SnapshotDocument::new),
+        newest_proved: status.newest_proved.as_ref().map(|r| r.snapshot.id.to_string()),
+    }
+}

@@ -1,0 +1,144 @@
+//! Is today's snapshot believable next to yesterday's?
+//!
+//! A dump that lost its rows looks like a success to everything but a comparison. What is
+//! found here makes a snapshot *suspect*: it is kept, it is said, and retention never trades
+//! an older one for it.
+
+use std::collections::BTreeMap;
+
+use backup_core::{ByteSize, Evidence, Finding, Snapshot, TableEvidence};
+
+/// What counts as unbelievable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plausibility {
+    /// A table that had at least this many rows and now has none is suspect.
+    pub many_rows: u64,
+    /// A database that was at least this large is watched for shrinking.
+    pub watched_bytes: u64,
+    /// Shrinking by more than this part of a hundred is suspect.
+    pub shrink_percent: u64,
+    /// Whether a person said that the data really did shrink: findings become notes.
+    pub accepted: bool,
+}
+
+impl Default for Plausibility {
+    fn default() -> Self {
+        Self { many_rows: 1_000, watched_bytes: 1 << 20, shrink_percent: 90, accepted: false }
+    }
+}
+
+/// Returns what is unbelievable about `now`, compared with the newest snapshot of the source
+/// that was not suspect. No previous snapshot, no findings.
+#[must_use]
+pub fn compare(previous: Option<&Snapshot>, now: &Evidence, policy: Plausibility) -> Vec<Finding> {
+    let Some(previous) = previous else {
+        return Vec::new();
+    };
+    let suspect = |message: String| {
+        if policy.accepted {
+            Finding::note(format!("{message} This was accepted by the person who ran it."))
+        } else {
+            Finding::suspect(message)
+        }
+    };
+    let mut findings = Vec::new();
+    let before = &previous.evidence;
+    let today = by_name(now);
+    if now.tables.is_empty() && !before.tables.is_empty() {
+        findings.push(suspect(format!(
+            "No table was copied, but snapshot {} had {}.",
+            previous.id.short(),
+            before.tables.len()
+        )));
+        return findings;
+    }
+    for table in before.tables.iter().filter(|table| table.rows >= policy.many_rows) {
+        let name = format!("{}.{}", table.schema, table.name);
+        match today.get(&(table.schema.as_str(), table.name.as_str())) {
+            Some(found) if found.rows == 0 => findings.push(suspect(format!(
+                "Table {name} has no rows, but had {} in snapshot {}.",
+                table.rows,
+                previous.id.short()
+            ))),
+            Some(_) => {}
+            None => findings.push(Finding::warning(format!(
+                "Table {name} is gone; it had {} rows in snapshot {}.",
+                table.rows,
+                previous.id.short()
+            ))),
+        }
+    }
+    let (was, is) = (bytes(before), bytes(now));
+    if was >= policy.watched_bytes && shrunk(was, is, policy.shrink_percent) {
+        findings.push(suspect(format!(
+            "The rows take {}, but took {} in snapshot {}: more than {}% less.",
+            ByteSize(is),
+            ByteSize(was),
+            previous.id.short(),
+            policy.shrink_percent
+        )));
+    }
+    findings
+}
+
+fn by_name(evidence: &Evidence) -> BTreeMap<(&str, &str), &TableEvidence> {
+    evidence.tables.iter().map(|t| ((t.schema.as_str(), t.name.as_str()), t)).collect()
+}
+
+fn bytes(evidence: &Evidence) -> u64 {
+    evidence.tables.iter().map(|table| table.bytes).sum()
+}
+
+/// In u128 so that no size can overflow.
+fn shrunk(was: u64, is: u64, percent: u64) -> bool {
+    u128::from(is) * 100 < u128::from(was) * u128::from(100_u64.saturating_sub(percent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{record, table};
+    use backup_core::FindingKind;
+
+    fn check(before: &[(&str, u64, u64)], now: &[(&str, u64, u64)]) -> Vec<FindingKind> {
+        let mut previous = record("aa", "shop", 1, "2026-01-01T00:00:00Z").snapshot;
+        previous.evidence.tables = before.iter().map(|(n, r, b)| table(n, *r, *b)).collect();
+        let mut evidence = Evidence::default();
+        evidence.tables = now.iter().map(|(n, r, b)| table(n, *r, *b)).collect();
+        compare(Some(&previous), &evidence, Plausibility::default())
+            .into_iter()
+            .map(|finding| finding.kind)
+            .collect()
+    }
+
+    #[test]
+    fn lost_rows_and_shrunk_databases_are_suspect() {
+        use FindingKind::{Suspect, Warning};
+        let mib = 1 << 20;
+        assert_eq!(check(&[("a", 1_000, 10)], &[("a", 0, 0)]), [Suspect]);
+        assert_eq!(check(&[("a", 999, 10)], &[("a", 0, 0)]), [], "few rows may go");
+        assert_eq!(check(&[("a", 1, 1)], &[]), [Suspect], "nothing was copied at all");
+        assert_eq!(
+            check(&[("a", 5_000, 10), ("b", 1, 1)], &[("b", 1, 1)]),
+            [Warning],
+            "a dropped table is said, not suspected"
+        );
+        assert_eq!(check(&[("a", 9, 2 * mib)], &[("a", 5, mib / 10)]), [Suspect]);
+        assert_eq!(check(&[("a", 9, 2 * mib)], &[("a", 5, mib)]), []);
+        assert_eq!(check(&[("a", 9, 2 * mib)], &[("a", 9, 3 * mib)]), []);
+        assert_eq!(check(&[], &[("a", 9, 9)]), []);
+    }
+
+    #[test]
+    fn acceptance_turns_suspicion_into_a_note_and_the_first_snapshot_is_believed() {
+        let mut previous = record("aa", "shop", 1, "2026-01-01T00:00:00Z").snapshot;
+        previous.evidence.tables = vec![table("a", 5_000, 10)];
+        let accepted = Plausibility { accepted: true, ..Plausibility::default() };
+        let mut now = Evidence::default();
+        now.tables = vec![table("a", 0, 0)];
+        let findings = compare(Some(&previous), &now, accepted);
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].kind, FindingKind::Note);
+        assert!(compare(None, &now, Plausibility::default()).is_empty());
+    }
+}

@@ -1,0 +1,162 @@
+//! Which snapshot is meant: the words people type, resolved against what is there.
+
+use std::fmt;
+use std::str::FromStr;
+
+use backup_core::{Error, ErrorKind, Result, SnapshotRecord, SourceName};
+
+/// What a person may write for SNAPSHOT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// `latest`: the newest snapshot of any source that is not suspect.
+    Latest,
+    /// `SOURCE@latest`: the newest snapshot of that source that is not suspect.
+    LatestOf(SourceName),
+    /// The first digits of an id.
+    Prefix(String),
+}
+
+impl FromStr for Selector {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "latest" {
+            return Ok(Self::Latest);
+        }
+        if let Some(source) = text.strip_suffix("@latest") {
+            return Ok(Self::LatestOf(source.parse()?));
+        }
+        let digits = text.to_ascii_lowercase();
+        let good = !digits.is_empty()
+            && digits.len() <= 32
+            && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        if good {
+            return Ok(Self::Prefix(digits));
+        }
+        Err(Error::new(ErrorKind::Usage, "parse snapshot").with("text", text.escape_debug()).hint(
+            "Write the first digits of an id, `latest`, or `SOURCE@latest`; \
+             `backupctl snapshots` lists them.",
+        ))
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latest => f.write_str("latest"),
+            Self::LatestOf(source) => write!(f, "{source}@latest"),
+            Self::Prefix(digits) => f.write_str(digits),
+        }
+    }
+}
+
+/// Returns the one snapshot that `selector` means. Nothing is `NotFound`; several is `Usage`,
+/// and the error lists them.
+pub fn select<'a>(
+    records: &'a [SnapshotRecord],
+    selector: &Selector,
+) -> Result<&'a SnapshotRecord> {
+    let found = match selector {
+        Selector::Latest => newest(records.iter().filter(|record| {
+            !record.snapshot.is_suspect()
+                && newest_of(records, &record.snapshot.source)
+                    .is_some_and(|best| best.snapshot.id == record.snapshot.id)
+        })),
+        Selector::LatestOf(source) => newest_of(records, source),
+        Selector::Prefix(digits) => by_prefix(records, digits)?,
+    };
+    found.ok_or_else(|| {
+        let hint = if records.is_empty() {
+            "The repository holds no snapshot yet; run `backupctl backup`."
+        } else {
+            "Run `backupctl snapshots` to see what is there; `latest` passes over suspect ones."
+        };
+        Error::new(ErrorKind::NotFound, "find snapshot").with("snapshot", selector).hint(hint)
+    })
+}
+
+/// Returns the newest snapshot of a source that is not suspect: by sequence, which no clock
+/// can change.
+#[must_use]
+pub fn newest_of<'a>(
+    records: &'a [SnapshotRecord],
+    source: &SourceName,
+) -> Option<&'a SnapshotRecord> {
+    records
+        .iter()
+        .filter(|record| record.snapshot.source == *source && !record.snapshot.is_suspect())
+        .max_by_key(|record| (record.snapshot.sequence, record.stored_at))
+}
+
+/// Across sources only the store's clock can order.
+fn newest<'a>(records: impl Iterator<Item = &'a SnapshotRecord>) -> Option<&'a SnapshotRecord> {
+    records.max_by_key(|record| (record.stored_at, record.snapshot.finished_at))
+}
+
+fn by_prefix<'a>(
+    records: &'a [SnapshotRecord],
+    digits: &str,
+) -> Result<Option<&'a SnapshotRecord>> {
+    let matches: Vec<_> =
+        records.iter().filter(|r| r.snapshot.id.to_string().starts_with(digits)).collect();
+    if let [_, _, ..] = matches.as_slice() {
+        let listed: Vec<_> = matches
+            .iter()
+            .take(8)
+            .map(|r| format!("{} ({})", r.snapshot.id, r.snapshot.source))
+            .collect();
+        return Err(Error::new(ErrorKind::Usage, "find snapshot")
+            .with("prefix", digits)
+            .with("matches", matches.len())
+            .hint(format!("Write more digits; it could be {}.", listed.join(", "))));
+    }
+    Ok(matches.first().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::record;
+
+    fn id(records: &[SnapshotRecord], text: &str) -> String {
+        select(records, &text.parse().unwrap()).unwrap().snapshot.id.short()
+    }
+
+    #[test]
+    fn finds_by_prefix_latest_and_source() {
+        let mut suspect = record("cc", "shop", 3, "2026-01-03T00:00:00Z");
+        suspect.snapshot.evidence.findings.push(backup_core::Finding::suspect("no rows"));
+        let records = [
+            record("aa", "shop", 1, "2026-01-01T00:00:00Z"),
+            record("ab", "shop", 2, "2026-01-02T00:00:00Z"),
+            suspect,
+            record("dd", "blog", 1, "2026-01-01T12:00:00Z"),
+        ];
+        assert_eq!(id(&records, "AA"), "aaaaaaaa");
+        assert_eq!(id(&records, "latest"), "abababab");
+        assert_eq!(id(&records, "shop@latest"), "abababab");
+        assert_eq!(id(&records, "blog@latest"), "dddddddd");
+        assert_eq!(id(&records, "cccc"), "cccccccc", "a suspect one is found when named");
+
+        let many = select(&records, &"a".parse().unwrap()).unwrap_err();
+        assert_eq!(many.kind(), ErrorKind::Usage);
+        assert!(many.remedy().unwrap().contains("abab"), "{many:?}");
+        for absent in ["ff", "none@latest"] {
+            let error = select(&records, &absent.parse().unwrap()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{absent}");
+        }
+        for bad in ["", "xyz", "../x@latest", "LATEST", "a b"] {
+            assert!(bad.parse::<Selector>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_clock_cannot_reorder_one_source() {
+        let records = [
+            record("aa", "shop", 1, "2026-02-01T00:00:00Z"),
+            record("bb", "shop", 2, "2026-01-01T00:00:00Z"),
+        ];
+        assert_eq!(id(&records, "shop@latest"), "bbbbbbbb");
+        assert_eq!(id(&records, "latest"), "bbbbbbbb");
+    }
+}

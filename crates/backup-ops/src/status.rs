@@ -1,0 +1,262 @@
+//! Is each source protected?
+//!
+//! *Verified or not protected*: a source is protected while its newest snapshot is younger
+//! than its recovery point objective **and** has been proved as far as its owner asked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use backup_core::{Result, SnapshotRecord, SourceName, VerifyLevel};
+use backup_repository::Repository;
+use jiff::{SignedDuration, Timestamp};
+
+/// What the owner of a source asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// How old the newest snapshot may get.
+    pub rpo: Duration,
+    /// How far it must have been proved.
+    pub level: VerifyLevel,
+}
+
+impl Default for Promise {
+    /// A day and two hours of slack, read back.
+    fn default() -> Self {
+        Self { rpo: Duration::from_secs(26 * 3600), level: VerifyLevel::Read }
+    }
+}
+
+/// How a source stands, worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// The newest snapshot is young enough and proved.
+    Protected,
+    /// There is a young snapshot, but it is not proved enough, or it is suspect.
+    AtRisk,
+    /// There are snapshots, none young enough.
+    Unprotected,
+    /// There is no snapshot.
+    NeverBackedUp,
+}
+
+impl Standing {
+    /// Returns the stable word used in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Protected => "protected",
+            Self::AtRisk => "at_risk",
+            Self::Unprotected => "unprotected",
+            Self::NeverBackedUp => "never_backed_up",
+        }
+    }
+
+    /// Returns the words shown to people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Protected => "protected",
+            Self::AtRisk => "at risk",
+            Self::Unprotected => "unprotected",
+            Self::NeverBackedUp => "never backed up",
+        }
+    }
+}
+
+/// One source's standing, with its reasons.
+#[derive(Clone, Debug)]
+pub struct SourceStatus {
+    /// Which source.
+    pub source: SourceName,
+    /// How it stands.
+    pub standing: Standing,
+    /// Why, as sentences; empty when protected.
+    pub reasons: Vec<String>,
+    /// What was asked for.
+    pub promise: Promise,
+    /// Its newest snapshot, suspect or not.
+    pub newest: Option<SnapshotRecord>,
+    /// Age of the newest snapshot; zero when its clock is ahead of ours.
+    pub age: Option<Duration>,
+    /// Its newest snapshot that was proved as far as asked, of any age.
+    pub newest_proved: Option<SnapshotRecord>,
+    /// How many snapshots there are.
+    pub snapshots: usize,
+}
+
+/// Reads the repository and judges every source in it, and every one in `promises`.
+pub async fn status(
+    repository: &Repository,
+    promises: &BTreeMap<SourceName, Promise>,
+    now: Timestamp,
+) -> Result<Vec<SourceStatus>> {
+    Ok(assess(&repository.snapshots().await?, promises, now))
+}
+
+/// Judges every source that has a promise or a snapshot; by name.
+#[must_use]
+pub fn assess(
+    records: &[SnapshotRecord],
+    promises: &BTreeMap<SourceName, Promise>,
+    now: Timestamp,
+) -> Vec<SourceStatus> {
+    let mut sources: BTreeMap<&SourceName, Vec<&SnapshotRecord>> =
+        promises.keys().map(|source| (source, Vec::new())).collect();
+    for record in records {
+        sources.entry(&record.snapshot.source).or_default().push(record);
+    }
+    sources
+        .into_iter()
+        .map(|(source, records)| {
+            let promise = promises.get(source).copied().unwrap_or_default();
+            assess_one(source, promise, &records, now)
+        })
+        .collect()
+}
+
+fn assess_one(
+    source: &SourceName,
+    promise: Promise,
+    records: &[&SnapshotRecord],
+    now: Timestamp,
+) -> SourceStatus {
+    let order = |record: &&&SnapshotRecord| (record.snapshot.sequence, record.stored_at);
+    let newest = records.iter().max_by_key(order).copied();
+    let proved = records
+        .iter()
+        .filter(|r| !r.snapshot.is_suspect() && r.verified.level >= promise.level)
+        .max_by_key(order)
+        .copied();
+    let age = newest.map(|record| age(record, now));
+    let (standing, reasons) = match (newest, age) {
+        (Some(record), Some(age)) => judge(record, age, promise),
+        _ => (
+            Standing::NeverBackedUp,
+            vec![format!("There is no snapshot; run `backupctl backup {source}`.")],
+        ),
+    };
+    SourceStatus {
+        source: source.clone(),
+        standing,
+        reasons,
+        promise,
+        newest: newest.cloned(),
+        age,
+        newest_proved: proved.cloned(),
+        snapshots: records.len(),
+    }
+}
+
+fn judge(record: &SnapshotRecord, age: Duration, promise: Promise) -> (Standing, Vec<String>) {
+    let id = record.snapshot.id.short();
+    let mut reasons = Vec::new();
+    let stale = age > promise.rpo;
+    if stale {
+        reasons.push(format!(
+            "The newest snapshot {id} is {} old; at most {} was promised.",
+            hours(age),
+            hours(promise.rpo)
+        ));
+    }
+    if record.snapshot.is_suspect() {
+        reasons
+            .push(format!("The newest snapshot {id} is suspect; `backupctl show {id}` says why."));
+    }
+    if record.verified.level < promise.level {
+        let how = match promise.level {
+            VerifyLevel::None | VerifyLevel::Exists => format!("`backupctl verify {id}`"),
+            VerifyLevel::Read | VerifyLevel::Drilled => {
+                format!("`backupctl verify {id} --read-data`")
+            }
+        };
+        reasons.push(format!(
+            "The newest snapshot {id} is proved to level {}, not {}; run {how}.",
+            record.verified.level.as_str(),
+            promise.level.as_str()
+        ));
+    }
+    let standing = match (stale, reasons.is_empty()) {
+        (true, _) => Standing::Unprotected,
+        (false, true) => Standing::Protected,
+        (false, false) => Standing::AtRisk,
+    };
+    (standing, reasons)
+}
+
+/// Measured from the run's start, the instant the data is from: the honest one.
+fn age(record: &SnapshotRecord, now: Timestamp) -> Duration {
+    let age: SignedDuration = now.duration_since(record.snapshot.started_at);
+    age.try_into().unwrap_or(Duration::ZERO)
+}
+
+fn hours(duration: Duration) -> String {
+    let minutes = duration.as_secs() / 60;
+    match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, 0) => format!("{hours} h"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (1, hours, _) => format!("{} h", 24 + hours),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::record;
+    use backup_core::{Finding, Verified};
+
+    fn proved(mut record: SnapshotRecord, level: VerifyLevel) -> SnapshotRecord {
+        record.verified = Verified { level, at: Some(record.stored_at) };
+        record
+    }
+
+    fn stand(records: &[SnapshotRecord]) -> SourceStatus {
+        let promises = BTreeMap::from([("shop".parse().unwrap(), Promise::default())]);
+        let now = "2026-01-10T00:00:00Z".parse().unwrap();
+        assess(records, &promises, now).remove(0)
+    }
+
+    #[test]
+    fn protected_means_young_and_proved() {
+        let young = || record("aa", "shop", 2, "2026-01-09T12:00:00Z");
+        let old = || record("bb", "shop", 1, "2026-01-01T00:00:00Z");
+        let read = VerifyLevel::Read;
+        assert_eq!(stand(&[]).standing, Standing::NeverBackedUp);
+        assert_eq!(stand(&[proved(old(), read)]).standing, Standing::Unprotected);
+        let unread = stand(&[proved(young(), VerifyLevel::Exists), proved(old(), read)]);
+        assert_eq!(unread.standing, Standing::AtRisk);
+        assert_eq!(unread.newest_proved.unwrap().snapshot.id.short(), "bbbbbbbb");
+        let good = stand(&[proved(young(), read)]);
+        assert_eq!(good.standing, Standing::Protected);
+        assert_eq!(good.reasons, Vec::<String>::new());
+        assert_eq!(good.age, Some(Duration::from_secs(12 * 3600)));
+        let mut bad = proved(young(), read);
+        bad.snapshot.evidence.findings.push(Finding::suspect("no rows"));
+        assert_eq!(stand(&[bad]).standing, Standing::AtRisk);
+    }
+
+    #[test]
+    fn a_clock_ahead_of_ours_is_no_age() {
+        let future = proved(record("aa", "shop", 1, "2026-02-01T00:00:00Z"), VerifyLevel::Read);
+        assert_eq!(stand(&[future]).age, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn sources_without_a_promise_are_shown_too() {
+        let now = "2026-01-10T00:00:00Z".parse().unwrap();
+        let records = [record("aa", "blog", 1, "2026-01-09T23:00:00Z")];
+        let all = assess(&records, &BTreeMap::new(), now);
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].promise, Promise::default());
+    }
+
+    #[test]
+    fn ages_read_well() {
+        let text = |minutes: u64| hours(Duration::from_secs(minutes * 60));
+        assert_eq!(text(5), "5 min");
+        assert_eq!(text(120), "2 h");
+        assert_eq!(text(26 * 60), "26 h");
+        assert_eq!(text(3 * 1440 + 60), "3 d 1 h");
+    }
+}

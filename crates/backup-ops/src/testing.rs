@@ -1,0 +1,42 @@
+//! Records for unit tests.
+
+use backup_core::{
+    Evidence, Snapshot, SnapshotId, SnapshotKind, SnapshotRecord, SourceIdentity, TableEvidence,
+    Verified, WriterId,
+};
+
+/// A record whose id repeats the two digits `pair`.
+pub(crate) fn record(pair: &str, source: &str, sequence: u64, at: &str) -> SnapshotRecord {
+    let id: SnapshotId = pair.repeat(16).parse().unwrap();
+    let at = at.parse().unwrap();
+    SnapshotRecord {
+        snapshot: Snapshot {
+            id,
+            source: source.parse().unwrap(),
+            identity: SourceIdentity {
+                engine: "postgres".into(),
+                system: "7".into(),
+                database: "5".into(),
+            },
+            kind: SnapshotKind::Logical,
+            sequence,
+            previous: None,
+            started_at: at,
+            finished_at: at,
+            writer: WriterId([0; 16]),
+            program: "test".into(),
+            read_bytes: 0,
+            added_bytes: 0,
+            stored_bytes: 0,
+            parts: Vec::new(),
+            evidence: Evidence::default(),
+        },
+        verified: Verified::default(),
+        pinned: false,
+        stored_at: at,
+    }
+}
+
+pub(crate) fn table(name: &str, rows: u64, bytes: u64) -> TableEvidence {
+    TableEvidence { schema: "public".into(), name: name.into(), rows, bytes }
+}
