@@ -1,4 +1,5 @@
 //! Key records: the right secret opens them, nothing else does, and no change goes unnoticed.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use backup_core::{ErrorKind, KeyId, RepositoryId, Secret};
 use backup_crypto::{

@@ -1,4 +1,5 @@
 //! Objects: what is opened is what was sealed, where it was sealed, or nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use backup_core::{ErrorKind, RepositoryId, Result};
 use backup_crypto::{
