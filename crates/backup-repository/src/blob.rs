@@ -26,7 +26,7 @@ pub(crate) fn seal(
     let packed = zstd::bulk::compress(payload, LEVEL)
         .map_err(|error| Error::new(ErrorKind::Failed, "compress object").because(error))?;
     let mut plain = Vec::with_capacity(packed.len() + packed.len() / 8 + 16);
-    plain.extend_from_slice(&(packed.len() as u64).to_le_bytes());
+    plain.extend_from_slice(&(packed.len() as u64).to_be_bytes());
     plain.extend_from_slice(&packed);
     plain.resize(padme(plain.len() as u64) as usize, 0);
 

@@ -1,4 +1,4 @@
-//! Reading and writing the fixed-width little-endian fields of binary objects.
+//! Reading and writing the fixed-width big-endian fields of binary objects.
 
 use backup_core::{Error, ErrorKind, Result};
 
@@ -16,19 +16,19 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn u8(&mut self) -> Result<u8> {
-        Ok(u8::from_le_bytes(self.array()?))
+        Ok(u8::from_be_bytes(self.array()?))
     }
 
     pub(crate) fn u32(&mut self) -> Result<u32> {
-        Ok(u32::from_le_bytes(self.array()?))
+        Ok(u32::from_be_bytes(self.array()?))
     }
 
     pub(crate) fn u64(&mut self) -> Result<u64> {
-        Ok(u64::from_le_bytes(self.array()?))
+        Ok(u64::from_be_bytes(self.array()?))
     }
 
     pub(crate) fn i64(&mut self) -> Result<i64> {
-        Ok(i64::from_le_bytes(self.array()?))
+        Ok(i64::from_be_bytes(self.array()?))
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {

@@ -61,7 +61,7 @@ impl Cutter {
         let mut word = [0; 8];
         for entry in &mut gear {
             stream.fill(&mut word);
-            *entry = u64::from_le_bytes(word);
+            *entry = u64::from_be_bytes(word);
         }
         let gear_ls = gear.map(|entry| entry << 1);
         let masks = select_masks(sizes.average as usize, Normalization::Level1);

@@ -49,13 +49,13 @@ impl SegmentMap {
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
-        out.extend_from_slice(&(self.segments.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(self.segments.len() as u32).to_be_bytes());
         for segment in &self.segments {
-            out.extend_from_slice(&segment.address.to_le_bytes());
-            out.extend_from_slice(&(segment.chunks.len() as u32).to_le_bytes());
+            out.extend_from_slice(&segment.address.to_be_bytes());
+            out.extend_from_slice(&(segment.chunks.len() as u32).to_be_bytes());
             for chunk in &segment.chunks {
                 out.extend_from_slice(chunk.id.as_bytes());
-                out.extend_from_slice(&chunk.raw.to_le_bytes());
+                out.extend_from_slice(&chunk.raw.to_be_bytes());
             }
         }
         out

@@ -18,15 +18,15 @@ pub(crate) struct IndexObject {
 impl IndexObject {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
-        out.extend_from_slice(&(self.supersedes.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(self.supersedes.len() as u32).to_be_bytes());
         for id in &self.supersedes {
             out.extend_from_slice(id.as_bytes());
         }
-        out.extend_from_slice(&(self.packs.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(self.packs.len() as u32).to_be_bytes());
         for pack in &self.packs {
             out.extend_from_slice(pack.id.as_bytes());
-            out.extend_from_slice(&pack.size.to_le_bytes());
-            out.extend_from_slice(&pack.marked_at.unwrap_or(0).to_le_bytes());
+            out.extend_from_slice(&pack.size.to_be_bytes());
+            out.extend_from_slice(&pack.marked_at.unwrap_or(0).to_be_bytes());
             write_entries(&mut out, &pack.entries);
         }
         out

@@ -58,8 +58,8 @@ impl PackBuilder {
         footer.resize(footer.len() + padded - bare, 0);
 
         let mut trailer = Vec::with_capacity(TRAILER_LEN);
-        trailer.extend_from_slice(&((footer.len() + TAG_LEN) as u32).to_le_bytes());
-        trailer.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
+        trailer.extend_from_slice(&((footer.len() + TAG_LEN) as u32).to_be_bytes());
+        trailer.extend_from_slice(&(self.entries.len() as u32).to_be_bytes());
         trailer.extend_from_slice(&TRAILER_MAGIC);
         self.sealer.seal(true, &trailer, &footer, &mut self.body)?;
         self.body.extend_from_slice(&trailer);

@@ -50,11 +50,11 @@ const LEAST_ENTRY: usize = ChunkId::LEN + 4 + 4 + 1 + 1;
 
 /// Appends a count and the entries.
 pub(crate) fn write_entries(out: &mut Vec<u8>, entries: &[Entry]) {
-    out.extend_from_slice(&(entries.len() as u32).to_le_bytes());
+    out.extend_from_slice(&(entries.len() as u32).to_be_bytes());
     for entry in entries {
         out.extend_from_slice(entry.id.as_bytes());
-        out.extend_from_slice(&entry.sealed.to_le_bytes());
-        out.extend_from_slice(&entry.raw.to_le_bytes());
+        out.extend_from_slice(&entry.sealed.to_be_bytes());
+        out.extend_from_slice(&entry.raw.to_be_bytes());
         out.push(entry.encoding as u8);
         out.push(entry.depth);
         if let Some(base) = entry.base {
