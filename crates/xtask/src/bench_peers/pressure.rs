@@ -75,7 +75,9 @@ fn transactions_beside(bench: &Bench, peer: Peer, round: u32) -> Result<(f64, u3
                 break true;
             }
             if load.try_wait()?.is_some() {
-                backup.kill()?;
+                // In order, so that the tool's own workers end with it.
+                let stop = format!("kill -TERM {}", backup.id());
+                crate::command::run(Command::new("bash").args(["-c", &stop]))?;
                 backup.wait()?;
                 break false;
             }
