@@ -1,7 +1,8 @@
 //! Parts for tests: things that behave, things that break, and suites that tell them apart.
 //!
 //! **What it is.** [`MemoryStore`] and [`FakeClock`] stand in for a store and for time;
-//! [`FaultStore`] wraps any store and breaks it on demand.
+//! [`FaultStore`] wraps any store and breaks it on demand; [`conformance`] holds every adapter
+//! to its port's contract; [`postgres`] and [`s3`] start real servers.
 //!
 //! **What it is not.** It is never linked into a program. Nothing here imitates a database or
 //! a storage service: those are started for real.
@@ -22,6 +23,7 @@
 //! ```
 
 mod clock;
+pub mod conformance;
 mod fault;
 mod memory;
 pub mod postgres;

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use backup_core::{Error, ErrorKind, ObjectName};
+use backup_core::{Error, ErrorKind, ErrorStatus, ObjectName};
 
 /// What a service said, taken out of opendal's text.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,7 @@ impl Answer {
         let mut text = match (&self.code, &self.message) {
             (Some(code), Some(message)) => format!("{code}: {message}"),
             (Some(code), None) => code.clone(),
+            _ if error.message().starts_with("S3Error {") => error.kind().to_string(),
             _ => first_words(error.message()).unwrap_or_else(|| error.kind().to_string()),
         };
         if let Some(status) = &self.status {
@@ -71,7 +72,11 @@ pub(super) fn convert(
     if let Some(remedy) = remedy {
         converted = converted.hint(remedy);
     }
-    if error.is_temporary() || error.is_persistent() || passes(&answer) {
+    let passes = below.map_or_else(
+        || error.is_temporary() || passes(error, &answer),
+        |below| below.status() == ErrorStatus::Temporary,
+    );
+    if passes {
         converted = converted.temporary();
     }
     converted
@@ -87,18 +92,25 @@ fn kind_of(error: &opendal::Error, answer: &Answer) -> ErrorKind {
     }
 }
 
-/// Codes that pass although opendal does not know them.
-fn passes(answer: &Answer) -> bool {
-    matches!(
-        answer.code.as_deref(),
-        Some(
-            "ConditionalRequestConflict"
+/// Returns whether the same request may succeed later. opendal's own answer is lost once its
+/// retry layer has marked everything persistent, and it does not know every code.
+fn passes(error: &opendal::Error, answer: &Answer) -> bool {
+    match (answer.code.as_deref(), answer.status.as_deref()) {
+        (
+            Some(
+                "ConditionalRequestConflict"
+                | "OperationAborted"
                 | "RequestTimeout"
+                | "SlowDown"
                 | "SlowDownRead"
                 | "SlowDownWrite"
-                | "Busy"
-        )
-    )
+                | "Busy",
+            ),
+            _,
+        ) => true,
+        (_, Some("429" | "499" | "500" | "502" | "503" | "504")) => true,
+        _ => error.kind() == opendal::ErrorKind::RateLimited,
+    }
 }
 
 fn remedy(error: &opendal::Error, answer: &Answer) -> Option<&'static str> {

@@ -27,6 +27,7 @@ pub enum Operation {
 pub struct Fault {
     pub(super) effect: Effect,
     operations: Vec<Operation>,
+    narrowed: bool,
     prefix: String,
     first: u64,
     last: u64,
@@ -81,25 +82,25 @@ impl Fault {
     /// A `create` or `delete` reports success and does nothing: a lying store.
     #[must_use]
     pub fn lie() -> Self {
-        Self::new(Effect::Lie).on(Operation::Create).on(Operation::Delete)
+        Self::about(Effect::Lie, &[Operation::Create, Operation::Delete])
     }
 
     /// A `create` stores only the first `keep` bytes and reports success.
     #[must_use]
     pub fn tear(keep: usize) -> Self {
-        Self::new(Effect::Tear { keep }).on(Operation::Create)
+        Self::about(Effect::Tear { keep }, &[Operation::Create])
     }
 
     /// A read returns its bytes without the last `missing`, as if that were all.
     #[must_use]
     pub fn short_read(missing: usize) -> Self {
-        Self::new(Effect::Short { missing }).on(Operation::Get).on(Operation::GetRange)
+        Self::about(Effect::Short { missing }, &[Operation::Get, Operation::GetRange])
     }
 
     /// A read returns its bytes with the one at `offset` (modulo their number) flipped.
     #[must_use]
     pub fn corrupt(offset: usize) -> Self {
-        Self::new(Effect::Corrupt { offset }).on(Operation::Get).on(Operation::GetRange)
+        Self::about(Effect::Corrupt { offset }, &[Operation::Get, Operation::GetRange])
     }
 
     /// The call takes this much longer.
@@ -118,18 +119,22 @@ impl Fault {
     /// writes that still fit go through, as on a real disk.
     #[must_use]
     pub fn full_after(bytes: u64) -> Self {
-        Self::new(Effect::Full { bytes, used: 0 }).on(Operation::Create)
+        Self::about(Effect::Full { bytes, used: 0 }, &[Operation::Create])
     }
 
     /// An object is missing from the first `listings` listings after its creation.
     #[must_use]
     pub fn hide_new(listings: u64) -> Self {
-        Self::new(Effect::HideNew { listings }).on(Operation::List)
+        Self::about(Effect::HideNew { listings }, &[Operation::List])
     }
 
     /// Narrows to `operation`; several calls add up.
     #[must_use]
     pub fn on(mut self, operation: Operation) -> Self {
+        if !self.narrowed {
+            self.operations.clear();
+        }
+        self.narrowed = true;
         self.operations.push(operation);
         self
     }
@@ -160,8 +165,13 @@ impl Fault {
     }
 
     fn new(effect: Effect) -> Self {
-        let prefix = String::new();
-        Self { effect, operations: Vec::new(), prefix, first: 1, last: u64::MAX, seen: 0 }
+        Self::about(effect, &[])
+    }
+
+    /// Makes a fault of some operations; none means all.
+    fn about(effect: Effect, operations: &[Operation]) -> Self {
+        let (operations, prefix) = (operations.to_vec(), String::new());
+        Self { effect, operations, narrowed: false, prefix, first: 1, last: u64::MAX, seen: 0 }
     }
 
     /// Counts a call that this fault is about; returns whether it breaks.

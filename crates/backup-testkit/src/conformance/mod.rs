@@ -1,0 +1,5 @@
+//! Suites that hold adapters to their port's contract.
+
+mod store;
+
+pub use store::{Failure, check_store, store};
