@@ -1,0 +1,222 @@
+//! The file as it is written. The comments here are the reference in
+//! `docs/configuration.md` and the descriptions in the JSON Schema.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use backup_core::{ByteSize, SnapshotKind, SourceName, VerifyLevel};
+use backup_retention::{Period, Policy};
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::text::{Hidden, Text};
+use crate::{Cron, DeltaMode, NotifyKind, ProviderKind};
+
+/// Settings of backupctl and backupd.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "backup.toml")]
+pub(crate) struct RawFile {
+    /// Where days begin, for retention and schedules; default `UTC`.
+    pub(crate) zone: Option<Text<TimeZone>>,
+    /// Where snapshots are kept.
+    pub(crate) repository: RawRepository,
+    /// How sources are read, unless a source says otherwise.
+    pub(crate) backup: RawBackup,
+    /// What is kept, unless a source says otherwise.
+    pub(crate) retention: RawRetention,
+    /// When a source counts as protected, unless a source says otherwise.
+    pub(crate) protection: RawProtection,
+    /// When things run, unless a source says otherwise.
+    pub(crate) schedule: RawSchedule,
+    /// How restores behave, unless a source says otherwise.
+    pub(crate) restore: RawRestore,
+    /// How space is reclaimed.
+    pub(crate) prune: RawPrune,
+    /// What is backed up; one table each.
+    pub(crate) source: Vec<RawSource>,
+    /// Who is told; one table each.
+    pub(crate) notify: Vec<RawNotify>,
+}
+
+/// The repository.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawRepository {
+    /// `file:///path` or `s3://bucket/prefix?endpoint=…&region=…`, without keys.
+    pub(crate) url: Option<String>,
+    /// The passphrase that opens the repository.
+    pub(crate) passphrase: Option<Hidden>,
+    /// The key file that opens the repository, as a rule `file:/path`.
+    pub(crate) key: Option<Hidden>,
+    /// Whether changed chunks are stored as deltas: `auto`, `on` or `off`; default `auto`.
+    pub(crate) delta: Option<Text<DeltaMode>>,
+    /// A request that makes no progress for so long is repeated.
+    pub(crate) timeout: Option<Text<Period>>,
+    /// Attempts in all for one request.
+    pub(crate) attempts: Option<u32>,
+    /// Requests at the same time.
+    pub(crate) max_requests: Option<NonZeroUsize>,
+    /// Bytes per second written, such as `50MiB`; default unlimited.
+    pub(crate) upload_rate: Option<Text<ByteSize>>,
+    /// Bytes per second read; default unlimited.
+    pub(crate) download_rate: Option<Text<ByteSize>>,
+    /// Whether reads are cheap and fast; guessed by default.
+    pub(crate) near: Option<bool>,
+    /// Region, where the URL names none.
+    pub(crate) region: Option<String>,
+    /// Endpoint, where the URL names none.
+    pub(crate) endpoint: Option<String>,
+    /// PEM file of certificate authorities to trust besides the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Access key id; without keys the AWS chain is used.
+    pub(crate) access_key_id: Option<String>,
+    /// Secret access key.
+    pub(crate) secret_access_key: Option<Hidden>,
+    /// Session token of temporary keys.
+    pub(crate) session_token: Option<Hidden>,
+}
+
+/// How a source is read.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawBackup {
+    /// `logical` (rows), `physical` (files and WAL) or `files`; default `logical`.
+    pub(crate) mode: Option<Text<SnapshotKind>>,
+    /// Parallel readers; default by the machine.
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Bytes per second read from the source, such as `20MiB`; default unlimited.
+    pub(crate) max_rate: Option<Text<ByteSize>>,
+}
+
+/// What is kept; see `docs/retention.md`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawRetention {
+    /// The whole policy in words: `7 daily, 4 weekly, 12 monthly`, `standard`, `extended` or
+    /// `everything`; default `everything`. The keys below change single rules of it.
+    pub(crate) policy: Option<Text<Policy>>,
+    /// The newest so many.
+    pub(crate) keep_last: Option<u32>,
+    /// One for each of so many hours.
+    pub(crate) keep_hourly: Option<u32>,
+    /// One for each of so many days.
+    pub(crate) keep_daily: Option<u32>,
+    /// One for each of so many ISO weeks.
+    pub(crate) keep_weekly: Option<u32>,
+    /// One for each of so many months.
+    pub(crate) keep_monthly: Option<u32>,
+    /// One for each of so many years.
+    pub(crate) keep_yearly: Option<u32>,
+    /// All of this length of time before the newest, such as `14d`.
+    pub(crate) keep_within: Option<Text<Period>>,
+}
+
+/// When a source counts as protected.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawProtection {
+    /// How old the newest snapshot may be; default `26h`.
+    pub(crate) rpo: Option<Text<Period>>,
+    /// How far it must be proved: `none`, `exists`, `read` or `drilled`; default `read`.
+    pub(crate) level: Option<Text<VerifyLevel>>,
+    /// How long ago the last drill may be, such as `30d`; default no drill needed.
+    pub(crate) drill_interval: Option<Text<Period>>,
+}
+
+/// When things run: cron expressions of five fields.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawSchedule {
+    /// Backups, such as `0 2 * * *`.
+    pub(crate) backup: Option<Text<Cron>>,
+    /// Verification.
+    pub(crate) verify: Option<Text<Cron>>,
+    /// Drills.
+    pub(crate) drill: Option<Text<Cron>>,
+    /// Forgetting by the retention policy.
+    pub(crate) forget: Option<Text<Cron>>,
+}
+
+/// How restores behave.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawRestore {
+    /// Parallel writers; default by the machine.
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Leave ownership to the connecting role; default `false`.
+    pub(crate) no_owner: Option<bool>,
+    /// Leave privileges out; default `false`.
+    pub(crate) no_privileges: Option<bool>,
+    /// Create roles that are missing, unable to log in; default `false`.
+    pub(crate) create_roles: Option<bool>,
+    /// Roles of the snapshot and what they are called in the target: `old = "new"`.
+    pub(crate) role_map: BTreeMap<String, String>,
+}
+
+/// How space is reclaimed.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawPrune {
+    /// How long packs stay marked before they are deleted; longer than any backup runs. Default
+    /// `24h`.
+    pub(crate) grace: Option<Text<Period>>,
+    /// When pruning runs, as a cron expression.
+    pub(crate) schedule: Option<Text<Cron>>,
+}
+
+/// A source.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawSource {
+    /// Its name in the repository; default the database's name.
+    pub(crate) name: Option<Text<SourceName>>,
+    /// Who hosts it: `postgres`, `neon`, `supabase`, `railway`, `planetscale`, `mysql` or
+    /// `files`; by default what the URL's scheme says.
+    pub(crate) provider: Option<Text<ProviderKind>>,
+    /// Its connection URL, as a rule `env:NAME`.
+    pub(crate) url: Option<Hidden>,
+    /// How it is read.
+    pub(crate) backup: RawBackup,
+    /// What is kept of it.
+    pub(crate) retention: RawRetention,
+    /// When it counts as protected.
+    pub(crate) protection: RawProtection,
+    /// When things run.
+    pub(crate) schedule: RawSchedule,
+    /// How restores of it behave.
+    pub(crate) restore: RawRestore,
+    /// Its project at Neon.
+    pub(crate) neon: RawNeon,
+}
+
+/// A project at Neon.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawNeon {
+    /// API key.
+    pub(crate) api_key: Option<Hidden>,
+    /// Project id.
+    pub(crate) project_id: Option<String>,
+}
+
+/// Who is told.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawNotify {
+    /// `slack` or `webhook`.
+    pub(crate) kind: Text<NotifyKind>,
+    /// The webhook's URL; a secret.
+    pub(crate) url: Hidden,
+    /// Secret that signs the requests of a webhook.
+    #[serde(default)]
+    pub(crate) secret: Option<Hidden>,
+    /// Whether good news are told; default `true`.
+    #[serde(default)]
+    pub(crate) on_success: Option<bool>,
+    /// Whether failures and warnings are told; default `true`.
+    #[serde(default)]
+    pub(crate) on_failure: Option<bool>,
+}

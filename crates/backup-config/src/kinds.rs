@@ -1,0 +1,133 @@
+//! Words of the configuration: providers, modes, levels.
+
+use std::fmt;
+use std::str::FromStr;
+
+use backup_core::{Error, ErrorKind, Result, SnapshotKind, VerifyLevel};
+
+use crate::nearest::nearest;
+
+/// Which platform hosts a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProviderKind {
+    /// A PostgreSQL server, whoever runs it.
+    Postgres,
+    /// Neon.
+    Neon,
+    /// Supabase.
+    Supabase,
+    /// Railway.
+    Railway,
+    /// PlanetScale.
+    Planetscale,
+    /// A MySQL or MariaDB server.
+    Mysql,
+    /// A directory tree or a bucket.
+    Files,
+}
+
+impl ProviderKind {
+    pub(crate) const WORDS: [(&str, Self); 8] = [
+        ("postgres", Self::Postgres),
+        ("postgresql", Self::Postgres),
+        ("neon", Self::Neon),
+        ("supabase", Self::Supabase),
+        ("railway", Self::Railway),
+        ("planetscale", Self::Planetscale),
+        ("mysql", Self::Mysql),
+        ("files", Self::Files),
+    ];
+
+    /// Returns the word used in configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
+    }
+
+    /// Returns the provider that a URL's scheme stands for, when nothing else names one.
+    #[must_use]
+    pub fn from_scheme(scheme: &str) -> Option<Self> {
+        match scheme.to_ascii_lowercase().as_str() {
+            "postgres" | "postgresql" => Some(Self::Postgres),
+            "mysql" | "mariadb" => Some(Self::Mysql),
+            "file" => Some(Self::Files),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ProviderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for ProviderKind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        word("provider", text, &Self::WORDS)
+    }
+}
+
+/// Whether changed chunks are stored as deltas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DeltaMode {
+    /// Where bases are near.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Where alerts go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NotifyKind {
+    /// An incoming webhook of Slack.
+    Slack,
+    /// Any URL that takes JSON.
+    Webhook,
+}
+
+impl NotifyKind {
+    /// Returns the word used in configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Slack => "slack",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+pub(crate) const DELTA_MODES: [(&str, DeltaMode); 3] =
+    [("auto", DeltaMode::Auto), ("on", DeltaMode::On), ("off", DeltaMode::Off)];
+pub(crate) const NOTIFY_KINDS: [(&str, NotifyKind); 2] =
+    [("slack", NotifyKind::Slack), ("webhook", NotifyKind::Webhook)];
+pub(crate) const MODES: [(&str, SnapshotKind); 3] = [
+    ("logical", SnapshotKind::Logical),
+    ("physical", SnapshotKind::Physical),
+    ("files", SnapshotKind::Files),
+];
+pub(crate) const LEVELS: [(&str, VerifyLevel); 4] = [
+    ("none", VerifyLevel::None),
+    ("exists", VerifyLevel::Exists),
+    ("read", VerifyLevel::Read),
+    ("drilled", VerifyLevel::Drilled),
+];
+
+/// Finds a word in its table; an unknown one is an error that suggests the nearest.
+pub(crate) fn word<T: Copy>(what: &str, text: &str, table: &[(&'static str, T)]) -> Result<T> {
+    let found = table.iter().find(|(word, _)| word.eq_ignore_ascii_case(text.trim()));
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<&str> = table.iter().map(|(word, _)| *word).collect();
+        let meant = nearest(text, known.iter().copied())
+            .map(|word| format!("Did you mean '{word}'? "))
+            .unwrap_or_default();
+        Error::new(ErrorKind::ConfigInvalid, format!("parse {what}"))
+            .with("text", text.escape_debug())
+            .hint(format!("{meant}Known are {}.", known.join(", ")))
+    })
+}

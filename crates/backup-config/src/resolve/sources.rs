@@ -1,0 +1,356 @@
+//! The sources: those of the file, and the one of the environment.
+
+use std::num::NonZeroUsize;
+
+use backup_core::{ByteSize, Error, ErrorKind, Result, Secret, SnapshotKind, SourceName};
+use backup_retention::{Period, Policy};
+use percent_encoding::percent_decode_str;
+
+use super::Resolver;
+use crate::file::raw::{
+    RawBackup, RawFile, RawProtection, RawRestore, RawRetention, RawSchedule, RawSource,
+};
+use crate::file::text::FromText;
+use crate::settings::{
+    NeonSettings, Protection, RestorePreferences, Schedule, SourceSettings, unknown_source,
+};
+use crate::{Cron, ProviderKind, SecretRef};
+
+/// Providers by the order in which their variables are looked for.
+const DETECTION: [(ProviderKind, &[&str]); 6] = [
+    (ProviderKind::Supabase, &["SUPABASE"]),
+    (ProviderKind::Planetscale, &["PLANETSCALE"]),
+    (ProviderKind::Neon, &["NEON"]),
+    (ProviderKind::Railway, &["RAILWAY"]),
+    (ProviderKind::Postgres, &["POSTGRES", "POSTGRESQL"]),
+    (ProviderKind::Mysql, &["MYSQL"]),
+];
+
+/// A database that flags or environment name.
+struct Given {
+    url: SecretRef,
+    provider: Option<ProviderKind>,
+}
+
+impl Resolver<'_> {
+    pub(super) fn sources(&mut self, file: &RawFile) -> Result<Vec<SourceSettings>> {
+        let layer = Layer::read(self)?;
+        let given = self.given()?;
+        let wanted = match &self.inputs.overrides.source {
+            Some(name) => Some(name.clone()),
+            None => self.inputs.environment.parse("BACKUP_SOURCE", str::parse::<SourceName>)?,
+        };
+        if file.source.is_empty() {
+            let Some(given) = given else { return Ok(Vec::new()) };
+            let raw = RawSource::default();
+            return Ok(vec![self.source(file, &raw, wanted, Some(given), &layer)?]);
+        }
+        let target = self.target(file, given.as_ref(), wanted.as_ref())?;
+        let mut given = given;
+        let mut sources: Vec<SourceSettings> = Vec::new();
+        for (position, raw) in file.source.iter().enumerate() {
+            let given = if target == Some(position) { given.take() } else { None };
+            let name = raw.name.as_ref().map(|name| name.0.clone());
+            let source = self.source(file, raw, name, given, &layer)?;
+            if sources.iter().any(|other| other.name == source.name) {
+                return Err(Error::new(ErrorKind::ConfigInvalid, "read configuration")
+                    .because(format!("two sources are called '{}'", source.name))
+                    .hint("Give each [[source]] a name of its own."));
+            }
+            sources.push(source);
+        }
+        Ok(sources)
+    }
+
+    /// Returns the position of the file's source that the given database stands for.
+    fn target(
+        &mut self,
+        file: &RawFile,
+        given: Option<&Given>,
+        wanted: Option<&SourceName>,
+    ) -> Result<Option<usize>> {
+        let names: Vec<&str> =
+            file.source.iter().filter_map(|s| Some(s.name.as_ref()?.0.as_str())).collect();
+        let position = match wanted {
+            Some(wanted) => {
+                let found = names.iter().position(|name| *name == wanted.as_str());
+                Some(found.ok_or_else(|| {
+                    unknown_source(ErrorKind::ConfigInvalid, wanted.as_str(), &names)
+                })?)
+            }
+            None if file.source.len() == 1 => Some(0),
+            None => None,
+        };
+        let Some(given) = given else { return Ok(position) };
+        match position.and_then(|position| Some((position, names.get(position)?))) {
+            Some((position, name)) => {
+                let own = file.source.get(position).and_then(|source| source.url.as_ref());
+                let same = format!("env:{}", given.url.setting());
+                if own.is_some_and(|own| own.0.trim() != same) {
+                    self.notes.push(format!(
+                        "{} takes the place of the URL of source {name}",
+                        given.url.setting()
+                    ));
+                }
+            }
+            None => self.notes.push(format!(
+                "{} is not used: the file has several sources and BACKUP_SOURCE names none",
+                given.url.setting()
+            )),
+        }
+        Ok(position)
+    }
+
+    /// Finds the database that flags or environment name.
+    fn given(&self) -> Result<Option<Given>> {
+        let overrides = self.inputs.overrides;
+        let stated = self.inputs.environment.parse("DB_PROVIDER", str::parse::<ProviderKind>)?;
+        let stated = overrides.provider.or(stated);
+        if let Some(url) = &overrides.database_url {
+            let url = SecretRef::inline("database URL", url.clone());
+            return Ok(Some(Given { url, provider: stated }));
+        }
+        for (provider, prefixes) in DETECTION {
+            if stated.is_some_and(|stated| stated != provider) {
+                continue;
+            }
+            for prefix in prefixes {
+                for suffix in ["DB_URL", "DATABASE_URL"] {
+                    if let Some(url) = self.variable(&format!("{prefix}_{suffix}"))? {
+                        return Ok(Some(Given { url, provider: Some(provider) }));
+                    }
+                }
+            }
+        }
+        let url = self.variable("DATABASE_URL")?;
+        Ok(url.map(|url| Given { url, provider: stated }))
+    }
+
+    /// Resolves one source: `given` beats its own URL and provider.
+    fn source(
+        &mut self,
+        file: &RawFile,
+        raw: &RawSource,
+        name: Option<SourceName>,
+        given: Option<Given>,
+        layer: &Layer,
+    ) -> Result<SourceSettings> {
+        let shown = name.as_ref().map_or_else(String::new, |name| format!(" of {name}"));
+        let written = raw.provider.as_ref().map(|provider| provider.0);
+        let (url, provider) = match given {
+            Some(given) => (given.url, given.provider.or(written)),
+            None => {
+                let url = raw.url.as_ref().ok_or_else(|| {
+                    Error::new(ErrorKind::ConfigInvalid, format!("find URL{shown}"))
+                        .because("none is configured")
+                        .hint("Write url = \"env:DATABASE_URL\" into its [[source]].")
+                })?;
+                (self.written_url(&format!("source.url{shown}"), url), written)
+            }
+        };
+        let provider = match provider {
+            Some(provider) => provider,
+            None => self.provider_of(&url)?,
+        };
+        let name = match name {
+            Some(name) => name,
+            None => SourceName::from_database(&database_of(self.url_text(&url)?.expose())),
+        };
+        let overrides = self.inputs.overrides;
+        let or = |a: &RawBackup| {
+            (a.mode.as_ref().map(|m| m.0), a.jobs, a.max_rate.as_ref().map(|r| r.0))
+        };
+        let ((mode, jobs, rate), (all_mode, all_jobs, all_rate)) =
+            (or(&raw.backup), or(&file.backup));
+        let default_mode = if provider == ProviderKind::Files {
+            SnapshotKind::Files
+        } else {
+            SnapshotKind::Logical
+        };
+        Ok(SourceSettings {
+            mode: overrides.mode.or(mode).or(all_mode).unwrap_or(default_mode),
+            jobs: overrides.jobs.or(layer.jobs).or(jobs).or(all_jobs),
+            max_rate: overrides.max_rate.or(layer.max_rate).or(rate).or(all_rate),
+            retention: overrides
+                .retention
+                .unwrap_or_else(|| layer.retention(&raw.retention, &file.retention)),
+            protection: layer.protection(&raw.protection, &file.protection),
+            schedule: layer.schedule(&raw.schedule, &file.schedule),
+            restore: restore(&raw.restore, &file.restore),
+            neon: self.neon(raw, provider)?,
+            name,
+            provider,
+            url,
+        })
+    }
+
+    fn neon(&mut self, raw: &RawSource, provider: ProviderKind) -> Result<Option<NeonSettings>> {
+        if provider != ProviderKind::Neon {
+            return Ok(None);
+        }
+        let api_key = match self.variable("NEON_API_KEY")? {
+            Some(key) => Some(key),
+            None => raw.neon.api_key.as_ref().map(|key| self.written("source.neon.api_key", key)),
+        };
+        let project_id = self.inputs.environment.get("NEON_PROJECT_ID")?.map(str::to_owned);
+        Ok(Some(NeonSettings {
+            api_key,
+            project_id: project_id.or_else(|| raw.neon.project_id.clone()),
+        }))
+    }
+
+    fn url_text(&self, url: &SecretRef) -> Result<Secret> {
+        self.inputs.secrets.resolve(url)
+    }
+
+    fn provider_of(&self, url: &SecretRef) -> Result<ProviderKind> {
+        let text = self.url_text(url)?;
+        let scheme = text.expose().split_once("://").map_or("", |(scheme, _)| scheme);
+        ProviderKind::from_scheme(scheme).ok_or_else(|| {
+            // The URL itself is a secret, and what stands before `://` may be half of one.
+            Error::new(ErrorKind::ConfigInvalid, "tell the provider from the URL")
+                .with("setting", url.setting())
+                .because("its scheme is none of postgres, postgresql, mysql, mariadb and file")
+                .hint("Write the URL as postgres://user@host/database, or set DB_PROVIDER.")
+        })
+    }
+}
+
+/// Returns the database's name in a URL; where it names none, the user's, as servers do.
+fn database_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let path = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map_or("", |(userinfo, _)| userinfo);
+    let user = user.split(':').next().unwrap_or_default();
+    let name = if path.is_empty() { user } else { path };
+    percent_decode_str(name).decode_utf8_lossy().into_owned()
+}
+
+/// What the environment says about every source.
+struct Layer {
+    jobs: Option<NonZeroUsize>,
+    max_rate: Option<ByteSize>,
+    rpo: Option<Period>,
+    policy: Option<Policy>,
+    daily: Option<u32>,
+    weekly: Option<u32>,
+    monthly: Option<u32>,
+    backup: Option<Cron>,
+}
+
+impl Layer {
+    fn read(resolver: &Resolver<'_>) -> Result<Self> {
+        let environment = resolver.inputs.environment;
+        Ok(Self {
+            jobs: environment.parse("BACKUP_JOBS", number)?,
+            max_rate: environment.parse("BACKUP_MAX_RATE", FromText::from_text)?,
+            rpo: environment.parse("BACKUP_RPO", str::parse)?,
+            policy: environment.parse("BACKUP_RETENTION", str::parse)?,
+            daily: environment.parse("BACKUP_RETENTION_DAYS", number)?,
+            weekly: environment.parse("BACKUP_RETENTION_WEEKS", number)?,
+            monthly: environment.parse("BACKUP_RETENTION_MONTHS", number)?,
+            backup: environment.parse("BACKUP_CRON", str::parse)?,
+        })
+    }
+
+    /// The source's policy as a whole beats the general one as a whole; single rules of the
+    /// environment beat both.
+    fn retention(&self, own: &RawRetention, all: &RawRetention) -> Policy {
+        let own = written_policy(own);
+        let mut policy = self.policy.or(own).or(written_policy(all)).unwrap_or_default();
+        policy.daily = self.daily.unwrap_or(policy.daily);
+        policy.weekly = self.weekly.unwrap_or(policy.weekly);
+        policy.monthly = self.monthly.unwrap_or(policy.monthly);
+        policy
+    }
+
+    fn protection(&self, own: &RawProtection, all: &RawProtection) -> Protection {
+        let default = Protection::default();
+        let rpo = own.rpo.as_ref().or(all.rpo.as_ref()).map(|rpo| rpo.0);
+        let level = own.level.as_ref().or(all.level.as_ref()).map(|level| level.0);
+        let drill = own.drill_interval.as_ref().or(all.drill_interval.as_ref());
+        Protection {
+            rpo: self.rpo.or(rpo).unwrap_or(default.rpo),
+            level: level.unwrap_or(default.level),
+            drill_interval: drill.map(|interval| interval.0).or(default.drill_interval),
+        }
+    }
+
+    fn schedule(&self, own: &RawSchedule, all: &RawSchedule) -> Schedule {
+        let pick = |of: fn(&RawSchedule) -> Option<Cron>| of(own).or_else(|| of(all));
+        Schedule {
+            backup: self.backup.clone().or_else(|| pick(|s| s.backup.clone().map(|c| c.0))),
+            verify: pick(|s| s.verify.clone().map(|c| c.0)),
+            drill: pick(|s| s.drill.clone().map(|c| c.0)),
+            forget: pick(|s| s.forget.clone().map(|c| c.0)),
+        }
+    }
+}
+
+/// Returns the policy of one table; none when the table says nothing.
+fn written_policy(raw: &RawRetention) -> Option<Policy> {
+    let mut policy = raw.policy.as_ref().map(|policy| policy.0).unwrap_or_default();
+    let mut any = raw.policy.is_some();
+    for (count, key) in [
+        (&mut policy.last, raw.keep_last),
+        (&mut policy.hourly, raw.keep_hourly),
+        (&mut policy.daily, raw.keep_daily),
+        (&mut policy.weekly, raw.keep_weekly),
+        (&mut policy.monthly, raw.keep_monthly),
+        (&mut policy.yearly, raw.keep_yearly),
+    ] {
+        if let Some(value) = key {
+            *count = value;
+            any = true;
+        }
+    }
+    if let Some(within) = &raw.keep_within {
+        policy.within = Some(within.0).filter(|within| within.as_secs() > 0);
+        any = true;
+    }
+    any.then_some(policy)
+}
+
+fn restore(own: &RawRestore, all: &RawRestore) -> RestorePreferences {
+    let mut roles = all.role_map.clone();
+    roles.extend(own.role_map.clone());
+    let flag = |own: Option<bool>, all: Option<bool>| own.or(all).unwrap_or(false);
+    RestorePreferences {
+        jobs: own.jobs.or(all.jobs),
+        no_owner: flag(own.no_owner, all.no_owner),
+        no_privileges: flag(own.no_privileges, all.no_privileges),
+        create_roles: flag(own.create_roles, all.create_roles),
+        role_map: roles.into_iter().collect(),
+    }
+}
+
+fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(text: &str) -> Result<T> {
+    text.parse().map_err(|error: std::num::ParseIntError| {
+        Error::new(ErrorKind::ConfigInvalid, "parse number")
+            .with("text", text.escape_debug())
+            .because(error)
+            .hint("Write a whole number.")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_database_in_every_kind_of_url() {
+        for (url, database) in [
+            ("postgres://app:p%40ss@db:5432/shop?sslmode=require", "shop"),
+            ("postgresql:///shop?host=/tmp", "shop"),
+            ("postgres://a,b:5432/my%20shop", "my shop"),
+            ("postgres://app@db", "app"),
+            ("postgres://app:pw@db/", "app"),
+            ("mysql://root@h/crm", "crm"),
+            ("file:///srv/uploads/", "uploads"),
+        ] {
+            assert_eq!(database_of(url), database, "{url}");
+        }
+    }
+}

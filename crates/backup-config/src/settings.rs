@@ -1,0 +1,275 @@
+//! The configuration, resolved: what the program goes by.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use backup_core::{
+    ByteSize, Error, ErrorKind, Result, Severity, SnapshotKind, SourceName, VerifyLevel,
+};
+use backup_retention::{Period, Policy};
+use jiff::tz::TimeZone;
+
+use crate::nearest::nearest;
+use crate::{Cron, DeltaMode, NotifyKind, ProviderKind, SecretRef};
+
+/// Everything that was configured, from flags, environment and file. Secrets are references;
+/// `Debug` shows none.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The repository, if one was named.
+    pub repository: Option<RepositorySettings>,
+    /// The sources, by name in the order of the file.
+    pub sources: Vec<SourceSettings>,
+    /// Who is told.
+    pub notify: Vec<NotifySettings>,
+    /// Where days begin.
+    pub zone: TimeZone,
+    /// How space is reclaimed.
+    pub prune: PruneSettings,
+    /// What a person should know about the configuration, a sentence each; no secrets.
+    pub notes: Vec<String>,
+}
+
+/// The repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositorySettings {
+    /// Where it is; holds no keys.
+    pub url: String,
+    /// What opens it, in order of preference.
+    pub keys: Vec<KeyRef>,
+    /// Whether changed chunks are stored as deltas.
+    pub delta: DeltaMode,
+    /// A request that makes no progress for so long is repeated; absent: the store's default.
+    pub timeout: Option<Period>,
+    /// Attempts for one request.
+    pub attempts: Option<u32>,
+    /// Requests at the same time.
+    pub max_requests: Option<NonZeroUsize>,
+    /// Bytes per second written.
+    pub upload_rate: Option<ByteSize>,
+    /// Bytes per second read.
+    pub download_rate: Option<ByteSize>,
+    /// Whether reads are cheap and fast.
+    pub near: Option<bool>,
+    /// Region where the URL names none.
+    pub region: Option<String>,
+    /// Endpoint where the URL names none.
+    pub endpoint: Option<String>,
+    /// Certificate authorities to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Keys of the object store; absent: the AWS chain.
+    pub credentials: Option<CredentialSettings>,
+}
+
+/// What opens a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyRef {
+    /// The text of a key file.
+    KeyFile(SecretRef),
+    /// A passphrase.
+    Passphrase(SecretRef),
+}
+
+impl KeyRef {
+    /// Returns the secret's reference.
+    #[must_use]
+    pub fn secret(&self) -> &SecretRef {
+        match self {
+            Self::KeyFile(secret) | Self::Passphrase(secret) => secret,
+        }
+    }
+}
+
+/// Keys of the object store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialSettings {
+    /// The access key id; not secret.
+    pub access_key_id: String,
+    /// The secret access key.
+    pub secret_access_key: SecretRef,
+    /// The session token of temporary keys.
+    pub session_token: Option<SecretRef>,
+}
+
+/// A source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceSettings {
+    /// Its name in the repository.
+    pub name: SourceName,
+    /// Who hosts it.
+    pub provider: ProviderKind,
+    /// Its connection URL.
+    pub url: SecretRef,
+    /// How it is copied.
+    pub mode: SnapshotKind,
+    /// Parallel readers; absent: by the machine.
+    pub jobs: Option<NonZeroUsize>,
+    /// Bytes per second read from it.
+    pub max_rate: Option<ByteSize>,
+    /// What is kept.
+    pub retention: Policy,
+    /// When it counts as protected.
+    pub protection: Protection,
+    /// When things run.
+    pub schedule: Schedule,
+    /// How restores of it behave.
+    pub restore: RestorePreferences,
+    /// Its project at Neon.
+    pub neon: Option<NeonSettings>,
+}
+
+/// When a source counts as protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protection {
+    /// How old its newest snapshot may be.
+    pub rpo: Period,
+    /// How far that must be proved.
+    pub level: VerifyLevel,
+    /// How long ago the last drill may be; absent: no drill needed.
+    pub drill_interval: Option<Period>,
+}
+
+impl Default for Protection {
+    /// Read back within 26 hours: a nightly backup with two hours to spare.
+    fn default() -> Self {
+        Self { rpo: Period::from_hours(26), level: VerifyLevel::Read, drill_interval: None }
+    }
+}
+
+/// When things run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// Backups.
+    pub backup: Option<Cron>,
+    /// Verification.
+    pub verify: Option<Cron>,
+    /// Drills.
+    pub drill: Option<Cron>,
+    /// Forgetting by the retention policy.
+    pub forget: Option<Cron>,
+}
+
+/// How restores behave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestorePreferences {
+    /// Parallel writers; absent: by the machine.
+    pub jobs: Option<NonZeroUsize>,
+    /// Leave ownership to the connecting role.
+    pub no_owner: bool,
+    /// Leave privileges out.
+    pub no_privileges: bool,
+    /// Create missing roles.
+    pub create_roles: bool,
+    /// Roles of the snapshot and their names in the target.
+    pub role_map: Vec<(String, String)>,
+}
+
+/// A project at Neon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeonSettings {
+    /// API key.
+    pub api_key: Option<SecretRef>,
+    /// Project id.
+    pub project_id: Option<String>,
+}
+
+/// Who is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotifySettings {
+    /// What is at the other end.
+    pub kind: NotifyKind,
+    /// The webhook's URL.
+    pub url: SecretRef,
+    /// The secret that signs requests.
+    pub secret: Option<SecretRef>,
+    /// Whether good news are told.
+    pub on_success: bool,
+    /// Whether failures and warnings are told.
+    pub on_failure: bool,
+}
+
+impl NotifySettings {
+    /// Returns whether an alert of this severity is wanted.
+    #[must_use]
+    pub fn wants(&self, severity: Severity) -> bool {
+        match severity {
+            Severity::Info => self.on_success,
+            Severity::Warning | Severity::Critical => self.on_failure,
+        }
+    }
+}
+
+/// How space is reclaimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PruneSettings {
+    /// How long packs stay marked before they are deleted.
+    pub grace: Period,
+    /// When pruning runs.
+    pub schedule: Option<Cron>,
+}
+
+impl Default for PruneSettings {
+    /// A day of grace, no schedule.
+    fn default() -> Self {
+        Self { grace: Period::from_hours(24), schedule: None }
+    }
+}
+
+impl Settings {
+    /// Returns the repository; without one the error says how to name it.
+    pub fn repository(&self) -> Result<&RepositorySettings> {
+        self.repository.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::ConfigInvalid, "find repository")
+                .because("none is configured")
+                .hint(
+                    "Set BACKUP_REPOSITORY to file:///path or s3://bucket/prefix, or write \
+                     repository.url into backup.toml.",
+                )
+        })
+    }
+
+    /// Returns the sources of these names, in their order; all when none is named. An unknown
+    /// name is `NotFound` and suggests the nearest; no source at all is `ConfigInvalid`.
+    pub fn select(&self, names: &[String]) -> Result<Vec<&SourceSettings>> {
+        if self.sources.is_empty() {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "find sources")
+                .because("none is configured")
+                .hint("Set DATABASE_URL, or write a [[source]] into backup.toml."));
+        }
+        if names.is_empty() {
+            return Ok(self.sources.iter().collect());
+        }
+        names.iter().map(|name| self.source(name)).collect()
+    }
+
+    /// Returns the source of that name; an unknown one is `NotFound` and suggests the nearest.
+    pub fn source(&self, name: &str) -> Result<&SourceSettings> {
+        self.sources.iter().find(|source| source.name.as_str() == name).ok_or_else(|| {
+            let known: Vec<&str> = self.sources.iter().map(|s| s.name.as_str()).collect();
+            unknown_source(ErrorKind::NotFound, name, &known)
+        })
+    }
+}
+
+impl RepositorySettings {
+    /// Returns the preferred key; without one the error says how to give it.
+    pub fn key(&self) -> Result<&KeyRef> {
+        self.keys.first().ok_or_else(|| {
+            Error::new(ErrorKind::ConfigInvalid, "find key of repository")
+                .because("neither passphrase nor key file is configured")
+                .hint(
+                    "Set BACKUP_PASSPHRASE, BACKUP_PASSPHRASE_FILE, BACKUP_PASSPHRASE_COMMAND or \
+                     BACKUP_KEY_FILE.",
+                )
+        })
+    }
+}
+
+pub(crate) fn unknown_source(kind: ErrorKind, name: &str, known: &[&str]) -> Error {
+    let meant = nearest(name, known.iter().copied())
+        .map(|name| format!("Did you mean '{name}'? "))
+        .unwrap_or_default();
+    Error::new(kind, "find source")
+        .with("source", name.escape_debug())
+        .hint(format!("{meant}Configured are {}.", known.join(", ")))
+}

@@ -1,0 +1,100 @@
+//! Every environment variable that is understood.
+
+use crate::Environment;
+use crate::nearest::nearest;
+
+/// One variable, for the reference and for spotting typing errors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Variable {
+    pub(crate) name: &'static str,
+    /// Secrets exist also as `NAME_FILE` and `NAME_COMMAND`.
+    pub(crate) secret: bool,
+    pub(crate) text: &'static str,
+}
+
+const fn plain(name: &'static str, text: &'static str) -> Variable {
+    Variable { name, secret: false, text }
+}
+
+const fn secret(name: &'static str, text: &'static str) -> Variable {
+    Variable { name, secret: true, text }
+}
+
+pub(crate) const VARIABLES: &[Variable] = &[
+    plain(
+        "BACKUP_CONFIG",
+        "path of the configuration file, instead of `backup.toml` in the working directory",
+    ),
+    plain("BACKUP_REPOSITORY", "`repository.url`"),
+    secret("BACKUP_PASSPHRASE", "`repository.passphrase`"),
+    secret("BACKUP_KEY", "`repository.key`: the text of a key file; as a rule `BACKUP_KEY_FILE`"),
+    secret(
+        "BACKUP_ENCRYPTION_KEY",
+        "the passphrase, when neither `BACKUP_PASSPHRASE` nor `repository.passphrase` is set",
+    ),
+    plain("BACKUP_DIR", "directory of the repository, when nothing else names one"),
+    plain(
+        "S3_BACKUP_BUCKET",
+        "bucket of the repository, when neither `BACKUP_REPOSITORY` nor `repository.url` is set",
+    ),
+    secret("DATABASE_URL", "the source's URL"),
+    plain("DB_PROVIDER", "the source's provider"),
+    plain("BACKUP_SOURCE", "the source's name; default the database's name"),
+    secret("POSTGRES_DB_URL", "the source's URL at that provider"),
+    secret("POSTGRES_DATABASE_URL", "the same"),
+    secret("POSTGRESQL_DB_URL", "the same"),
+    secret("POSTGRESQL_DATABASE_URL", "the same"),
+    secret("SUPABASE_DB_URL", "the source's URL at that provider"),
+    secret("SUPABASE_DATABASE_URL", "the same"),
+    secret("PLANETSCALE_DB_URL", "the source's URL at that provider"),
+    secret("PLANETSCALE_DATABASE_URL", "the same"),
+    secret("NEON_DB_URL", "the source's URL at that provider"),
+    secret("NEON_DATABASE_URL", "the same"),
+    secret("RAILWAY_DB_URL", "the source's URL at that provider"),
+    secret("RAILWAY_DATABASE_URL", "the same"),
+    secret("MYSQL_DB_URL", "the source's URL at that provider"),
+    secret("MYSQL_DATABASE_URL", "the same"),
+    secret("NEON_API_KEY", "`source[].neon.api_key`"),
+    plain("NEON_PROJECT_ID", "`source[].neon.project_id`"),
+    plain("BACKUP_JOBS", "`source[].backup.jobs`"),
+    plain("BACKUP_MAX_RATE", "`source[].backup.max_rate`"),
+    plain("BACKUP_RPO", "`source[].protection.rpo`"),
+    plain("BACKUP_RETENTION", "`source[].retention.policy`"),
+    plain("BACKUP_RETENTION_DAYS", "`source[].retention.keep_daily`"),
+    plain("BACKUP_RETENTION_WEEKS", "`source[].retention.keep_weekly`"),
+    plain("BACKUP_RETENTION_MONTHS", "`source[].retention.keep_monthly`"),
+    plain("BACKUP_CRON", "`source[].schedule.backup`"),
+    plain("BACKUP_ZONE", "`zone`"),
+    secret("SLACK_WEBHOOK_URL", "alerts also go to this Slack webhook"),
+    secret("BACKUP_WEBHOOK_URL", "alerts also go to this webhook"),
+    secret("BACKUP_WEBHOOK_SECRET", "signs the requests to `BACKUP_WEBHOOK_URL`"),
+    plain("BACKUP_NOTIFY_SUCCESS", "`notify[].on_success`"),
+    plain("BACKUP_NOTIFY_FAILURE", "`notify[].on_failure`"),
+    plain("AWS_ACCESS_KEY_ID", "`repository.access_key_id`"),
+    secret("AWS_SECRET_ACCESS_KEY", "`repository.secret_access_key`"),
+    secret("AWS_SESSION_TOKEN", "`repository.session_token`"),
+    plain("AWS_REGION", "`repository.region`"),
+    plain("AWS_DEFAULT_REGION", "the same, when `AWS_REGION` is not set"),
+    plain("AWS_ENDPOINT_URL_S3", "`repository.endpoint`"),
+    plain("AWS_ENDPOINT_URL", "the same, when `AWS_ENDPOINT_URL_S3` is not set"),
+];
+
+/// Returns a note for each variable that looks like a misspelt one of ours.
+pub(crate) fn misspelt(environment: &Environment) -> Vec<String> {
+    let known: Vec<String> = VARIABLES
+        .iter()
+        .flat_map(|variable| {
+            let suffixes: &[&str] =
+                if variable.secret { &["", "_FILE", "_COMMAND"] } else { &[""] };
+            suffixes.iter().map(|suffix| format!("{}{suffix}", variable.name))
+        })
+        .collect();
+    environment
+        .names()
+        .filter(|name| name.starts_with("BACKUP_") && !known.iter().any(|k| k == name))
+        .filter_map(|name| {
+            let meant = nearest(name, known.iter().map(String::as_str))?;
+            Some(format!("{name} is set, but means nothing; did you mean {meant}?"))
+        })
+        .collect()
+}

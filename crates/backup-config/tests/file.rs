@@ -1,0 +1,376 @@
+//! `backup.toml`.
+
+#![allow(clippy::panic, clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+
+use backup_config::{
+    ConfigFile, Environment, Inputs, Overrides, ProviderKind, Settings, TemplateFacts, template,
+};
+use backup_core::ErrorKind;
+use common::{from_env, from_file, load, secrets};
+use proptest::prelude::*;
+
+const FULL: &str = r#"
+zone = "Europe/Berlin"
+
+[repository]
+url = "s3://bucket/prefix"
+passphrase = "command:pass show backup"
+key = "file:keys/main"
+delta = "off"
+timeout = "90s"
+attempts = 3
+max_requests = 8
+upload_rate = "50MiB"
+download_rate = "100MB"
+near = false
+region = "eu-central-1"
+endpoint = "https://s3.example.com"
+ca_file = "ca.pem"
+access_key_id = "AKIA1"
+secret_access_key = "env:S3_SECRET"
+session_token = "hunter2"
+
+[backup]
+mode = "logical"
+jobs = 4
+max_rate = "20MiB"
+
+[retention]
+policy = "7 daily, 4 weekly, 12 monthly"
+keep_within = "14d"
+
+[protection]
+rpo = "15m"
+level = "drilled"
+drill_interval = "30d"
+
+[schedule]
+backup = "*/15 * * * *"
+verify = "0 5 * * sun"
+drill = "0 6 1 * *"
+forget = "0 7 * * *"
+
+[restore]
+jobs = 2
+no_owner = true
+[restore.role_map]
+app = "app_copy"
+
+[prune]
+grace = "48h"
+schedule = "0 8 * * 7"
+
+[[source]]
+name = "shop"
+url = "env:SHOP_URL"
+provider = "neon"
+neon.api_key = "env:NEON"
+neon.project_id = "quiet-sun-1"
+
+[[source]]
+name = "uploads"
+url = "file:///srv/uploads"
+backup = { jobs = 1 }
+retention = { keep_last = 3 }
+protection = { rpo = "26h", level = "exists" }
+schedule = { backup = "0 3 * * *" }
+restore = { no_owner = false, role_map = { app = "other", x = "y" } }
+
+[[notify]]
+kind = "slack"
+url = "file:/run/secrets/slack"
+on_success = false
+
+[[notify]]
+kind = "webhook"
+url = "https://example.com/hunter3"
+secret = "env:HOOK_SECRET"
+"#;
+
+#[test]
+fn every_key_has_its_effect() {
+    let settings = from_file(FULL).unwrap();
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("hunter"), "{shown}");
+    insta::assert_debug_snapshot!(settings);
+}
+
+/// The full file above must stay full: every key of the reference occurs in it.
+#[test]
+fn the_full_file_uses_every_key() {
+    let reference = backup_config::reference();
+    for line in reference.lines().filter(|line| line.starts_with("| `")) {
+        let path = line.split('`').nth(1).unwrap();
+        if path.chars().any(|c| c.is_ascii_uppercase()) {
+            continue;
+        }
+        let last = path.rsplit('.').next().unwrap();
+        // Single rules of the policy are one mechanism; the tests of policies cover each.
+        assert!(
+            FULL.contains(last)
+                || last.starts_with("keep_")
+                || last.contains("no_priv")
+                || last.contains("create_roles")
+                || last.contains("on_failure"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn mistakes_are_shown_where_they_are() {
+    let mut text = String::new();
+    for file in [
+        "[repository]\nurl = \"/r\"\npassphrse = \"hunter2\"",
+        "[repositry]\nurl = \"/r\"",
+        "[[source]]\nname = \"a\"\nurl = \"env:A\"\n[[source]]\nnmae = \"b\"",
+        "[[source]]\nname = \"a\"\nprotection = { rpo = \"26h\", lvel = \"read\" }",
+        "colour = \"red\"",
+        "[repository]\ntimeout = \"fast\"",
+        "[repository]\npassphrase = 12345678",
+        "[repository]\npassphrase = [\"hunter2\"]",
+        "[repository]\nattempts = \"three\"",
+        "[repository]\nattempts = -1",
+        "[repository]\ndelta = \"onn\"",
+        "[repository]\nurl = \"s3://AKIA:hunter2@bucket\"",
+        "[repository]\nurl = \"/r\"\naccess_key_id = \"AKIA\"",
+        "[retention]\npolicy = \"7 dayly\"",
+        "[schedule]\n  backup = \"61 * * * *\"",
+        "[protection]\nlevel = \"verified\"",
+        "zone = \"Europe/Berln\"",
+        "[backup]\njobs = 0",
+        "[backup]\nmax_rate = \"0\"",
+        "[[source]]\nname = \"a/b\"",
+        "[[source]]\nname = \"a\"",
+        "[[source]]\nname = \"a\"\nurl = \"hunter2\"",
+        "[[source]]\nname = \"a\"\nurl = \"postgres://h/d\"\n[[source]]\nname = \"a\"\nurl = \"postgres://h/e\"",
+        "[[notify]]\nkind = \"slak\"\nurl = \"env:X\"",
+        "[[notify]]\nkind = \"slack\"",
+        "[repository\nurl = 1",
+        "a = 1\na = 2",
+        "[repository]\nurl = \"ä\", passphrase = \"hunter2\"",
+    ] {
+        let error = match from_file(file) {
+            Err(error) => error,
+            Ok(settings) => panic!("{file}: {settings:?}"),
+        };
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{file}");
+        let shown = format!("{error:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("12345678"), "{shown}");
+        let file = file.replace('\n', " ⏎ ");
+        text.push_str(&format!("{file}\n  {error}\n  {}\n", error.remedy().unwrap()));
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_environment_beats_the_file() {
+    let pairs = [
+        ("BACKUP_PASSPHRASE", "hunter2"),
+        ("BACKUP_RETENTION_DAYS", "30"),
+        ("BACKUP_RPO", "1h"),
+        ("BACKUP_CRON", "0 1 * * *"),
+        ("BACKUP_JOBS", "2"),
+        ("BACKUP_ZONE", "UTC"),
+        ("AWS_ENDPOINT_URL", "https://other.example.com"),
+    ];
+    let settings = load(&Overrides::default(), &pairs, Some(FULL)).unwrap();
+    let repository = settings.repository().unwrap();
+    assert_eq!(repository.keys[0].secret().setting(), "BACKUP_PASSPHRASE");
+    assert_eq!(repository.keys[1].secret().setting(), "repository.key");
+    assert_eq!(repository.endpoint.as_deref(), Some("https://other.example.com"));
+    assert_eq!(settings.zone.iana_name(), Some("UTC"));
+    for source in &settings.sources {
+        assert_eq!(source.retention.daily, 30);
+        assert_eq!(source.protection.rpo.to_string(), "1h");
+        assert_eq!(source.schedule.backup.as_ref().unwrap().as_str(), "0 1 * * *");
+        assert_eq!(source.jobs.unwrap().get(), 2);
+    }
+    assert_eq!(
+        settings.source("shop").unwrap().retention.to_string(),
+        "30 daily, 4 weekly, 12 monthly, within 14d"
+    );
+    assert_eq!(settings.source("uploads").unwrap().retention.to_string(), "last 3, 30 daily");
+}
+
+#[test]
+fn a_url_of_the_environment_takes_the_place_of_the_right_source() {
+    let url = ("DATABASE_URL", "postgres://env@db/other");
+    let one = "[[source]]\nname = \"shop\"\nurl = \"env:SHOP\"\n";
+    let two = format!("{one}[[source]]\nname = \"crm\"\nurl = \"env:CRM\"\nprovider = \"mysql\"\n");
+    let urls = |pairs: &[(&str, &str)], file: &str| {
+        // SHOP is needed to tell the provider.
+        let mut pairs = pairs.to_vec();
+        pairs.push(("SHOP", "postgres://s@db/s"));
+        let settings = load(&Overrides::default(), &pairs, Some(file)).unwrap();
+        let urls: Vec<String> =
+            settings.sources.iter().map(|s| format!("{}={}", s.name, s.url.place())).collect();
+        (urls.join(" "), settings.notes)
+    };
+    let (sources, notes) = urls(&[url], one);
+    assert_eq!(sources, "shop=environment variable DATABASE_URL");
+    assert_eq!(notes, ["DATABASE_URL takes the place of the URL of source shop"]);
+    let (sources, notes) = urls(&[url], &two);
+    assert_eq!(sources, "shop=environment variable SHOP crm=environment variable CRM");
+    assert!(notes[0].contains("several sources"), "{notes:?}");
+    let (sources, _) = urls(&[url, ("BACKUP_SOURCE", "crm")], &two);
+    assert_eq!(sources, "shop=environment variable SHOP crm=environment variable DATABASE_URL");
+    let (_, notes) = urls(&[url], "[[source]]\nname = \"shop\"\nurl = \"env:DATABASE_URL\"\n");
+    assert!(notes.is_empty(), "{notes:?}");
+    let error = load(&Overrides::default(), &[("BACKUP_SOURCE", "shpo")], Some(&two)).unwrap_err();
+    assert!(error.remedy().unwrap().starts_with("Did you mean 'shop'?"), "{error:?}");
+}
+
+#[test]
+fn one_webhook_is_told_once() {
+    let file =
+        "[[notify]]\nkind = \"slack\"\nurl = \"env:SLACK_WEBHOOK_URL\"\non_success = false\n";
+    let pairs = [("SLACK_WEBHOOK_URL", "https://hooks.slack.com/x")];
+    let settings = load(&Overrides::default(), &pairs, Some(file)).unwrap();
+    assert_eq!(settings.notify.len(), 1);
+    assert!(!settings.notify[0].on_success);
+}
+
+#[test]
+fn sources_are_selected_by_name() {
+    let settings = from_file(FULL).unwrap();
+    let names = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        settings.select(&names).map(|s| s.iter().map(|s| s.name.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(names(&[]).unwrap(), ["shop", "uploads"]);
+    assert_eq!(names(&["uploads"]).unwrap(), ["uploads"]);
+    let error = names(&["upload"]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(error.remedy(), Some("Did you mean 'uploads'? Configured are shop, uploads."));
+}
+
+#[test]
+fn the_file_is_found_or_missed_clearly() {
+    let directory = tempfile::tempdir().unwrap();
+    let find = |explicit: Option<&str>| ConfigFile::find(explicit.map(Path::new), directory.path());
+    assert_eq!(find(None).unwrap(), None);
+    let error = find(Some("other.toml")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    assert!(error.to_string().contains("other.toml"), "{error}");
+    std::fs::write(directory.path().join("backup.toml"), FULL).unwrap();
+    let file = find(None).unwrap().unwrap();
+    assert!(!format!("{file:?}").contains("hunter"));
+    // Paths in the file start where the file is.
+    let environment = Environment::default();
+    let settings = Settings::load(&Inputs {
+        overrides: &Overrides::default(),
+        environment: &environment,
+        file: Some(&file),
+        directory: Path::new("/"),
+        secrets: &secrets(&environment),
+    })
+    .unwrap();
+    let repository = settings.repository().unwrap();
+    assert_eq!(repository.ca_file.as_deref(), Some(directory.path().join("ca.pem").as_path()));
+    let key = directory.path().join("keys/main");
+    assert_eq!(repository.keys[0].secret().place(), format!("file {}", key.display()));
+}
+
+fn facts(location: &str) -> TemplateFacts {
+    TemplateFacts {
+        repository: Some("s3://bucket/it's \"quoted\"\\".into()),
+        source: "shop".parse().unwrap(),
+        provider: ProviderKind::Postgres,
+        location: location.into(),
+        url_variable: "DATABASE_URL".into(),
+    }
+}
+
+#[test]
+fn the_template_is_valid() {
+    let text = template(&facts("app@db.example.com:5432/shop"));
+    insta::assert_snapshot!(text);
+    let settings = from_file(&text).unwrap();
+    assert_eq!(settings.repository().unwrap().url, "s3://bucket/it's \"quoted\"\\");
+    assert_eq!(
+        settings.source("shop").unwrap().retention.to_string(),
+        "7 daily, 4 weekly, 12 monthly"
+    );
+    assert!(settings.notes.is_empty(), "{:?}", settings.notes);
+    let without = template(&TemplateFacts { repository: None, ..facts("x") });
+    assert!(from_file(&without).unwrap().repository.is_none());
+    let pairs = [("BACKUP_REPOSITORY", "/r")];
+    assert!(load(&Overrides::default(), &pairs, Some(&without)).unwrap().repository.is_some());
+    assert!(from_env(&pairs).is_ok());
+}
+
+/// What is commented out in the template is valid too.
+#[test]
+fn the_template_is_valid_with_its_suggestions() {
+    let text = template(&facts("x"));
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| {
+            let bare = line.strip_prefix("# ").unwrap_or(line);
+            let setting = bare.starts_with('[')
+                || bare.split_once(" = ").is_some_and(|(key, _)| {
+                    key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+                });
+            if setting { bare } else { line }
+        })
+        .collect();
+    let settings = from_file(&lines.join("\n")).unwrap();
+    assert_eq!(settings.notify.len(), 1);
+    assert!(settings.source("shop").unwrap().max_rate.is_some());
+}
+
+#[test]
+fn the_documentation_holds_the_reference() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- reference: begin -->\n", "<!-- reference: end -->");
+    let from = text.find(begin).unwrap() + begin.len();
+    let to = text.find(end).unwrap();
+    let reference = format!("\n{}\n", backup_config::reference());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, format!("{}{reference}{}", &text[..from], &text[to..])).unwrap();
+        return;
+    }
+    assert!(
+        text[from..to] == reference,
+        "run this test with UPDATE_DOCS=1 and look at the difference"
+    );
+}
+
+#[test]
+fn every_key_has_a_meaning() {
+    for line in backup_config::reference().lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert!(cells.last().unwrap().len() > 3, "{line}");
+    }
+}
+
+#[test]
+fn the_schema_describes_the_file() {
+    let schema = backup_config::schema();
+    assert_eq!(schema["title"], "backup.toml");
+    assert_eq!(schema["additionalProperties"], false);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&schema).unwrap());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_text_makes_it_panic(text in "(\\[{1,2}[a-z.]{0,12}\\]{1,2}|[a-z_]{1,8} = (\"\\PC{0,9}\"|[0-9.]{1,4}|\\{\\})|\\PC{0,9}|\n){0,12}") {
+        let _ = from_file(&text);
+    }
+
+    #[test]
+    fn a_template_of_anything_is_valid(location in ".*", repository in "\\PC{0,20}") {
+        prop_assume!(!repository.contains('@'));
+        let text = template(&TemplateFacts { repository: Some(repository.clone()), ..facts(&location) });
+        let settings = from_file(&text).unwrap();
+        prop_assert_eq!(&settings.repository().unwrap().url, &repository);
+    }
+}
