@@ -225,6 +225,11 @@ impl KeyBundle {
         &self.epochs.newest
     }
 
+    /// Returns whether this epoch is one of ours, and not another's of the same number.
+    pub(crate) fn holds_epoch(&self, number: u32, public: &[u8; 32]) -> bool {
+        self.epochs.iter().any(|epoch| epoch.number == number && epoch.public == *public)
+    }
+
     pub(crate) fn epoch_secret(&self, number: u32) -> Option<&[u8; 32]> {
         self.epochs.iter().find(|epoch| epoch.number == number)?.secret.as_deref()
     }

@@ -40,6 +40,7 @@ fn a_store_cannot_put_its_own_keys_in_place() {
         forged.root = impostor.root_public();
         forged.writer = impostor.writer_public();
         forged.writer_nonce = impostor.writer_nonce;
+        forged.epoch_public = impostor.newest().public;
         forged.binding = binding;
         forged.fill(&impostor, root_seed, &mut Entropy::fresh(&[]).unwrap()).unwrap();
         forged.verify(&impostor.root_public()).unwrap();

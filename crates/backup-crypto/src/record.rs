@@ -60,6 +60,9 @@ pub struct KeyRecord {
     /// The newest epoch in it: a record that falls behind others was rolled back, or missed by a
     /// rotation.
     pub epoch: u32,
+    /// The X25519 key of that epoch, to which its holder seals new objects.
+    #[serde(with = "hex")]
+    pub epoch_public: [u8; 32],
     /// The Ed25519 key of the repository's root, which signed it.
     #[serde(with = "hex")]
     pub root: [u8; 32],
@@ -172,6 +175,7 @@ impl KeyRecord {
             && bundle.root_public() == self.root
             && bundle.role() == self.role
             && bundle.current_epoch() == self.epoch
+            && bundle.newest().public == self.epoch_public
             && bundle.writer_nonce == self.writer_nonce
             && bundle.writer_public() == self.writer;
         if same { Ok(bundle) } else { Err(self.refused("the sealed keys are not those it states")) }

@@ -106,6 +106,7 @@ impl KeyRecord {
             label: label.to_owned(),
             created_at: now,
             epoch: granted.current_epoch(),
+            epoch_public: granted.newest().public,
             root: owner.root_public(),
             writer: granted.writer_public(),
             writer_nonce: granted.writer_nonce,
@@ -124,7 +125,8 @@ impl KeyRecord {
     /// Wraps newer keys (a new epoch) for the same recipient, whose secret is not needed. Keeps
     /// what the record grants: a writer's record stays that writer's. Owner only (`WrongKey`
     /// otherwise); `Integrity` if the record is not one of this repository; `Conflict` if the
-    /// record holds a newer epoch than the bundle, whose key would be lost.
+    /// record's epoch is not one of the bundle's: somebody else rotated, and that key would be
+    /// lost.
     pub fn reseal(&self, bundle: &KeyBundle) -> Result<Self> {
         let mut entropy = Entropy::fresh(&[self.id.as_bytes(), &self.encapped])?;
         self.reseal_with(bundle, &mut entropy)
@@ -136,7 +138,7 @@ impl KeyRecord {
         if self.repository != bundle.repository() {
             return Err(self.refused("the record belongs to another repository"));
         }
-        if self.epoch > bundle.current_epoch() {
+        if !bundle.holds_epoch(self.epoch, &self.epoch_public) {
             return Err(Error::new(ErrorKind::Conflict, "rotate key")
                 .with("key", self.id)
                 .with("epoch", self.epoch)
@@ -144,6 +146,7 @@ impl KeyRecord {
         }
         let mut record = self.clone();
         record.epoch = bundle.current_epoch();
+        record.epoch_public = bundle.newest().public;
         match self.role {
             Role::Owner => {
                 record.writer = bundle.writer_public();

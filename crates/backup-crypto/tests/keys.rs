@@ -90,7 +90,7 @@ fn every_flipped_bit_of_a_record_is_refused() {
 fn an_edited_record_is_refused() {
     let (bundle, secret) = (bundle(), key_file());
     let record = seal(&bundle, &secret);
-    let edits: [fn(&mut KeyRecord); 8] = [
+    let edits: [fn(&mut KeyRecord); 10] = [
         |record| record.id = KeyId([6; 16]),
         |record| record.repository = RepositoryId([8; 16]),
         |record| record.role = Role::Writer,
@@ -98,6 +98,8 @@ fn an_edited_record_is_refused() {
         |record| record.created_at = Timestamp::UNIX_EPOCH,
         |record| record.epoch += 1,
         |record| record.root[0] ^= 1,
+        |record| record.writer[0] ^= 1,
+        |record| record.epoch_public[0] ^= 1,
         |record| record.recipient[0] ^= 1,
     ];
     for (position, edit) in edits.iter().enumerate() {
@@ -147,8 +149,13 @@ fn a_reseal_reaches_everyone_without_their_secrets() {
     assert!(!opened.can_read());
     assert_eq!(resealed[1].writer, writer.writer_public());
 
-    // A bundle that fell behind must not take the newer epoch's key away.
+    // A bundle that fell behind, or rotated at the same time, must not take the newer epoch's
+    // key away.
     assert_eq!(resealed[0].reseal(&before).unwrap_err().kind(), ErrorKind::Conflict);
+    let mut meanwhile = before.clone();
+    assert_eq!(meanwhile.add_epoch().unwrap(), owner.current_epoch());
+    assert_eq!(resealed[0].reseal(&meanwhile).unwrap_err().kind(), ErrorKind::Conflict);
+    assert!(records[0].reseal(&meanwhile).is_ok());
     assert_eq!(records[0].reseal(&writer).unwrap_err().kind(), ErrorKind::WrongKey);
     assert_eq!(records[0].reseal(&bundle()).unwrap_err().kind(), ErrorKind::Integrity);
 }
