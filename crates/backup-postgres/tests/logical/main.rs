@@ -1,0 +1,5 @@
+//! Logical backup and restore against real servers: every test takes a backup of a real
+//! database, restores it into another, and compares what pg_dump says of both.
+
+mod round_trip;
+mod support;

@@ -1,0 +1,96 @@
+//! The yardstick: pg_dump of the restored database equals pg_dump of the source.
+
+use backup_core::FindingKind;
+use backup_testkit::postgres::Cluster;
+
+use crate::support::{MemoryParts, assert_same, back_up, dump, restore, restore_options, tools};
+
+pub(crate) const FIXTURE: &str = include_str!("fixture.sql");
+pub(crate) const ROLES: &str = "\
+    CREATE ROLE owner_one; CREATE ROLE \"reader \"\"two\"\"\"; CREATE ROLE auditor; \
+    ALTER ROLE auditor SET work_mem = '3MB';";
+
+/// Starts a server with the roles of the fixture.
+pub(crate) fn start(major: u32) -> Option<Cluster> {
+    let cluster = Cluster::builder(major).setting("max_prepared_transactions", "2").start()?;
+    cluster.sql("postgres", ROLES);
+    Some(cluster)
+}
+
+fn with_fixture(cluster: &Cluster, database: &str) {
+    cluster.sql("postgres", &format!("CREATE DATABASE {database}"));
+    cluster.sql(database, FIXTURE);
+    cluster.sql(
+        "postgres",
+        &format!(
+            "ALTER DATABASE {database} SET work_mem = '5MB'; \
+             ALTER ROLE auditor IN DATABASE {database} SET search_path = app, public; \
+             COMMENT ON DATABASE {database} IS 'it''s the source'; \
+             GRANT CONNECT ON DATABASE {database} TO auditor; \
+             REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC; \
+             ALTER DATABASE {database} OWNER TO owner_one;"
+        ),
+    );
+}
+
+async fn round_trip(major: u32) {
+    let Some(cluster) = start(major) else { return };
+    with_fixture(&cluster, "shop_source");
+    let tools = tools(&[&cluster]);
+    let taken =
+        back_up(&cluster.url("shop_source"), &tools, MemoryParts::default()).await.unwrap();
+    assert!(!taken.snapshot.is_suspect(), "{}", taken.findings());
+
+    let report =
+        restore(&taken, &cluster.url("shop_copy"), &tools, restore_options(3)).await.unwrap();
+    assert_eq!(report.rows, taken.snapshot.evidence.rows());
+    let warnings: Vec<_> =
+        report.findings.iter().filter(|finding| finding.kind != FindingKind::Note).collect();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_same(
+        &dump(&cluster, &cluster, "shop_source", false),
+        &dump(&cluster, &cluster, "shop_copy", false),
+    );
+
+    // In order: equal to the byte.
+    let mut ordered = restore_options(4);
+    ordered.ordered = true;
+    restore(&taken, &cluster.url("shop_exact"), &tools, ordered).await.unwrap();
+    assert_same(
+        &dump(&cluster, &cluster, "shop_source", true),
+        &dump(&cluster, &cluster, "shop_exact", true),
+    );
+
+    // A second backup keeps every address.
+    let again =
+        back_up(&cluster.url("shop_source"), &tools, MemoryParts::after(&taken.snapshot)).await.unwrap();
+    for part in taken.parts.list().iter().filter(|part| part.name.as_str().starts_with("table/")) {
+        let name = part.name.as_str();
+        assert_eq!(taken.parts.addressed(name), again.parts.addressed(name), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_14() {
+    round_trip(14).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_15() {
+    round_trip(15).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_16() {
+    round_trip(16).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_17() {
+    round_trip(17).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_18() {
+    round_trip(18).await;
+}
