@@ -34,8 +34,8 @@ impl StreamCut {
             && self.min <= self.average
             && self.average <= self.max
             && self.max <= 8 << 20
-            && self.min % 2 == 0
-            && self.max % 2 == 0;
+            && self.min.is_multiple_of(2)
+            && self.max.is_multiple_of(2);
         if sound {
             Ok(self)
         } else {

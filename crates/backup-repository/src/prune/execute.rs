@@ -63,7 +63,7 @@ impl Repository {
         if options.grace == Duration::ZERO && report.plan.total(PruneAction::Mark).0 > 0 {
             let marked = report.plan;
             report = self.prune_once(lease, options, observer).await?;
-            report.plan = combined(marked, report.plan);
+            report.plan = combined(&marked, report.plan);
         }
         Ok(report)
     }
@@ -143,7 +143,7 @@ fn rewritten(gathered: &Gathered, plan: &PrunePlan) -> IndexObject {
 
 /// Joins the two halves of a prune without grace: what was marked and then deleted is shown
 /// once, as deleted.
-fn combined(marked: PrunePlan, mut deleted: PrunePlan) -> PrunePlan {
+fn combined(marked: &PrunePlan, mut deleted: PrunePlan) -> PrunePlan {
     for step in &mut deleted.steps {
         let before = marked.steps.iter().find(|other| other.pack == step.pack);
         if let Some(before) = before.filter(|_| step.action == PruneAction::Delete) {

@@ -62,7 +62,7 @@ impl ChunkStore {
         plain: Vec<u8>,
         at: Option<ChunkId>,
     ) -> Result<(ChunkRef, Vec<u8>)> {
-        let ids = self.ids.clone();
+        let ids = self.ids;
         let (plain, id) = if plain.len() < SMALL {
             let id = ids.id(&plain);
             (plain, id)

@@ -285,10 +285,10 @@ impl Run {
         if buffer.capacity() < MAX_CHUNK {
             return;
         }
-        if let Ok(mut buffers) = self.buffers.lock() {
-            if buffers.len() < self.most_buffers {
-                buffers.push(buffer);
-            }
+        if let Ok(mut buffers) = self.buffers.lock()
+            && buffers.len() < self.most_buffers
+        {
+            buffers.push(buffer);
         }
     }
 
