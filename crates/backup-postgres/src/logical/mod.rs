@@ -3,6 +3,7 @@
 mod archive;
 mod backup;
 mod catalog;
+mod discover;
 mod names;
 mod ranges;
 mod rate;
@@ -13,4 +14,5 @@ mod statement;
 mod subset;
 
 pub use backup::LogicalSource;
+pub use discover::discover;
 pub use restore::LogicalTarget;

@@ -81,9 +81,8 @@ async fn attempt(
     lock_wait: Duration,
 ) -> Result<Attempt> {
     let mut holder = Client::connect(options).await?;
-    let mut listed = tables::read(&mut holder, database.block_size).await?;
+    let listed = tables::read(&mut holder, database).await?;
     tables::check_readable(&listed, &database.user)?;
-    listed.retain(|table| !is_out_of_reach(table, database));
     let mut readers = try_join_all((0..jobs).map(|_| Client::connect(options))).await?;
     let everyone_locks = fits_lock_table(&mut holder, listed.len(), jobs).await?;
 
@@ -101,8 +100,7 @@ async fn attempt(
     }
 
     let snapshot = export(&mut holder).await?;
-    let mut tables = tables::read(&mut holder, database.block_size).await?;
-    tables.retain(|table| !is_out_of_reach(table, database));
+    let tables = tables::read(&mut holder, database).await?;
     let changed = differences(&listed, &tables);
     if !changed.is_empty() {
         return Ok(Attempt::Changed(changed));
@@ -110,11 +108,6 @@ async fn attempt(
     let import = format!("SET TRANSACTION SNAPSHOT '{snapshot}'");
     try_join_all(readers.iter_mut().map(|reader| reader.execute(&import))).await?;
     Ok(Attempt::Taken(Box::new(Instant { holder, readers, snapshot, tables })))
-}
-
-/// A standby cannot read unlogged tables at all.
-pub(super) fn is_out_of_reach(table: &Table, database: &Database) -> bool {
-    database.in_recovery && table.unlogged
 }
 
 /// Locks all tables; returns the names of those that are gone.

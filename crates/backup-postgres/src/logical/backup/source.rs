@@ -6,18 +6,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backup_core::port::{PartSink, Source, SourceFacts, SourceOptions};
 use backup_core::{
-    Error, ErrorKind, ErrorStatus, Event, Evidence, Finding, Result, SnapshotKind, SourceIdentity,
-    TableEvidence,
+    Error, ErrorKind, ErrorStatus, Event, Evidence, Finding, Result, SnapshotKind, TableEvidence,
 };
 
-use super::instant::{Instant, explain, is_out_of_reach};
+use super::instant::{Instant, explain};
 use super::queue::{Job, Queue};
 use super::rows::Reading;
 use super::schema::Schema;
 use super::{globals, large_objects, schema, stream};
 use crate::logical::catalog::database::Database;
-use crate::logical::catalog::tables::{Kind, Table};
+use crate::logical::catalog::tables::Table;
 use crate::logical::catalog::{sequences, usage};
+use crate::logical::discover::{coverage, identity};
 use crate::logical::names::{SEQUENCES, table_part};
 use crate::logical::ranges::Before;
 use crate::logical::rate::RateLimit;
@@ -67,11 +67,7 @@ impl LogicalSource {
         client.close().await;
         let pg_dump = tools.choose("pg_dump", database.major()).await?;
         let facts = SourceFacts {
-            identity: SourceIdentity {
-                engine: "postgres".to_owned(),
-                system: database.system.clone(),
-                database: database.oid.clone(),
-            },
+            identity: identity(&database),
             database: database.name.clone(),
             server_version: database.server_version.clone(),
             estimated_bytes: database.bytes,
@@ -238,42 +234,14 @@ impl LogicalSource {
     }
 
     fn findings(&self, tables: &[Table]) -> Vec<Finding> {
-        let mut findings = Vec::new();
         let database = &self.database;
-        if database.is_pooled {
-            findings.push(Finding::warning(
-                "a connection pooler is in between; use the direct endpoint for backups",
-            ));
-        }
-        if database.system_is_stand_in {
-            findings.push(Finding::note(
-                "the server does not tell its system identifier; its location stands in for it",
-            ));
-        }
+        let mut findings = coverage(database, tables);
         if self.pg_dump.major != database.major() {
             findings.push(Finding::note(format!(
                 "the schema was written by {} from a server of version {}; restoring it into the \
                  older version may need changes",
                 self.pg_dump.version, database.server_version
             )));
-        }
-        for table in tables {
-            if table.kind == Kind::Foreign {
-                findings.push(Finding::note(format!(
-                    "{} is a foreign table; its rows are elsewhere and not in the snapshot",
-                    table.label()
-                )));
-            } else if table.unlogged && is_out_of_reach(table, database) {
-                findings.push(Finding::warning(format!(
-                    "{} is unlogged and cannot be read on a standby; its rows are not covered",
-                    table.label()
-                )));
-            } else if table.unlogged && table.has_rows() {
-                findings.push(Finding::note(format!(
-                    "{} is unlogged; a crash of the server may have emptied it",
-                    table.label()
-                )));
-            }
         }
         if !tables.iter().any(Table::has_rows) {
             findings.push(Finding::suspect(format!(

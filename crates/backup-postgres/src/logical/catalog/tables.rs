@@ -2,6 +2,7 @@
 
 use backup_core::{Error, ErrorKind, Result};
 
+use super::database::Database;
 use super::{flag, list, number, optional, text};
 use crate::logical::ranges::Extent;
 use crate::{Client, quote_ident};
@@ -19,6 +20,8 @@ pub(crate) struct Table {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) unlogged: bool,
+    /// A standby cannot read unlogged tables at all.
+    pub(crate) out_of_reach: bool,
     /// The extension it belongs to.
     pub(crate) extension: Option<String>,
     /// For a configuration table of an extension: which rows are the user's.
@@ -62,12 +65,12 @@ impl Table {
 
     /// Returns whether its rows belong in a snapshot.
     pub(crate) fn has_rows(&self) -> bool {
-        self.kind == Kind::Plain && !self.is_extensions_own()
+        self.kind == Kind::Plain && !self.is_extensions_own() && !self.out_of_reach
     }
 
     /// Returns whether it must be locked (and so be readable).
     pub(crate) fn is_locked(&self) -> bool {
-        self.kind != Kind::Foreign && !self.is_extensions_own()
+        self.kind != Kind::Foreign && !self.is_extensions_own() && !self.out_of_reach
     }
 
     /// The extension brings these rows itself.
@@ -77,13 +80,14 @@ impl Table {
 }
 
 /// Lists all tables that a dump is about.
-pub(crate) async fn read(client: &mut Client, block_size: u64) -> Result<Vec<Table>> {
+pub(crate) async fn read(client: &mut Client, database: &Database) -> Result<Vec<Table>> {
     let by_range = client.server_version_num() >= RANGE_SCANS;
     let rows = client.query(TABLES).await?;
     rows.iter()
         .map(|row| {
             let bytes_of_heap: u64 = number(row, "heap_bytes")?;
             let config = optional(row, "config");
+            let unlogged = row.by_name("relpersistence") == Some("u");
             let is_heap = row.by_name("access_method") == Some("heap");
             Ok(Table {
                 oid: number(row, "oid")?,
@@ -94,11 +98,12 @@ pub(crate) async fn read(client: &mut Client, block_size: u64) -> Result<Vec<Tab
                     Some("f") => Kind::Foreign,
                     _ => Kind::Plain,
                 },
-                unlogged: row.by_name("relpersistence") == Some("u"),
+                unlogged,
+                out_of_reach: unlogged && database.in_recovery,
                 extension: optional(row, "extension"),
                 columns: list(row, "columns")?,
                 extent: Extent {
-                    blocks: bytes_of_heap / block_size.max(1),
+                    blocks: bytes_of_heap / database.block_size.max(1),
                     bytes: number(row, "table_bytes")?,
                     by_range: by_range && is_heap && config.is_none(),
                 },
@@ -201,6 +206,7 @@ mod tests {
             name: name.into(),
             kind: Kind::Plain,
             unlogged: false,
+            out_of_reach: false,
             extension: None,
             config: None,
             columns: vec!["a".into()],

@@ -134,10 +134,8 @@ fn roles(
             offer.user,
             foreign.join(", ")
         ));
-        remedies.push(format!(
-            "grant these roles to {}, map them, or leave owners out",
-            offer.user
-        ));
+        remedies
+            .push(format!("grant these roles to {}, map them, or leave owners out", offer.user));
     }
 }
 

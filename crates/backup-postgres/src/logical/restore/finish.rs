@@ -76,7 +76,5 @@ pub(super) async fn database_properties(
 }
 
 fn rename(sql: &str, database: &str) -> String {
-    replace_names(sql, |named, _| {
-        (named == Named::Database).then_some(Cow::Borrowed(database))
-    })
+    replace_names(sql, |named, _| (named == Named::Database).then_some(Cow::Borrowed(database)))
 }

@@ -59,9 +59,7 @@ pub(super) async fn restore(
     let rename = |role: &str| map.name(role).to_owned();
     let statements: Vec<String> = objects
         .iter()
-        .flat_map(|object| {
-            object.statements(rename, !options.no_owner, !options.no_privileges)
-        })
+        .flat_map(|object| object.statements(rename, !options.no_owner, !options.no_privileges))
         .collect();
     for batch in statements.chunks(STATEMENT_BATCH) {
         client.execute(&batch.join("; ")).await?;
@@ -98,8 +96,9 @@ async fn fill(
     }
     let mut bytes = 0;
     while let Some(ended) = writers.join_next().await {
-        bytes += ended
-            .map_err(|error| Error::new(ErrorKind::Failed, "load large objects").because(error))??;
+        bytes += ended.map_err(|error| {
+            Error::new(ErrorKind::Failed, "load large objects").because(error)
+        })??;
     }
     Ok(bytes)
 }

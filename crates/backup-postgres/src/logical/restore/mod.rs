@@ -12,6 +12,6 @@ mod stream;
 mod target;
 mod temporary;
 
-pub use target::LogicalTarget;
 pub(crate) use stream::read_part;
+pub use target::LogicalTarget;
 pub(crate) use temporary::TemporaryFolder;

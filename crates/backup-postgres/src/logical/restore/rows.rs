@@ -46,8 +46,7 @@ impl TablePart {
         let list = |name: &str| -> Option<Vec<String>> { serde_json::from_str(get(name)?).ok() };
         let load_through: Option<[String; 2]> =
             list("load_through").and_then(|names| names.try_into().ok());
-        let after: Option<Vec<u32>> =
-            get("after").and_then(|json| serde_json::from_str(json).ok());
+        let after: Option<Vec<u32>> = get("after").and_then(|json| serde_json::from_str(json).ok());
         let oid: Option<u32> = get("oid").and_then(|text| text.parse().ok());
         let columns: Option<Vec<String>> = serde_json::from_str(&need("columns")?).ok();
         let invalid = |name: &'static str| {
@@ -196,9 +195,8 @@ async fn run(
     }
     let mut loaded = Loaded::default();
     while let Some(ended) = writers.join_next().await {
-        let ended = ended.map_err(|error| {
-            Error::new(ErrorKind::Failed, "load rows").because(error)
-        })?;
+        let ended =
+            ended.map_err(|error| Error::new(ErrorKind::Failed, "load rows").because(error))?;
         loaded.bytes += ended?;
     }
     for tally in &queue.tables {

@@ -55,9 +55,9 @@ impl Schema {
 
     /// Returns whether this table's rows are restored.
     pub(super) fn wants_rows(&self, schema: &str, table: &str) -> bool {
-        self.subset.as_ref().is_none_or(|subset| {
-            subset.tables.contains(&(schema.to_owned(), table.to_owned()))
-        })
+        self.subset
+            .as_ref()
+            .is_none_or(|subset| subset.tables.contains(&(schema.to_owned(), table.to_owned())))
     }
 
     /// Returns the sequences that are restored, unless all are.

@@ -22,7 +22,10 @@ pub(crate) async fn read_part(parts: &dyn PartSource, name: &str) -> Result<Opti
 }
 
 /// Parses a part of JSON lines.
-pub(crate) fn json_lines<T: serde::de::DeserializeOwned>(bytes: &[u8], part: &str) -> Result<Vec<T>> {
+pub(crate) fn json_lines<T: serde::de::DeserializeOwned>(
+    bytes: &[u8],
+    part: &str,
+) -> Result<Vec<T>> {
     bytes
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())

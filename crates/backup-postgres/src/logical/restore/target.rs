@@ -191,9 +191,8 @@ impl LogicalTarget {
     fn tables(&self, parts: &dyn PartSource, schema: &Schema) -> Result<Vec<TablePart>> {
         let mut tables = Vec::new();
         for part in parts.parts() {
-            tables.extend(
-                TablePart::read(part)?.filter(|t| schema.wants_rows(&t.schema, &t.table)),
-            );
+            tables
+                .extend(TablePart::read(part)?.filter(|t| schema.wants_rows(&t.schema, &t.table)));
         }
         Ok(tables)
     }

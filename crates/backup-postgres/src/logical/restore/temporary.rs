@@ -18,8 +18,9 @@ impl TemporaryFolder {
                 .because(error)
         };
         let mut random = [0_u8; 8];
-        getrandom::fill(&mut random)
-            .map_err(|error| Error::new(ErrorKind::Failed, "name temporary folder").because(error.to_string()))?;
+        getrandom::fill(&mut random).map_err(|error| {
+            Error::new(ErrorKind::Failed, "name temporary folder").because(error.to_string())
+        })?;
         let path = parent.join(format!("backup-restore-{:016x}", u64::from_le_bytes(random)));
         let mut builder = std::fs::DirBuilder::new();
         #[cfg(unix)]

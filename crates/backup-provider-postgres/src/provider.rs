@@ -1,0 +1,73 @@
+//! The port.
+
+use async_trait::async_trait;
+use backup_core::port::{
+    Capability, Discovery, Provider, RestoreOptions, Source, SourceOptions, Target,
+};
+use backup_core::{Result, SnapshotKind};
+use backup_postgres::logical::{LogicalSource, LogicalTarget, discover};
+use backup_postgres::tools::ToolPaths;
+
+use crate::config::PostgresConfig;
+use crate::error::unsupported_kind;
+
+/// One database of a PostgreSQL server, as source or as target.
+#[derive(Clone, Debug)]
+pub struct PostgresProvider {
+    config: PostgresConfig,
+}
+
+impl PostgresProvider {
+    /// Parses a `postgres://` URL; connects to nothing yet. `ConfigInvalid` says what is wrong
+    /// with the URL, without its password.
+    pub fn new(url: &str, tools: ToolPaths) -> Result<Self> {
+        Ok(Self { config: PostgresConfig::parse(url, tools)? })
+    }
+
+    /// Takes a configuration.
+    #[must_use]
+    pub fn from_config(config: PostgresConfig) -> Self {
+        Self { config }
+    }
+
+    /// Returns where the database is, for people, without secrets.
+    #[must_use]
+    pub fn location(&self) -> String {
+        self.config.connect.location()
+    }
+
+    /// Returns the database's name.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        self.config.connect.database()
+    }
+}
+
+#[async_trait]
+impl Provider for PostgresProvider {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn capabilities(&self) -> &'static [Capability] {
+        &[Capability::LogicalBackup, Capability::LogicalRestore]
+    }
+
+    async fn discover(&self) -> Result<Discovery> {
+        discover(&self.config.connect, &self.config.tools).await
+    }
+
+    async fn open_source(&self, options: &SourceOptions) -> Result<Box<dyn Source>> {
+        if options.kind != SnapshotKind::Logical {
+            return Err(unsupported_kind(options.kind.as_str()));
+        }
+        let connect = self.config.connect.clone();
+        Ok(Box::new(LogicalSource::open(connect, &self.config.tools, options).await?))
+    }
+
+    async fn open_target(&self, options: &RestoreOptions) -> Result<Box<dyn Target>> {
+        let connect = self.config.connect.clone();
+        let tools = self.config.tools.clone();
+        Ok(Box::new(LogicalTarget::new(connect, tools, options.clone())))
+    }
+}
