@@ -1,12 +1,14 @@
 //! The directory store on real filesystems.
 
+#![allow(clippy::print_stderr, clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use std::fs;
 use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -191,6 +193,74 @@ async fn the_probe_is_not_fooled_by_stores_that_overwrite() {
     let careless = backup_testkit::MemoryStore::new().without_create_if_absent();
     assert!(!probe_create_if_absent(&careless).await.unwrap());
     assert_eq!(careless.names(""), [], "the probe cleans up");
+}
+
+const ROLE: &str = "STORE_TEST_ROOT";
+
+#[tokio::test]
+async fn a_killed_writer_leaves_whole_objects_only() {
+    let root = tempfile::tempdir().unwrap();
+    for round in 0..6_u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_writes_until_it_is_killed"])
+            .env(ROLE, root.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Kill it after its first object of this round, at another moment each time.
+        let store = store_at(root.path()).await;
+        let before = count(&store).await;
+        while count(&store).await <= before {
+            assert!(child.try_wait().unwrap().is_none(), "the child ended by itself");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(7 * round)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let store = store_at(root.path()).await;
+    let objects: Vec<_> = store.list("").await.unwrap().try_collect().await.unwrap();
+    assert!(objects.len() >= 6);
+    for object in objects {
+        let body = store.get(&object.name).await.unwrap();
+        assert_eq!(body.len(), 4 << 20, "{}", object.name);
+        assert!(body.iter().all(|byte| *byte == 0x77), "{}", object.name);
+    }
+}
+
+/// Runs as the process to kill; does nothing as a test.
+#[tokio::test]
+async fn child_writes_until_it_is_killed() {
+    let Some(root) = std::env::var_os(ROLE) else { return };
+    let store = store_at(Path::new(&root)).await;
+    for number in 0.. {
+        let object = name(&format!("packs/{}-{number}", std::process::id()));
+        store.create(&object, Bytes::from(vec![0x77; 4 << 20])).await.unwrap();
+    }
+}
+
+async fn count(store: &Arc<dyn Store>) -> usize {
+    store.list("").await.unwrap().try_collect::<Vec<_>>().await.unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throughput_is_shown() {
+    let root = tempfile::tempdir().unwrap();
+    let store = store_at(root.path()).await;
+    let body = Bytes::from(vec![0x5a; 32 << 20]);
+    let started = Instant::now();
+    for number in 0..8 {
+        store.create(&name(&format!("packs/{number}")), body.clone()).await.unwrap();
+    }
+    let put = started.elapsed();
+    let started = Instant::now();
+    for number in 0..8 {
+        assert_eq!(store.get(&name(&format!("packs/{number}"))).await.unwrap().len(), 32 << 20);
+    }
+    let rate = |time: Duration| 256.0 / time.as_secs_f64();
+    eprintln!("put {:.0} MiB/s, get {:.0} MiB/s", rate(put), rate(started.elapsed()));
+    let counts = store.requests();
+    assert_eq!((counts.creates, counts.bytes_read), (8, 256 << 20));
 }
 
 /// A small filesystem of its own; only root can make one.

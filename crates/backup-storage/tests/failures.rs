@@ -1,5 +1,7 @@
 //! The S3 adapter against a server that misbehaves.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use std::num::NonZeroU64;
@@ -313,6 +315,9 @@ async fn retries_are_told() {
     let told = seen.0.lock().unwrap().clone();
     assert_eq!(told, [1, 2, 3].map(|attempt| ("read object".to_owned(), attempt)));
     assert_eq!(store.requests().gets, 4, "every attempt is a request");
+    list(&store).await.unwrap_err();
+    let told = seen.0.lock().unwrap().split_off(3);
+    assert_eq!(told, [1, 2, 3].map(|attempt| ("list objects".to_owned(), attempt)));
 }
 
 #[tokio::test]
@@ -324,4 +329,73 @@ async fn never_retrying_is_possible() {
     store.get(&name("a")).await.unwrap_err();
     list(&store).await.unwrap_err();
     assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn certificates_are_checked() {
+    let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let server = FakeS3::start_with(Some(server_tls(&own))).await;
+    let url = server.url().replace("http://", "https://");
+    let store = open(&url, &options()).await.unwrap();
+    let error = store.get(&name("a")).await.unwrap_err();
+    assert_final(&error, ErrorStatus::Permanent, &["certificate", "endpoint=http://"]);
+    assert!(server.requests().is_empty());
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), own.cert.pem()).unwrap();
+    let trusting = StoreOptions { ca_file: Some(file.path().to_owned()), ..options() };
+    let store = open(&url, &trusting).await.unwrap();
+    store.create(&name("a"), "sealed".into()).await.unwrap();
+    assert_eq!(store.get(&name("a")).await.unwrap(), "sealed");
+
+    std::fs::write(file.path(), "no certificate").unwrap();
+    let error = open(&url, &trusting).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    assert!(error.remedy().unwrap().contains("PEM"), "{error:?}");
+}
+
+fn server_tls(
+    own: &rcgen::CertifiedKey<rcgen::KeyPair>,
+) -> Arc<tokio_rustls::rustls::ServerConfig> {
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::rustls::{ServerConfig, crypto::ring::default_provider};
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key);
+    Arc::new(config.unwrap())
+}
+
+const ROLE: &str = "STORE_TEST_URL";
+
+#[test]
+fn missing_settings_are_named() {
+    for (url, words) in [
+        ("s3://bucket/x?endpoint=http://127.0.0.1:1", "AWS_ACCESS_KEY_ID"),
+        ("s3://bucket/x", "AWS_REGION"),
+    ] {
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_reads_from_the_url_it_is_given", "--nocapture"])
+            .env_clear()
+            .env("HOME", "/nonexistent")
+            .env(ROLE, url)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(child.stderr).unwrap();
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+/// Runs in an empty environment of its own; does nothing as a test.
+#[tokio::test]
+async fn child_reads_from_the_url_it_is_given() {
+    let Ok(url) = std::env::var(ROLE) else { return };
+    let store = open(&url, &StoreOptions { credentials: None, ..options() }).await;
+    let error = match store {
+        Ok(store) => store.get(&name("a")).await.unwrap_err(),
+        Err(error) => error,
+    };
+    eprintln!("{error:?}");
 }

@@ -1,5 +1,7 @@
 //! The S3 adapter against real servers.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use std::net::TcpListener;

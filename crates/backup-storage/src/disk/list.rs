@@ -15,7 +15,7 @@ use super::read::object;
 
 /// Walks below `prefix`, one directory at a time, as fast as the listing is read. What has no
 /// object's name (temporary files, `lost+found`) is passed over.
-pub(super) fn walk(root: PathBuf, prefix: String) -> BoxStream<'static, Result<Object>> {
+pub(super) fn walk(root: PathBuf, prefix: &str) -> BoxStream<'static, Result<Object>> {
     let start = prefix.trim_end_matches('/').to_owned();
     let pending = VecDeque::from([start]);
     let directories = stream::unfold((root, pending), |(root, mut pending)| async move {

@@ -99,7 +99,7 @@ impl Store for DiskStore {
     }
 
     async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Object>>> {
-        Ok(list::walk(self.disk.root.clone(), prefix.to_owned()))
+        Ok(list::walk(self.disk.root.clone(), prefix))
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<()> {

@@ -2,8 +2,8 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind as Io, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
@@ -57,7 +57,11 @@ impl Disk {
         if self.links.load(Relaxed) {
             match fs::hard_link(unfinished, path) {
                 Err(error) if has_no_links(&error) => self.links.store(false, Relaxed),
-                Err(error) if error.kind() == Io::AlreadyExists => return Err(taken(path)),
+                // On a network filesystem the reply to a link that was made may get lost and the
+                // request be repeated; then our own file has two names.
+                Err(error) if error.kind() == Io::AlreadyExists => {
+                    return if is_linked(unfinished) { Ok(()) } else { Err(taken(path)) };
+                }
                 Err(error) => return Err(unavailable("name object", path, error)),
                 Ok(()) => return Ok(()),
             }
@@ -130,6 +134,10 @@ fn taken(path: &Path) -> Error {
         .because("it exists already")
 }
 
+fn is_linked(unfinished: &Path) -> bool {
+    unfinished.metadata().is_ok_and(|metadata| metadata.nlink() > 1)
+}
+
 fn has_no_links(error: &io::Error) -> bool {
     // FAT and some network filesystems answer EPERM (unlike EACCES, which is about the
     // directory), others that they cannot.
@@ -148,7 +156,7 @@ fn sweep(temporary: &Path) {
     }
 }
 
-fn is_abandoned(path: &PathBuf) -> io::Result<bool> {
+fn is_abandoned(path: &Path) -> io::Result<bool> {
     let age = SystemTime::now().duration_since(path.symlink_metadata()?.modified()?);
     Ok(age.is_ok_and(|age| age > ABANDONED))
 }

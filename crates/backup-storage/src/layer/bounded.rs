@@ -73,3 +73,29 @@ impl<S: Store> Store for Bounded<S> {
         self.inner.requests()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use backup_testkit::{Fault, FaultStore, MemoryStore};
+    use futures::future::join_all;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn lets_no_more_run_than_it_has_places() {
+        let second = Duration::from_secs(1);
+        let slow = FaultStore::new(MemoryStore::new()).with(Fault::slow(second));
+        let store = Arc::new(Bounded::new(slow, 3));
+        let started = Instant::now();
+        let names = (0..10).map(|number| format!("a/{number}").parse().unwrap());
+        let names: Vec<ObjectName> = names.collect();
+        for written in join_all(names.iter().map(|name| store.create(name, "x".into()))).await {
+            written.unwrap();
+        }
+        assert_eq!(started.elapsed(), 4 * second);
+    }
+}

@@ -13,5 +13,5 @@ mod throttled;
 pub(crate) use bounded::Bounded;
 pub(crate) use counted::Counted;
 pub(crate) use proven::Proven;
-pub(crate) use retrying::Retrying;
+pub(crate) use retrying::{Retrying, tell};
 pub(crate) use throttled::Throttled;

@@ -41,13 +41,7 @@ impl<S: Store> Retrying<S> {
             let Some(delay) = delays.next() else {
                 return Err(error.persistent().with("attempts", number));
             };
-            let reason = error.to_string();
-            tracing::warn!(error = %reason, attempt = number, ?delay, "store request is retried");
-            self.observer.on_event(&Event::Retrying {
-                operation: error.operation().to_owned(),
-                attempt: number,
-                error: reason,
-            });
+            tell(self.observer.as_ref(), number, &error);
             tokio::time::sleep(delay).await;
             number += 1;
         }
@@ -69,8 +63,18 @@ impl<S: Store> Retrying<S> {
     }
 }
 
+/// Tells that the attempt of this number failed and is followed by another.
+pub(crate) fn tell(observer: &dyn Observer, attempt: u32, error: &Error) {
+    tracing::warn!(%error, attempt, "a store request is tried again");
+    observer.on_event(&Event::Retrying {
+        operation: error.operation().to_owned(),
+        attempt,
+        error: error.to_string(),
+    });
+}
+
 /// Returns the delays between attempts; the jitter adds up to a delay's own length.
-pub(crate) fn backoff(retry: Retry) -> ExponentialBuilder {
+fn backoff(retry: Retry) -> ExponentialBuilder {
     let times = usize::try_from(retry.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
     ExponentialBuilder::default()
         .with_min_delay(retry.first_delay)
@@ -136,5 +140,34 @@ impl<S: std::fmt::Debug> std::fmt::Debug for Retrying<S> {
             .field("inner", &self.inner)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backup_testkit::{Fault, FaultStore, MemoryStore, Operation};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_longer_each_time_and_gives_up() {
+        let broken = FaultStore::new(MemoryStore::new()).with(Fault::fail_temporarily());
+        let store = Retrying::new(broken.clone(), Retry::default(), None);
+        let started = Instant::now();
+        let error = store.get(&"a".parse().unwrap()).await.unwrap_err();
+        assert_eq!(error.status(), ErrorStatus::Persistent);
+        assert_eq!(broken.calls(), 6);
+        // 0.25 + 0.5 + 1 + 2 + 4 seconds, each up to twice as long by jitter.
+        let waited = started.elapsed().as_secs_f64();
+        assert!((7.75..=15.6).contains(&waited), "{waited}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permanent_failure_is_final_at_once() {
+        let broken = FaultStore::new(MemoryStore::new()).with(Fault::fail().on(Operation::Stat));
+        let store = Retrying::new(broken.clone(), Retry::default(), None);
+        store.stat(&"a".parse().unwrap()).await.unwrap_err();
+        assert_eq!(broken.calls(), 1);
     }
 }

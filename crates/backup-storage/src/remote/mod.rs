@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod remedy;
 mod s3;
 mod store;
 mod tls;

@@ -1,7 +1,10 @@
 //! S3 and what speaks it.
 
+use std::sync::Arc;
+
+use backup_core::port::NoObserver;
 use backup_core::{Error, ErrorKind, Result};
-use opendal::layers::RetryLayer;
+use opendal::layers::{RetryEvent, RetryInterceptor, RetryLayer};
 use opendal::services::S3;
 use opendal::{HttpTransporter, OperationContext, Operator};
 use url::{Host, Url};
@@ -9,6 +12,7 @@ use url::{Host, Url};
 use super::answer::convert;
 use super::store::{Absence, RemoteStore};
 use super::transport::Transport;
+use crate::layer::tell;
 use crate::options::StoreOptions;
 use crate::pace::Pace;
 use crate::url::{Checksum, S3Url, StoreUrl, parse_endpoint};
@@ -30,16 +34,25 @@ pub(crate) fn open_s3(url: &S3Url, options: &StoreOptions) -> Result<RemoteStore
     let operator = Operator::new(builder(&url, endpoint.as_ref(), options)?)
         .map_err(|error| convert("open store", None, &error))?
         .with_context(OperationContext::new().with_http_transport(HttpTransporter::new(transport)));
-    let retry = options.retry;
-    let again = RetryLayer::new()
-        .with_jitter()
-        .with_min_delay(retry.first_delay)
-        .with_max_delay(retry.max_delay)
-        .with_max_times(usize::try_from(retry.attempts.saturating_sub(1)).unwrap_or(usize::MAX));
-    let listing = operator.clone().layer(again);
+    let listing = operator.clone().layer(page_retry(options));
     let near = endpoint.as_ref().is_some_and(is_this_host);
     let location = StoreUrl::S3(url).location();
     Ok(RemoteStore::new(operator, listing, location, Absence::ByCode, near))
+}
+
+/// Returns what asks again for a page of a listing; other requests have our own layer.
+fn page_retry(options: &StoreOptions) -> RetryLayer<impl RetryInterceptor> {
+    let retry = options.retry;
+    let observer = options.observer.clone().unwrap_or_else(|| Arc::new(NoObserver));
+    RetryLayer::new()
+        .with_jitter()
+        .with_min_delay(retry.first_delay)
+        .with_max_delay(retry.max_delay)
+        .with_max_times(usize::try_from(retry.attempts.saturating_sub(1)).unwrap_or(usize::MAX))
+        .with_notify(move |event: RetryEvent<'_>| {
+            let error = convert("list objects", None, event.err);
+            tell(observer.as_ref(), event.attempt, &error);
+        })
 }
 
 fn builder(url: &S3Url, endpoint: Option<&Url>, options: &StoreOptions) -> Result<S3> {

@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
+};
+use tokio::net::TcpListener;
+use tokio_rustls::{TlsAcceptor, rustls};
 
 /// What the next matching request gets.
 #[derive(Clone, Debug)]
@@ -61,14 +64,28 @@ pub(crate) struct Request {
 
 impl FakeS3 {
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Speaks TLS with this configuration.
+    pub(crate) async fn start_with(tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        let tls = tls.map(TlsAcceptor::from);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(Mutex::new(State::default()));
         let server = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let state = Arc::clone(&server);
-                tokio::spawn(async move { serve(stream, &state).await });
+                let (state, tls) = (Arc::clone(&server), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(stream, &state).await,
+                        Some(tls) => {
+                            let Ok(stream) = tls.accept(stream).await else { return };
+                            serve(stream, &state).await;
+                        }
+                    }
+                });
             }
         });
         Self { port, state }
@@ -113,7 +130,7 @@ impl FakeS3 {
     }
 }
 
-async fn serve(stream: TcpStream, state: &Mutex<State>) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: &Mutex<State>) {
     let mut stream = BufReader::new(stream);
     while let Ok(Some(request)) = read_request(&mut stream).await {
         let behaviour = state.lock().unwrap().behaviour(&request);
@@ -147,7 +164,11 @@ async fn serve(stream: TcpStream, state: &Mutex<State>) {
     }
 }
 
-async fn write_slowly(stream: &mut BufReader<TcpStream>, answer: &[u8], pause: Duration) -> bool {
+async fn write_slowly(
+    stream: &mut (impl AsyncWrite + Unpin),
+    answer: &[u8],
+    pause: Duration,
+) -> bool {
     for piece in answer.chunks(16 << 10) {
         tokio::time::sleep(pause).await;
         if stream.write_all(piece).await.is_err() {
@@ -157,7 +178,7 @@ async fn write_slowly(stream: &mut BufReader<TcpStream>, answer: &[u8], pause: D
     true
 }
 
-async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Request>> {
+async fn read_request(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Request>> {
     let mut line = String::new();
     if stream.read_line(&mut line).await? == 0 {
         return Ok(None);

@@ -2,6 +2,8 @@
 
 mod rule;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use rule::{Fault, Operation};
 pub use store::{Call, FaultStore};
