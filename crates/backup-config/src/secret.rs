@@ -137,9 +137,20 @@ impl Secrets {
         Self { environment, runner }
     }
 
+    /// Returns the secret if that has no side effect: commands are not run, and what cannot be
+    /// read now is not an error yet.
+    pub(crate) fn peek(&self, reference: &SecretRef) -> Option<Secret> {
+        let reference = self.settle(reference).ok()?;
+        if matches!(reference.place, Place::Command(_)) {
+            return None;
+        }
+        self.resolve(&reference).ok()
+    }
+
     /// Returns the secret, without the newline that ends a file or a command's output. Blocks
     /// while a command runs. An absent or empty secret is `ConfigInvalid`.
     pub fn resolve(&self, reference: &SecretRef) -> Result<Secret> {
+        let reference = &self.settle(reference)?;
         let secret = match &reference.place {
             Place::Inline(secret) => secret.clone(),
             Place::Env(name) => Secret::new(self.environment.get(name)?.unwrap_or_default()),
@@ -163,6 +174,18 @@ impl Secrets {
             return Err(failed(reference).because("it is empty").hint(hint));
         }
         Ok(secret)
+    }
+}
+
+impl Secrets {
+    /// `env:NAME` means `NAME_FILE` and `NAME_COMMAND` too.
+    fn settle(&self, reference: &SecretRef) -> Result<SecretRef> {
+        let mut reference = reference.clone();
+        if let Place::Env(name) = &reference.place {
+            let found = SecretRef::from_environment(&self.environment, name)?;
+            reference.place = found.map_or(reference.place, |found| found.place);
+        }
+        Ok(reference)
     }
 }
 

@@ -96,7 +96,8 @@ pub struct CredentialSettings {
 pub struct SourceSettings {
     /// Its name in the repository.
     pub name: SourceName,
-    /// Who hosts it.
+    /// Who hosts it: as stated, else by the URL's scheme; `postgres` where the URL cannot be read
+    /// yet (an unset variable, a command).
     pub provider: ProviderKind,
     /// Its connection URL.
     pub url: SecretRef,

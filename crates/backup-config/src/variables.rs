@@ -27,6 +27,10 @@ pub(crate) const VARIABLES: &[Variable] = &[
     ),
     plain("BACKUP_REPOSITORY", "`repository.url`"),
     secret("BACKUP_PASSPHRASE", "`repository.passphrase`"),
+    secret(
+        "BACKUP_NEW_PASSPHRASE",
+        "the passphrase that `key add` and `key rotate` give to the repository",
+    ),
     secret("BACKUP_KEY", "`repository.key`: the text of a key file; as a rule `BACKUP_KEY_FILE`"),
     secret(
         "BACKUP_ENCRYPTION_KEY",
@@ -38,6 +42,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "bucket of the repository, when neither `BACKUP_REPOSITORY` nor `repository.url` is set",
     ),
     secret("DATABASE_URL", "the source's URL"),
+    plain("PGPASSWORD", "the password of a PostgreSQL URL that holds none"),
     plain("DB_PROVIDER", "the source's provider"),
     plain("BACKUP_SOURCE", "the source's name; default the database's name"),
     secret("POSTGRES_DB_URL", "the source's URL at that provider"),

@@ -147,6 +147,8 @@ fn mistakes_are_shown_where_they_are() {
         "[[source]]\nname = \"a/b\"",
         "[[source]]\nname = \"a\"",
         "[[source]]\nname = \"a\"\nurl = \"hunter2\"",
+        "[[source]]\nurl = \"env:UNSET\"",
+        "[repository]\nurl = \"/r\"\n[[source]]\nname = \"b\"\nurl = \"env:B\"\n[[source]]\n  name = \"a\"\n  url = \"hunter2\"",
         "[[source]]\nname = \"a\"\nurl = \"postgres://h/d\"\n[[source]]\nname = \"a\"\nurl = \"postgres://h/e\"",
         "[[notify]]\nkind = \"slak\"\nurl = \"env:X\"",
         "[[notify]]\nkind = \"slack\"",
@@ -203,10 +205,7 @@ fn a_url_of_the_environment_takes_the_place_of_the_right_source() {
     let one = "[[source]]\nname = \"shop\"\nurl = \"env:SHOP\"\n";
     let two = format!("{one}[[source]]\nname = \"crm\"\nurl = \"env:CRM\"\nprovider = \"mysql\"\n");
     let urls = |pairs: &[(&str, &str)], file: &str| {
-        // SHOP is needed to tell the provider.
-        let mut pairs = pairs.to_vec();
-        pairs.push(("SHOP", "postgres://s@db/s"));
-        let settings = load(&Overrides::default(), &pairs, Some(file)).unwrap();
+        let settings = load(&Overrides::default(), pairs, Some(file)).unwrap();
         let urls: Vec<String> =
             settings.sources.iter().map(|s| format!("{}={}", s.name, s.url.place())).collect();
         (urls.join(" "), settings.notes)
@@ -219,20 +218,49 @@ fn a_url_of_the_environment_takes_the_place_of_the_right_source() {
     assert!(notes[0].contains("several sources"), "{notes:?}");
     let (sources, _) = urls(&[url, ("BACKUP_SOURCE", "crm")], &two);
     assert_eq!(sources, "shop=environment variable SHOP crm=environment variable DATABASE_URL");
-    let (_, notes) = urls(&[url], "[[source]]\nname = \"shop\"\nurl = \"env:DATABASE_URL\"\n");
-    assert!(notes.is_empty(), "{notes:?}");
+    for url in [url, ("DATABASE_URL_FILE", "/run/url"), ("DATABASE_URL_COMMAND", "true")] {
+        let same = "[[source]]\nname = \"shop\"\nurl = \"env:DATABASE_URL\"\n";
+        let (_, notes) = urls(&[url], same);
+        assert!(notes.is_empty(), "{notes:?}");
+    }
     let error = load(&Overrides::default(), &[("BACKUP_SOURCE", "shpo")], Some(&two)).unwrap_err();
     assert!(error.remedy().unwrap().starts_with("Did you mean 'shop'?"), "{error:?}");
+}
+
+#[test]
+fn a_url_that_is_not_needed_now_is_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let trace = directory.path().join("ran");
+    let file = format!(
+        "[[source]]\nname = \"a\"\nurl = \"env:UNSET\"\n\
+         [[source]]\nname = \"b\"\nurl = \"file:/nowhere\"\n\
+         [[source]]\nname = \"c\"\nurl = \"command:touch {}; echo mysql://h/c\"\n",
+        trace.display()
+    );
+    let settings = from_file(&file).unwrap();
+    assert!(settings.sources.iter().all(|source| source.provider == ProviderKind::Postgres));
+    assert!(!trace.exists());
+    let error = secrets(&Environment::default()).resolve(&settings.sources[0].url).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "read secret (setting: source.url of a, from: environment variable UNSET): it is empty"
+    );
 }
 
 #[test]
 fn one_webhook_is_told_once() {
     let file =
         "[[notify]]\nkind = \"slack\"\nurl = \"env:SLACK_WEBHOOK_URL\"\non_success = false\n";
-    let pairs = [("SLACK_WEBHOOK_URL", "https://hooks.slack.com/x")];
-    let settings = load(&Overrides::default(), &pairs, Some(file)).unwrap();
-    assert_eq!(settings.notify.len(), 1);
-    assert!(!settings.notify[0].on_success);
+    for pair in [
+        ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/x"),
+        ("SLACK_WEBHOOK_URL_COMMAND", "echo https://hooks.slack.com/x"),
+    ] {
+        let settings = load(&Overrides::default(), &[pair], Some(file)).unwrap();
+        assert_eq!(settings.notify.len(), 1);
+        assert!(!settings.notify[0].on_success);
+        let url = secrets(&Environment::from_pairs([pair])).resolve(&settings.notify[0].url);
+        assert_eq!(url.unwrap().expose(), "https://hooks.slack.com/x");
+    }
 }
 
 #[test]

@@ -92,6 +92,30 @@ impl ConfigFile {
         }
     }
 
+    /// Adds to an error where a value stands: `path` is made of keys and positions in arrays, such
+    /// as `source.1.url`; where it does not reach, the last value that exists counts.
+    pub(crate) fn locate(&self, path: &str, error: Error) -> Error {
+        let Ok(table) = DeTable::parse(&self.text) else { return error };
+        let mut steps = path.split('.');
+        let mut found = steps.next().and_then(|key| table.get_ref().get(key));
+        for step in steps {
+            let next = match found.map(Spanned::get_ref) {
+                Some(DeValue::Table(table)) => table.get(step),
+                Some(DeValue::Array(items)) => {
+                    step.parse().ok().and_then(|position: usize| items.get(position))
+                }
+                _ => None,
+            };
+            if next.is_none() {
+                break;
+            }
+            found = next;
+        }
+        let Some(span) = found.map(Spanned::span) else { return error };
+        let (line, column) = self.position(span.start);
+        error.with("file", self.path.display()).with("line", line).with("column", column)
+    }
+
     /// Returns line and column of a byte, both from 1, the column in characters.
     fn position(&self, offset: usize) -> (usize, usize) {
         let before = self.text.get(..offset).unwrap_or(&self.text);

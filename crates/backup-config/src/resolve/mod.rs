@@ -7,7 +7,7 @@ mod sources;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use backup_core::{ByteSize, Result, Secret, SnapshotKind, SourceName};
+use backup_core::{ByteSize, Error, Result, Secret, SnapshotKind, SourceName};
 use backup_retention::Policy;
 use jiff::tz::TimeZone;
 
@@ -103,6 +103,14 @@ fn zone(text: &str) -> Result<TimeZone> {
 
 /// Helpers that all parts use.
 impl Resolver<'_> {
+    /// Adds file, line and column to an error about a value of the file.
+    fn locate(&self, path: &str, error: Error) -> Error {
+        match self.inputs.file {
+            Some(file) => file.locate(path, error),
+            None => error,
+        }
+    }
+
     /// A secret of the environment.
     fn variable(&self, name: &str) -> Result<Option<SecretRef>> {
         let found = SecretRef::from_environment(self.inputs.environment, name)?;

@@ -34,7 +34,12 @@ impl Resolver<'_> {
         ] {
             let Some(url) = self.variable(name)? else { continue };
             // The file may name the same variable; nobody wants to be told twice.
-            if all.iter().any(|known: &NotifySettings| known.url.place() == url.place()) {
+            let variable = format!("environment variable {name}");
+            let known = all.iter().any(|known: &NotifySettings| {
+                let place = known.url.place();
+                place == url.place() || place == variable
+            });
+            if known {
                 continue;
             }
             all.push(NotifySettings {

@@ -9,7 +9,10 @@ use crate::settings::{CredentialSettings, KeyRef, RepositorySettings};
 impl Resolver<'_> {
     pub(super) fn repository(&mut self, raw: &RawRepository) -> Result<Option<RepositorySettings>> {
         let Some((setting, url)) = self.repository_url(raw)? else { return Ok(None) };
-        refuse_credentials(setting, &url)?;
+        refuse_credentials(setting, &url).map_err(|error| match setting {
+            "repository.url" => self.locate(setting, error),
+            _ => error,
+        })?;
         let environment = self.inputs.environment;
         let either = |first: &str, second: &str| -> Result<Option<String>> {
             let value = environment.get(first)?;
@@ -117,9 +120,11 @@ impl Resolver<'_> {
             })),
             (id, _) => {
                 let [known, missing] = if id.is_some() { names } else { [names[1], names[0]] };
-                Err(Error::new(ErrorKind::ConfigInvalid, "find keys of the object store")
+                let error = Error::new(ErrorKind::ConfigInvalid, "find keys of the object store")
                     .because(format!("{known} is set, but {missing} is not"))
-                    .hint("Set both, or neither to use the AWS chain."))
+                    .hint("Set both, or neither to use the AWS chain.");
+                let written = known.starts_with("repository.");
+                Err(if written { self.locate(known, error) } else { error })
             }
         }
     }

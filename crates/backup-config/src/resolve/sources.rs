@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use backup_core::{ByteSize, Error, ErrorKind, Result, Secret, SnapshotKind, SourceName};
+use backup_core::{ByteSize, Error, ErrorKind, Result, SnapshotKind, SourceName};
 use backup_retention::{Period, Policy};
 use percent_encoding::percent_decode_str;
 
@@ -51,11 +51,16 @@ impl Resolver<'_> {
         for (position, raw) in file.source.iter().enumerate() {
             let given = if target == Some(position) { given.take() } else { None };
             let name = raw.name.as_ref().map(|name| name.0.clone());
-            let source = self.source(file, raw, name, given, &layer)?;
+            let from_file = given.is_none();
+            let source = self.source(file, raw, name, given, &layer).map_err(|error| {
+                let path = format!("source.{position}.url");
+                if from_file { self.locate(&path, error) } else { error }
+            })?;
             if sources.iter().any(|other| other.name == source.name) {
-                return Err(Error::new(ErrorKind::ConfigInvalid, "read configuration")
+                let error = Error::new(ErrorKind::ConfigInvalid, "read configuration")
                     .because(format!("two sources are called '{}'", source.name))
-                    .hint("Give each [[source]] a name of its own."));
+                    .hint("Give each [[source]] a name of its own.");
+                return Err(self.locate(&format!("source.{position}.name"), error));
             }
             sources.push(source);
         }
@@ -85,8 +90,13 @@ impl Resolver<'_> {
         match position.and_then(|position| Some((position, names.get(position)?))) {
             Some((position, name)) => {
                 let own = file.source.get(position).and_then(|source| source.url.as_ref());
-                let same = format!("env:{}", given.url.setting());
-                if own.is_some_and(|own| own.0.trim() != same) {
+                // `env:NAME` covers NAME_FILE and NAME_COMMAND, so that is the same one.
+                let variable = own.and_then(|own| own.0.strip_prefix("env:")).map(str::trim);
+                let same = variable.is_some_and(|variable| {
+                    let rest = given.url.setting().strip_prefix(variable);
+                    matches!(rest, Some("" | "_FILE" | "_COMMAND"))
+                });
+                if own.is_some() && !same {
                     self.notes.push(format!(
                         "{} takes the place of the URL of source {name}",
                         given.url.setting()
@@ -154,7 +164,10 @@ impl Resolver<'_> {
         };
         let name = match name {
             Some(name) => name,
-            None => SourceName::from_database(&database_of(self.url_text(&url)?.expose())),
+            None => {
+                let text = self.inputs.secrets.resolve(&url)?;
+                SourceName::from_database(&database_of(text.expose()))
+            }
         };
         let overrides = self.inputs.overrides;
         let or = |a: &RawBackup| {
@@ -199,12 +212,12 @@ impl Resolver<'_> {
         }))
     }
 
-    fn url_text(&self, url: &SecretRef) -> Result<Secret> {
-        self.inputs.secrets.resolve(url)
-    }
-
+    /// Tells the provider from a URL that can be read without side effects. One that cannot may
+    /// not be needed in this run; whoever uses it finds out.
     fn provider_of(&self, url: &SecretRef) -> Result<ProviderKind> {
-        let text = self.url_text(url)?;
+        let Some(text) = self.inputs.secrets.peek(url) else {
+            return Ok(ProviderKind::Postgres);
+        };
         let scheme = text.expose().split_once("://").map_or("", |(scheme, _)| scheme);
         ProviderKind::from_scheme(scheme).ok_or_else(|| {
             // The URL itself is a secret, and what stands before `://` may be half of one.
