@@ -1,11 +1,14 @@
 //! Steps that run programs of ours against a real server: the embedding example and the recovery
 //! script that uses nothing of ours.
 
+use std::process::Command;
+
 use anyhow::{Context, Result};
 use backup_testkit::postgres::Cluster;
 
 use super::count::Count;
 use super::session::Session;
+use crate::command::works;
 
 /// `crates/backup/examples/embed.rs`: a backup and a restore from another Rust program.
 pub(super) fn examples(session: &Session) -> Result<Count> {
@@ -34,8 +37,13 @@ pub(super) fn examples(session: &Session) -> Result<Count> {
     Ok(count)
 }
 
-/// `docs/examples/recover-*`: a chunk and a delta read from the format document alone.
+/// `docs/examples/recover.py`: chunks and deltas read from the format document alone.
 pub(super) fn recover(session: &Session) -> Result<Count> {
+    // A Python of the user's own may lack what Debian's packages gave the system's.
+    let python = ["python3", "/usr/bin/python3"]
+        .into_iter()
+        .find(|python| works(python, &["-c", "import cryptography"]))
+        .context("no Python with the package `cryptography`; cargo xtask tools")?;
     let script = session.root().join("docs/examples/recover_test.sh");
-    session.check(std::process::Command::new("bash").arg(script).current_dir(session.root()))
+    session.check(Command::new("sh").arg(script).env("PYTHON", python))
 }

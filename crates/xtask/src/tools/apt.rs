@@ -30,6 +30,8 @@ const COMMON: &[Need] = &[
     program("python3", "python3"),
     library("python3-venv"),
     library("python3-pip"),
+    // For the recovery script of docs/examples.
+    library("python3-cryptography"),
     library("ca-certificates"),
     // What the PostgreSQL archives link and Debian's minimal image lacks.
     library("libxml2"),
