@@ -1,2 +1,110 @@
-//! One-shot command line.
-fn main() {}
+//! `backupctl`: parse, call one operation, show its result.
+
+mod alerts;
+mod args;
+mod exit;
+mod private;
+mod prompt;
+mod render;
+mod session;
+mod sheet;
+mod signals;
+mod verbs;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use backup::config::Overrides;
+use backup::ops::interrupt;
+use backup_core::{Error, ErrorKind, Secret};
+use clap::Parser;
+
+use crate::args::{Cli, Color, GlobalArgs, Verb};
+use crate::render::install_log;
+use crate::render::screen::Screen;
+use crate::session::Session;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let screen = Arc::new(Screen::new(&cli.global));
+    install_log(&screen);
+    backup::install_tls();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            screen.error(&Error::new(ErrorKind::Failed, "start runtime").because(error));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run(cli, &screen));
+    // Sessions that were dropped end on their own; nothing waits for a server that hangs.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    code
+}
+
+async fn run(cli: Cli, screen: &Arc<Screen>) -> ExitCode {
+    let (interrupter, interrupt) = interrupt();
+    if let Err(error) = signals::listen(interrupter) {
+        screen.warn(&format!("signals cannot be caught: {error}"));
+    }
+    let alerting = alerting(&cli.verb);
+    let overrides = overrides(&cli.verb);
+    let session = Session::new(cli.global, overrides, Arc::clone(screen), interrupt);
+    match verbs::run(&session, cli.verb).await {
+        Ok(ending) => ending.code(),
+        Err(error) => {
+            if let Some(verb) = alerting {
+                alerts::failed(&session, verb, None, &error).await;
+            }
+            screen.error(&error);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+/// Returns what flags say about settings.
+fn overrides(verb: &Verb) -> Overrides {
+    match verb {
+        Verb::Init(args) => {
+            Overrides { database_url: args.url.clone().map(Secret::new), ..Overrides::default() }
+        }
+        _ => Overrides::default(),
+    }
+}
+
+/// Returns the name of a verb that runs work, whose failure somebody should hear of. Verbs that
+/// only look, ask or print do not wake anybody.
+fn alerting(verb: &Verb) -> Option<&'static str> {
+    match verb {
+        Verb::Backup(_) => Some("backup"),
+        Verb::Restore(args) if !args.preview => Some("restore"),
+        Verb::Verify(_) => Some("verify"),
+        Verb::Forget(args) if !args.dry_run => Some("forget"),
+        Verb::Prune(args) if !args.dry_run => Some("prune"),
+        Verb::Status(_) => Some("status"),
+        Verb::Repair(_) => Some("repair"),
+        _ => None,
+    }
+}
+
+/// Shows what clap says: help and version are data, everything else is a usage error.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().skip(1).any(|word| word == "--json");
+    if !error.use_stderr() || !json {
+        // Printing can only fail when nobody reads.
+        let _ = error.print();
+        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    }
+    let global = GlobalArgs { config: None, json, quiet: false, verbose: 0, color: Color::Never };
+    let text = error.render().to_string();
+    let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let usage = Error::new(ErrorKind::Usage, "parse command line")
+        .hint("Run `backupctl --help`.")
+        .because(reason.to_owned());
+    Screen::new(&global).error(&usage);
+    ExitCode::from(ErrorKind::Usage.exit_code())
+}

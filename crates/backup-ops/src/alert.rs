@@ -13,8 +13,10 @@ use crate::backup::BackupReceipt;
 pub struct Destination {
     /// Where to.
     pub notifier: Arc<dyn Notifier>,
-    /// Whether good news goes there too.
+    /// Whether good news goes there.
     pub on_success: bool,
+    /// Whether failures and warnings go there.
+    pub on_failure: bool,
 }
 
 /// Returns the alert for a run that failed. An interrupted run is a warning: somebody wanted
@@ -110,7 +112,11 @@ pub fn finding(
 pub async fn announce(destinations: &[Destination], alert: &Alert) -> Vec<(String, Error)> {
     let mut missed = Vec::new();
     for destination in destinations {
-        if alert.severity == Severity::Info && !destination.on_success {
+        let wanted = match alert.severity {
+            Severity::Info => destination.on_success,
+            Severity::Warning | Severity::Critical => destination.on_failure,
+        };
+        if !wanted {
             continue;
         }
         if let Err(error) = destination.notifier.deliver(alert).await {
@@ -155,8 +161,8 @@ mod tests {
         let quiet = Arc::new(Heard::default());
         let broken = Arc::new(Heard(Mutex::default(), true));
         let all = [
-            Destination { notifier: quiet.clone(), on_success: false },
-            Destination { notifier: broken.clone(), on_success: true },
+            Destination { notifier: quiet.clone(), on_success: false, on_failure: true },
+            Destination { notifier: broken.clone(), on_success: true, on_failure: true },
         ];
         assert_eq!(announce(&all, &good).await.len(), 1);
         assert_eq!(announce(&all, &bad).await.len(), 1);

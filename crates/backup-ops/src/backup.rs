@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use backup_core::port::{Clock, Observer, Provider, RequestCounts, Source, SourceOptions};
 use backup_core::{
-    Error, ErrorKind, Event, Evidence, Result, SnapshotId, SnapshotKind, SnapshotRecord,
+    Error, ErrorKind, Event, Evidence, Finding, Result, SnapshotId, SnapshotKind, SnapshotRecord,
     SourceIdentity, SourceName,
 };
 use backup_repository::{Repository, SnapshotDraft, SnapshotWriter};
@@ -64,7 +64,7 @@ pub async fn backup(
     let begun = clock.elapsed();
     let requests = repository.store().requests();
     let started_at = clock.now();
-    let records = interrupt.unless(repository.snapshots()).await?;
+    let records = known(repository, observer, interrupt).await?;
     let options = SourceOptions {
         kind: request.kind,
         jobs: request.jobs,
@@ -107,6 +107,21 @@ pub async fn backup(
         requests: since(requests, repository.store().requests()),
         seconds: clock.elapsed().saturating_sub(begun).as_secs_f64(),
     })
+}
+
+/// Returns the snapshots that can be read. A damaged one must not keep new backups from being
+/// taken, which are the remedy; it is said.
+async fn known(
+    repository: &Repository,
+    observer: &Arc<dyn Observer>,
+    interrupt: &Interrupt,
+) -> Result<Vec<SnapshotRecord>> {
+    let scan = interrupt.unless(repository.scan_snapshots()).await?;
+    for (id, error) in scan.unreadable {
+        let message = format!("Snapshot {} cannot be read: {error}.", id.short());
+        observer.on_event(&Event::Found(Finding::warning(message)));
+    }
+    Ok(scan.records)
 }
 
 /// Copies everything, or returns the first error, or the wish to stop.

@@ -78,6 +78,16 @@ impl Check {
         }
     }
 
+    /// Returns a check that worked and whose answer is no: what was found, and what to do.
+    #[must_use]
+    pub fn unmet(
+        name: impl Into<String>,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { remedy: Some(remedy.into()), ..Self::new(name, Outcome::Failed, detail) }
+    }
+
     /// Returns a check that was not made, and why.
     #[must_use]
     pub fn skipped(name: impl Into<String>, why: impl Into<String>) -> Self {

@@ -61,13 +61,13 @@ pub fn recovery_sheet(facts: &SheetFacts<'_>) -> Secret {
          \n    backupctl snapshots\n    backupctl verify latest --read-data\n    \
          backupctl restore latest --to postgres://USER@HOST/NEW_DATABASE\n\
          \n\
-         Without backupctl: docs/format.md describes every byte, and docs/recover.py shows how\n\
-         to read one with standard tools.\n\
+         Without backupctl: docs/format.md describes every byte, and\n\
+         docs/examples/recover.py shows how to read them with standard tools.\n\
          {rule}\n",
         location = facts.location,
         repository = facts.repository,
         key = facts.key,
-        created_at = facts.created_at,
+        created_at = facts.created_at.strftime("%Y-%m-%d %H:%M:%SZ"),
         program = facts.program,
         secret = facts.secret.expose(),
         url = facts.repository_url,

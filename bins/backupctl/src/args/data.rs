@@ -1,0 +1,197 @@
+//! Arguments of the verbs that move data.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use backup::ops::Selector;
+use backup_core::{ByteSize, SourceName};
+use clap::{Args, ValueEnum};
+
+/// `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// A database to discover: writes backup.toml (prefer DATABASE_URL: others can read argv)
+    #[arg(value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// Write the recovery sheet to FILE, readable only by you
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sheet: Option<PathBuf>,
+
+    /// What to call the first key
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) label: String,
+}
+
+/// `backup`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// Only these sources (default: all)
+    #[arg(value_name = "SOURCE")]
+    pub(crate) sources: Vec<SourceName>,
+
+    /// How to take it (default: logical)
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<Mode>,
+
+    /// Parallel readers
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+
+    /// Read at most RATE bytes per second, such as 50MiB
+    #[arg(long, value_name = "RATE")]
+    pub(crate) max_rate: Option<ByteSize>,
+
+    /// Prove the new snapshot before returning: its objects exist, or every byte reads back
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "exists")]
+    pub(crate) verify: ProofArg,
+
+    /// The source's name now means another database, on purpose
+    #[arg(long)]
+    pub(crate) accept_new_identity: bool,
+
+    /// The data really did shrink: do not call the snapshot suspect
+    #[arg(long)]
+    pub(crate) accept_shrink: bool,
+}
+
+/// How to take a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    Logical,
+    Physical,
+}
+
+/// How far to prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProofArg {
+    Exists,
+    Read,
+}
+
+/// `snapshots`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only of this source
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: Option<SourceName>,
+}
+
+/// `show`, `ls`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// First digits of an id, `latest`, or SOURCE@latest
+    #[arg(value_name = "SNAPSHOT")]
+    pub(crate) snapshot: Selector,
+}
+
+/// `restore`.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// First digits of an id, `latest`, or SOURCE@latest
+    #[arg(value_name = "SNAPSHOT")]
+    pub(crate) snapshot: Selector,
+
+    /// Where to: postgres://user@host/new_database, created when missing, refused unless
+    /// empty; the password comes from PGPASSWORD or RESTORE_URL
+    #[arg(long, value_name = "TARGET", env = "RESTORE_URL", hide_env_values = true)]
+    pub(crate) to: String,
+
+    /// Only this table, as SCHEMA.TABLE or TABLE; may be repeated
+    #[arg(long = "table", value_name = "S.T")]
+    pub(crate) tables: Vec<String>,
+
+    /// Only this schema; may be repeated
+    #[arg(long = "schema", value_name = "S")]
+    pub(crate) schemas: Vec<String>,
+
+    /// Print what would be done, and stop
+    #[arg(long)]
+    pub(crate) preview: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// Write rows in their original order (slower)
+    #[arg(long)]
+    pub(crate) ordered: bool,
+
+    /// Parallel writers
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+
+    /// Leave ownership to the connecting role
+    #[arg(long)]
+    pub(crate) no_owner: bool,
+
+    /// Leave privileges (GRANT, REVOKE) out
+    #[arg(long)]
+    pub(crate) no_privileges: bool,
+
+    /// Create roles that the server lacks, without passwords and unable to log in
+    #[arg(long)]
+    pub(crate) create_roles: bool,
+
+    /// Restore what belongs to role OLD as NEW's; may be repeated
+    #[arg(long = "map-role", value_name = "OLD=NEW", value_parser = parse_mapping)]
+    pub(crate) map_roles: Vec<(String, String)>,
+}
+
+fn parse_mapping(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((old, new)) if !old.is_empty() && !new.is_empty() => Ok((old.into(), new.into())),
+        _ => Err("write OLD=NEW".into()),
+    }
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Only these snapshots (default: all)
+    #[arg(value_name = "SNAPSHOT")]
+    pub(crate) snapshots: Vec<Selector>,
+
+    /// All snapshots
+    #[arg(long, conflicts_with = "snapshots")]
+    pub(crate) all: bool,
+
+    /// Read every byte back, or a part that moves on from run to run
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "100%"
+    )]
+    pub(crate) read_data: Option<ReadData>,
+}
+
+/// How much to read back: 1 to 100 percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReadData(pub(crate) u8);
+
+impl FromStr for ReadData {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.strip_suffix('%').unwrap_or(text);
+        match digits.parse() {
+            Ok(percent @ 1..=100) => Ok(Self(percent)),
+            _ => Err("write a percentage from 1% to 100%".into()),
+        }
+    }
+}
+
+/// `export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// First digits of an id, `latest`, or SOURCE@latest
+    #[arg(value_name = "SNAPSHOT")]
+    pub(crate) snapshot: Selector,
+
+    /// A new or empty directory to write into
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+}

@@ -1,0 +1,248 @@
+//! What every verb needs, opened when it is first asked for.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+
+use backup::config::{Environment, KeyRef, Overrides, Settings, SourceSettings};
+use backup::ops::alert::Destination;
+use backup::ops::forget::Retention;
+use backup::ops::{Interrupt, Promise, Selector, SourceStatus};
+use backup::repository::Repository;
+use backup::retention::Policy;
+use backup::{Composer, KeySecret};
+use backup_core::port::{Clock, Observer, Provider};
+use backup_core::{
+    Error, ErrorKind, Result, SnapshotKind, SnapshotRecord, SourceName, VerifyLevel,
+};
+use jiff::tz::TimeZone;
+use tokio::sync::OnceCell;
+
+use crate::args::GlobalArgs;
+use crate::prompt;
+use crate::render::screen::Screen;
+use crate::render::watch;
+
+/// One run of one command.
+pub(crate) struct Session {
+    pub(crate) screen: Arc<Screen>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) interrupt: Interrupt,
+    global: GlobalArgs,
+    overrides: Overrides,
+    environment: Environment,
+    settings: OnceLock<Settings>,
+    repository: OnceCell<Repository>,
+    destinations: OnceLock<Vec<Destination>>,
+}
+
+/// A source, resolved.
+pub(crate) struct ChosenSource {
+    pub(crate) name: SourceName,
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) kind: SnapshotKind,
+    pub(crate) jobs: Option<NonZeroUsize>,
+    pub(crate) max_rate: Option<u64>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        global: GlobalArgs,
+        overrides: Overrides,
+        screen: Arc<Screen>,
+        interrupt: Interrupt,
+    ) -> Self {
+        Self {
+            screen,
+            clock: backup::system_clock(),
+            interrupt,
+            global,
+            overrides,
+            environment: Environment::from_process(),
+            settings: OnceLock::new(),
+            repository: OnceCell::new(),
+            destinations: OnceLock::new(),
+        }
+    }
+
+    /// Returns the settings, read once; notes are said once.
+    pub(crate) fn settings(&self) -> Result<&Settings> {
+        if let Some(settings) = self.settings.get() {
+            return Ok(settings);
+        }
+        let settings = backup::load_settings(
+            self.global.config.as_deref(),
+            &self.environment,
+            &self.overrides,
+        )?;
+        for note in &settings.notes {
+            self.screen.say(&format!("note: {note}"));
+        }
+        Ok(self.settings.get_or_init(|| settings))
+    }
+
+    /// Returns what turns settings into open things.
+    pub(crate) fn composer(&self) -> Composer {
+        Composer::new(self.environment.clone(), Arc::clone(&self.clock))
+    }
+
+    /// Returns an observer that shows what happens.
+    pub(crate) fn observer(&self) -> Arc<dyn Observer> {
+        watch(&self.screen)
+    }
+
+    /// Returns the repository, opened once.
+    pub(crate) async fn repository(&self) -> Result<&Repository> {
+        self.repository
+            .get_or_try_init(|| async {
+                let settings = self.settings()?.repository()?;
+                let secret = self.secret(settings)?;
+                let opening = self.composer().open(settings, &secret, self.observer()).await;
+                opening
+            })
+            .await
+    }
+
+    /// Returns what opens the repository: what is configured, else what a person types.
+    fn secret(&self, settings: &backup::config::RepositorySettings) -> Result<KeySecret> {
+        match settings.key() {
+            Ok(key) => self.composer().key_secret(key),
+            Err(_) if prompt::possible() => {
+                prompt::hidden("Passphrase: ").map(KeySecret::Passphrase)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the passphrase or key that a new repository gets.
+    pub(crate) fn first_secret(&self) -> Result<(KeySecret, &'static str)> {
+        let settings = self.settings()?.repository()?;
+        match settings.key() {
+            Ok(key @ KeyRef::Passphrase(_)) => Ok((self.composer().key_secret(key)?, "passphrase")),
+            Ok(key @ KeyRef::KeyFile(_)) => Ok((self.composer().key_secret(key)?, "key file")),
+            Err(_) if prompt::possible() => Ok((
+                KeySecret::Passphrase(prompt::twice("Passphrase for the new repository")?),
+                "passphrase",
+            )),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns what BACKUP_REPOSITORY would be; holds no secret.
+    pub(crate) fn repository_url(&self) -> Result<String> {
+        Ok(self.settings()?.repository()?.url.clone())
+    }
+
+    /// Returns every snapshot, by source and sequence.
+    pub(crate) async fn records(&self) -> Result<Vec<SnapshotRecord>> {
+        let repository = self.repository().await?;
+        self.interrupt.unless(repository.snapshots()).await
+    }
+
+    /// Returns the snapshot that is meant. Others that are damaged do not stand in its way, but
+    /// are said.
+    pub(crate) async fn select(&self, selector: &Selector) -> Result<SnapshotRecord> {
+        let repository = self.repository().await?;
+        let scan = self.interrupt.unless(repository.scan_snapshots()).await?;
+        for (id, error) in scan.unreadable {
+            if matches!(selector, Selector::Prefix(digits) if id.to_string().starts_with(digits)) {
+                return Err(error);
+            }
+            self.screen.warn(&format!("snapshot {} is passed over: {error}", id.short()));
+        }
+        backup::ops::select(&scan.records, selector).cloned()
+    }
+
+    /// Returns the configured sources of these names, or all.
+    pub(crate) fn sources(&self, names: &[SourceName]) -> Result<Vec<ChosenSource>> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        self.settings()?.select(&names)?.into_iter().map(|source| self.choose(source)).collect()
+    }
+
+    fn choose(&self, source: &SourceSettings) -> Result<ChosenSource> {
+        Ok(ChosenSource {
+            name: source.name.clone(),
+            provider: self.composer().source(source)?,
+            kind: source.mode,
+            jobs: source.jobs,
+            max_rate: source.max_rate.map(|rate| rate.0),
+        })
+    }
+
+    /// Returns a provider for a place to restore into.
+    pub(crate) fn target(&self, url: &str) -> Result<Arc<dyn Provider>> {
+        self.composer().target(url)
+    }
+
+    /// Says so when a URL on the command line holds a password.
+    pub(crate) fn warn_about_argv(&self, flag: &str, url: &str) {
+        let on_argv = std::env::args_os().any(|word| word.to_string_lossy().contains(url));
+        if on_argv && backup::has_password(url) {
+            self.screen.warn(&format!(
+                "{flag} holds a password, which other users of this machine can read while \
+                 this runs; pass it by environment instead"
+            ));
+        }
+    }
+
+    /// Returns how the sources stand: these, or all that are configured or stored.
+    pub(crate) async fn standings(&self, names: &[SourceName]) -> Result<Vec<SourceStatus>> {
+        let promises = self.promises()?;
+        let repository = self.repository().await?;
+        let now = self.clock.now();
+        let work = backup::ops::status(repository, &promises, now);
+        let mut sources = self.interrupt.unless(work).await?;
+        if let Some(absent) =
+            names.iter().find(|name| sources.iter().all(|source| source.source != **name))
+        {
+            return Err(Error::new(ErrorKind::NotFound, "find source")
+                .with("source", absent)
+                .hint("Run `backupctl status` to see every source."));
+        }
+        sources.retain(|source| names.is_empty() || names.contains(&source.source));
+        Ok(sources)
+    }
+
+    fn promises(&self) -> Result<BTreeMap<SourceName, Promise>> {
+        let promise = |source: &SourceSettings| Promise {
+            rpo: source.protection.rpo.as_duration(),
+            level: source.protection.level,
+        };
+        let sources = &self.settings()?.sources;
+        Ok(sources.iter().map(|source| (source.name.clone(), promise(source))).collect())
+    }
+
+    /// Returns what is to be kept of a source: what was typed, else what is configured; nothing
+    /// when nobody said.
+    pub(crate) fn retention(
+        &self,
+        source: &SourceName,
+        typed: Option<Policy>,
+    ) -> Option<Retention> {
+        let settings = self.settings().ok()?;
+        let configured = settings.sources.iter().find(|known| known.name == *source);
+        let policy = typed.or_else(|| configured.map(|source| source.retention))?;
+        if policy.is_empty() {
+            return None;
+        }
+        Some(Retention {
+            policy,
+            required: configured.map_or(VerifyLevel::Read, |source| source.protection.level),
+            zone: settings.zone.clone(),
+        })
+    }
+
+    /// Returns where days begin.
+    pub(crate) fn zone(&self) -> TimeZone {
+        self.settings().map_or(TimeZone::UTC, |settings| settings.zone.clone())
+    }
+
+    /// Returns who is told.
+    pub(crate) fn destinations(&self) -> Result<Vec<Destination>> {
+        if let Some(destinations) = self.destinations.get() {
+            return Ok(destinations.clone());
+        }
+        let made = self.composer().destinations(&self.settings()?.notify)?;
+        Ok(self.destinations.get_or_init(|| made).clone())
+    }
+}

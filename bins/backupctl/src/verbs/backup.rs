@@ -1,0 +1,131 @@
+//! `backup`: a snapshot of each source.
+
+use std::num::NonZeroUsize;
+
+use backup::ops::document::BackupDocument;
+use backup::ops::{BackupReceipt, BackupRequest, Depth, Plausibility};
+use backup_core::{ByteSize, Error, ErrorKind, Result, SnapshotKind};
+
+use crate::alerts;
+use crate::args::{BackupArgs, Mode, ProofArg};
+use crate::exit::Ending;
+use crate::render;
+use crate::session::{ChosenSource, Session};
+
+pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
+    let sources = session.sources(&args.sources)?;
+    session.repository().await?;
+    let alone = sources.len() == 1;
+    let mut worst = None;
+    for source in &sources {
+        match one(session, source, &args).await {
+            Ok(receipt) => {
+                show(session, &receipt)?;
+                let alert = backup::ops::alert::backup(&receipt, session.clock.now());
+                alerts::tell(session, &alert).await;
+                if receipt.record.snapshot.is_suspect() {
+                    worst = worse(worst, ErrorKind::Suspect);
+                }
+            }
+            // A single source ends with its own error; so does a wish to stop.
+            Err(error) if alone => {
+                if session.screen.json() {
+                    session.screen.document(&BackupDocument::failed(&source.name, &error))?;
+                }
+                return Err(error.with("source", &source.name));
+            }
+            Err(error) => {
+                if session.screen.json() {
+                    session.screen.document(&BackupDocument::failed(&source.name, &error))?;
+                }
+                if stopped(&error) {
+                    return Err(error.with("source", &source.name));
+                }
+                alerts::failed(session, "backup", Some(source.name.as_str()), &error).await;
+                session.screen.error(&error.with("source", &source.name));
+                worst = worse(worst, ErrorKind::Failed);
+            }
+        }
+    }
+    Ok(worst.map_or(Ending::Ok, Ending::Found))
+}
+
+async fn one(session: &Session, source: &ChosenSource, args: &BackupArgs) -> Result<BackupReceipt> {
+    let request = BackupRequest {
+        source: source.name.clone(),
+        kind: match args.mode {
+            Some(Mode::Physical) => SnapshotKind::Physical,
+            Some(Mode::Logical) => SnapshotKind::Logical,
+            None => source.kind,
+        },
+        jobs: args.jobs.or(source.jobs).unwrap_or(NonZeroUsize::MIN.saturating_add(1)),
+        max_rate: args.max_rate.map(|rate| rate.0).or(source.max_rate),
+        accept_new_identity: args.accept_new_identity,
+        plausibility: Plausibility { accepted: args.accept_shrink, ..Plausibility::default() },
+        verify: match args.verify {
+            ProofArg::Exists => Depth::Exists,
+            ProofArg::Read => Depth::Read,
+        },
+    };
+    backup::ops::backup(
+        session.repository().await?,
+        source.provider.as_ref(),
+        &request,
+        &session.clock,
+        &session.observer(),
+        &session.interrupt,
+    )
+    .await
+}
+
+/// A failure outweighs a doubt.
+fn worse(worst: Option<ErrorKind>, kind: ErrorKind) -> Option<ErrorKind> {
+    match worst {
+        Some(ErrorKind::Failed) => worst,
+        _ => Some(kind),
+    }
+}
+
+fn stopped(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Terminated)
+}
+
+fn show(session: &Session, receipt: &BackupReceipt) -> Result<()> {
+    let screen = &session.screen;
+    if screen.json() {
+        return screen.document(&BackupDocument::committed(receipt));
+    }
+    let snapshot = &receipt.record.snapshot;
+    let id = snapshot.id.short();
+    screen.data(&format!(
+        "snapshot {id} of {}: {} in {} tables, {} rows\n\
+         read     {} in {} ({})\n\
+         new      {} ({} of what was read)\n\
+         stored   {} in {} objects\n\
+         verified {}\n",
+        snapshot.source,
+        snapshot.kind.as_str(),
+        render::count(snapshot.evidence.tables.len() as u64),
+        render::count(snapshot.evidence.rows()),
+        ByteSize(snapshot.read_bytes),
+        render::seconds(receipt.seconds),
+        render::rate(snapshot.read_bytes, receipt.seconds),
+        ByteSize(snapshot.added_bytes),
+        render::percent(snapshot.added_bytes, snapshot.read_bytes),
+        ByteSize(snapshot.stored_bytes),
+        render::count(receipt.requests.creates),
+        receipt.record.verified.level.as_str(),
+    ));
+    for finding in &snapshot.evidence.findings {
+        screen.say(&render::finding(finding));
+    }
+    if snapshot.is_suspect() {
+        screen.hint(
+            "The snapshot is kept but does not count as a backup. Look at the database; if the \
+             data really did shrink, run again with --accept-shrink.",
+        );
+    } else if receipt.record.verified.level < backup_core::VerifyLevel::Read {
+        screen.hint(&format!("Prove it: `backupctl verify {id} --read-data`."));
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! One file per verb: call one operation, show its result.
+
+mod backup;
+mod demo;
+mod doctor;
+mod forget;
+mod init;
+mod key;
+mod notify;
+mod offline;
+mod pin;
+mod prune;
+mod repair;
+mod restore;
+mod show;
+mod snapshots;
+mod status;
+mod validate;
+mod verify;
+
+use backup_core::Result;
+
+use crate::args::Verb;
+use crate::exit::Ending;
+use crate::session::Session;
+
+/// Runs a verb to its end.
+pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Ending> {
+    match verb {
+        Verb::Init(args) => init::run(session, args).await,
+        Verb::Backup(args) => backup::run(session, args).await,
+        Verb::Snapshots(args) => snapshots::run(session, args).await,
+        Verb::Show(args) => show::run(session, args).await,
+        Verb::Ls(args) => show::parts(session, args).await,
+        Verb::Restore(args) => restore::run(session, args).await,
+        Verb::Verify(args) => verify::run(session, args).await,
+        Verb::Forget(args) => forget::run(session, args).await,
+        Verb::Prune(args) => prune::run(session, &args).await,
+        Verb::Pin(args) => pin::run(session, &args, true).await,
+        Verb::Unpin(args) => pin::run(session, &args, false).await,
+        Verb::Repair(command) => repair::run(session, &command).await,
+        Verb::Status(args) => status::run(session, &args).await,
+        Verb::Doctor(args) => doctor::run(session, &args).await,
+        Verb::Validate(args) => validate::run(session, &args).await,
+        Verb::Key(command) => key::run(session, command).await,
+        Verb::Notify(command) => notify::run(session, &command).await,
+        Verb::Demo(args) => demo::run(session, &args).await,
+        Verb::Completions(args) => offline::completions(&session.screen, &args),
+        Verb::Man(args) => offline::man(&session.screen, &args),
+        Verb::Schema(args) => offline::schema(&session.screen, &args),
+    }
+}

@@ -1,0 +1,112 @@
+//! `prune`: reclaim what no snapshot needs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use backup::ops::document::ReceiptDocument;
+use backup::ops::prune as op;
+use backup::repository::{PruneAction, PrunePlan};
+use backup_core::{ByteSize, Result};
+
+use crate::args::PruneArgs;
+use crate::exit::Ending;
+use crate::render;
+use crate::session::Session;
+
+pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Ending> {
+    if args.dry_run {
+        let repository = session.repository().await?;
+        let plan = op::plan(repository, args.grace.as_duration(), &session.interrupt).await?;
+        show(session, &plan, None)?;
+        return Ok(Ending::Ok);
+    }
+    prune(session, args.grace.as_duration(), session.screen.json()).await?;
+    Ok(Ending::Ok)
+}
+
+/// Prunes and shows what was done; as a document only if asked, because `forget --prune` prints
+/// one of its own.
+pub(super) async fn prune(session: &Session, grace: Duration, document: bool) -> Result<()> {
+    let observer = session.observer();
+    let report =
+        op::prune(session.repository().await?, grace, &observer, &session.interrupt).await?;
+    drop(observer);
+    if document || !session.screen.json() {
+        show(session, &report.plan, Some((report.deleted_packs, report.deleted_bytes)))?;
+    }
+    Ok(())
+}
+
+const ACTIONS: [(PruneAction, &str); 8] = [
+    (PruneAction::Keep, "keep"),
+    (PruneAction::Unmark, "keep after all"),
+    (PruneAction::TooYoung, "leave: too young to judge"),
+    (PruneAction::Mark, "mark"),
+    (PruneAction::Wait, "wait: marked, grace not over"),
+    (PruneAction::Delete, "delete"),
+    (PruneAction::Drop, "drop from the index"),
+    (PruneAction::Lost, "LOST"),
+];
+
+fn show(session: &Session, plan: &PrunePlan, deleted: Option<(u64, u64)>) -> Result<()> {
+    if session.screen.json() {
+        return session.screen.document(&receipt(plan, deleted));
+    }
+    let mut text = String::new();
+    for (action, words) in ACTIONS {
+        let (packs, bytes) = plan.total(action);
+        if packs > 0 {
+            text.push_str(&format!("{words}: {packs} packs, {}\n", ByteSize(bytes)));
+        }
+    }
+    if session.screen.verbose() > 0 || deleted.is_none() {
+        for step in plan.steps.iter().filter(|step| step.action != PruneAction::Keep) {
+            text.push_str(&format!(
+                "  {} pack {} ({}): {}\n",
+                step.action.as_str(),
+                step.pack.short(),
+                ByteSize(step.bytes),
+                step.reason
+            ));
+        }
+    }
+    match deleted {
+        None => text.push_str("nothing was changed (--dry-run)\n"),
+        Some((packs, bytes)) => {
+            text.push_str(&format!(
+                "deleted {} packs, {}\n",
+                render::count(packs),
+                ByteSize(bytes)
+            ));
+        }
+    }
+    session.screen.data(&text);
+    let (lost, _) = plan.total(PruneAction::Lost);
+    if lost > 0 {
+        session.screen.warn(&format!(
+            "{lost} packs that snapshots need are gone; run `backupctl verify --all`"
+        ));
+    }
+    Ok(())
+}
+
+fn receipt(plan: &PrunePlan, deleted: Option<(u64, u64)>) -> ReceiptDocument {
+    let message = if deleted.is_some() { "pruned" } else { "planned; nothing was changed" };
+    let mut numbers = BTreeMap::new();
+    for (action, _) in ACTIONS {
+        let (packs, bytes) = plan.total(action);
+        let name = action.as_str().replace('-', "_");
+        numbers.insert(format!("{name}_packs"), packs);
+        numbers.insert(format!("{name}_bytes"), bytes);
+    }
+    let (packs, bytes) = deleted.unwrap_or_default();
+    numbers.insert("deleted_packs".into(), packs);
+    numbers.insert("deleted_bytes".into(), bytes);
+    let steps = plan.steps.iter().filter(|step| step.action != PruneAction::Keep);
+    let mut receipt = ReceiptDocument::new("prune", message);
+    receipt.numbers = numbers;
+    receipt.steps = steps
+        .map(|step| format!("{} pack {}: {}", step.action.as_str(), step.pack, step.reason))
+        .collect();
+    receipt.fact("dry_run", deleted.is_none())
+}

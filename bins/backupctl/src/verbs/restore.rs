@@ -1,0 +1,108 @@
+//! `restore`: a snapshot into a new database.
+
+use std::num::NonZeroUsize;
+
+use backup::ops::document::{RestoreDocument, RestorePlanDocument};
+use backup::ops::restore::{self, PlannedRestore, RestoreReceipt};
+use backup_core::port::{RestoreOptions, RestorePlan};
+use backup_core::{ByteSize, Result};
+
+use crate::args::RestoreArgs;
+use crate::exit::Ending;
+use crate::render;
+use crate::session::Session;
+
+pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> {
+    session.warn_about_argv("--to", &args.to);
+    let record = session.select(&args.snapshot).await?;
+    let snapshot = &record.snapshot;
+    let provider = session.target(&args.to)?;
+    let observer = session.observer();
+    let options = RestoreOptions {
+        jobs: args.jobs.unwrap_or(NonZeroUsize::MIN.saturating_add(1)),
+        tables: args.tables,
+        schemas: args.schemas,
+        no_owner: args.no_owner,
+        no_privileges: args.no_privileges,
+        create_roles: args.create_roles,
+        role_map: args.map_roles,
+        ordered: args.ordered,
+        observer: observer.clone(),
+    };
+    let planned = restore::plan(provider.as_ref(), snapshot, &options, &session.interrupt).await?;
+    if args.preview {
+        return preview(session, &record.snapshot, &planned);
+    }
+    for finding in &planned.plan.findings {
+        session.screen.say(&render::finding(finding));
+    }
+    let repository = session.repository().await?;
+    let receipt =
+        planned.execute(repository, &session.clock, &observer, &session.interrupt).await?;
+    drop(observer);
+    show(session, &receipt)?;
+    Ok(Ending::Ok)
+}
+
+fn preview(
+    session: &Session,
+    snapshot: &backup_core::Snapshot,
+    planned: &PlannedRestore,
+) -> Result<Ending> {
+    if session.screen.json() {
+        let document = RestorePlanDocument::new(snapshot, planned.location(), &planned.plan);
+        session.screen.document(&document)?;
+    } else {
+        session.screen.data(&describe(snapshot, &planned.location(), &planned.plan));
+    }
+    Ok(Ending::Ok)
+}
+
+fn describe(snapshot: &backup_core::Snapshot, target: &str, plan: &RestorePlan) -> String {
+    let mut text = format!(
+        "restore snapshot {} of {} ({}) into {target}\n\
+         {} in {} tables\n",
+        snapshot.id.short(),
+        snapshot.source,
+        render::time(snapshot.started_at),
+        ByteSize(plan.bytes),
+        render::count(plan.tables),
+    );
+    for (position, step) in plan.steps.iter().enumerate() {
+        text.push_str(&format!("{:>3}. {}: {}\n", position + 1, step.action, step.detail));
+    }
+    for finding in &plan.findings {
+        text.push_str(&render::finding(finding));
+        text.push('\n');
+    }
+    text.push_str("nothing was written (--preview)\n");
+    text
+}
+
+fn show(session: &Session, receipt: &RestoreReceipt) -> Result<()> {
+    let screen = &session.screen;
+    if screen.json() {
+        return screen.document(&RestoreDocument::new(receipt));
+    }
+    let report = &receipt.report;
+    let mut text = format!(
+        "restored {} of {} into {}\n\
+         {} rows in {} tables, {} in {} ({})\n",
+        receipt.snapshot.id.short(),
+        receipt.snapshot.source,
+        receipt.location,
+        render::count(report.rows),
+        render::count(report.tables),
+        ByteSize(report.bytes),
+        render::seconds(receipt.seconds),
+        render::rate(report.bytes, receipt.seconds),
+    );
+    for (phase, seconds) in &report.phases {
+        text.push_str(&format!("  {phase}: {}\n", render::seconds(*seconds)));
+    }
+    screen.data(&text);
+    for finding in &report.findings {
+        screen.say(&render::finding(finding));
+    }
+    Ok(())
+}

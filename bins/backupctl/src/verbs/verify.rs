@@ -1,0 +1,80 @@
+//! `verify`: can what is stored be read back?
+
+use backup::ops::document::VerifyDocument;
+use backup::ops::verify::{self, Depth, Report, Request};
+use backup_core::{ByteSize, Error, ErrorKind, Result};
+
+use crate::args::{ReadData, VerifyArgs};
+use crate::exit::Ending;
+use crate::render::{self, Align, Table};
+use crate::session::Session;
+
+pub(super) async fn run(session: &Session, args: VerifyArgs) -> Result<Ending> {
+    let mut ids = Vec::new();
+    for selector in &args.snapshots {
+        ids.push(session.select(selector).await?.snapshot.id);
+    }
+    let depth = match args.read_data {
+        None => Depth::Exists,
+        Some(ReadData(100)) => Depth::Read,
+        Some(ReadData(percent)) => Depth::Sample { percent },
+    };
+    let observer = session.observer();
+    let report = verify::verify(
+        session.repository().await?,
+        &Request { snapshots: ids, depth },
+        &session.clock,
+        &observer,
+        &session.interrupt,
+    )
+    .await?;
+    drop(observer);
+    if report.snapshots.is_empty() && report.is_clean() {
+        return Err(Error::new(ErrorKind::NotFound, "verify snapshots")
+            .hint("The repository holds no snapshot yet; run `backupctl backup`."));
+    }
+    if session.screen.json() {
+        session.screen.document(&VerifyDocument::new(&report))?;
+    } else {
+        session.screen.data(&describe(&report));
+    }
+    verify::demand(&report)?;
+    Ok(Ending::Ok)
+}
+
+fn describe(report: &Report) -> String {
+    let mut table =
+        Table::new(&[("SNAPSHOT", Align::Left), ("SOURCE", Align::Left), ("RESULT", Align::Left)]);
+    for snapshot in &report.snapshots {
+        let result = match snapshot.problems.len() {
+            0 => format!("proved: {}", snapshot.level.as_str()),
+            1 => "DAMAGED: 1 problem".to_owned(),
+            many => format!("DAMAGED: {many} problems"),
+        };
+        table.row([snapshot.id.short(), snapshot.source.to_string(), result]);
+    }
+    let mut text = table.render();
+    for snapshot in &report.snapshots {
+        for problem in &snapshot.problems {
+            text.push_str(&format!(
+                "{} of {}: {}: {}\n",
+                snapshot.id.short(),
+                snapshot.source,
+                problem.part,
+                problem.message
+            ));
+        }
+    }
+    for problem in &report.elsewhere {
+        text.push_str(&format!("elsewhere: {problem}\n"));
+    }
+    text.push_str(&format!(
+        "{} packs compared, {} read, {} chunks proved, {} of {} read\n",
+        render::count(report.packs_compared),
+        render::count(report.packs_read),
+        render::count(report.chunks_proved),
+        ByteSize(report.bytes_read),
+        ByteSize(report.bytes_total),
+    ));
+    text
+}

@@ -1,0 +1,196 @@
+//! From settings to open things.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use backup_config::{
+    DeltaMode, Environment, KeyRef, NotifyKind, NotifySettings, RepositorySettings, Secrets,
+    ShellRunner, SourceSettings,
+};
+use backup_core::port::{Clock, Notifier, Observer, Provider, Store};
+use backup_core::{ByteSize, Result, Secret};
+use backup_crypto::KeySecret;
+use backup_notify::{Delivery, Slack, Webhook};
+use backup_ops::alert::Destination;
+use backup_postgres::tools::ToolPaths;
+use backup_repository::{NewKey, Repository, Settings};
+use backup_storage::{CreateIfAbsent, Credentials, StoreOptions};
+
+use crate::provider::{postgres, refuse_other_engines};
+use crate::store::open_store;
+
+/// Builds what settings describe. Secrets are read here, at the moment they are used.
+#[derive(Clone, Debug)]
+pub struct Composer {
+    secrets: Secrets,
+    environment: Environment,
+    clock: Arc<dyn Clock>,
+    tools: ToolPaths,
+}
+
+impl Composer {
+    /// Builds with secrets of this environment; `_COMMAND` secrets run a shell.
+    #[must_use]
+    pub fn new(environment: Environment, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            secrets: Secrets::new(environment.clone(), Arc::new(ShellRunner::default())),
+            environment,
+            clock,
+            tools: ToolPaths::system(),
+        }
+    }
+
+    /// Looks for PostgreSQL's programs there.
+    #[must_use]
+    pub fn with_tools(mut self, tools: ToolPaths) -> Self {
+        self.tools = tools;
+        self
+    }
+
+    /// Returns where PostgreSQL's programs are looked for.
+    #[must_use]
+    pub fn tools(&self) -> &ToolPaths {
+        &self.tools
+    }
+
+    /// Reads what opens a repository.
+    pub fn key_secret(&self, key: &KeyRef) -> Result<KeySecret> {
+        let secret = self.secrets.resolve(key.secret())?;
+        Ok(match key {
+            KeyRef::Passphrase(_) => KeySecret::Passphrase(secret),
+            KeyRef::KeyFile(_) => KeySecret::KeyFile(secret),
+        })
+    }
+
+    /// Opens the repository; fails as [`Repository::open`] does.
+    pub async fn open(
+        &self,
+        settings: &RepositorySettings,
+        secret: &KeySecret,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Repository> {
+        let store = self.store(settings, observer).await?;
+        Repository::open(store, Arc::clone(&self.clock), secret, repository_settings(settings))
+            .await
+    }
+
+    /// Creates a repository with its first key; `Conflict` when one is there.
+    pub async fn create(
+        &self,
+        settings: &RepositorySettings,
+        key: NewKey,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Repository> {
+        let mut options = self.store_options(settings, observer)?;
+        options.create_if_absent = CreateIfAbsent::Probe;
+        let store = backup_storage::open(&settings.url, &options).await?;
+        let run = repository_settings(settings);
+        Repository::init(store, Arc::clone(&self.clock), vec![key], run).await
+    }
+
+    /// Opens the store that a repository lies in.
+    pub async fn store(
+        &self,
+        settings: &RepositorySettings,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Arc<dyn Store>> {
+        open_store(&settings.url, &self.store_options(settings, observer)?).await
+    }
+
+    /// Returns the provider of a source; connects to nothing. An engine that this version does
+    /// not speak is `Unsupported`.
+    pub fn source(&self, settings: &SourceSettings) -> Result<Arc<dyn Provider>> {
+        let url = self.secrets.resolve(&settings.url)?;
+        refuse_other_engines(url.expose()).map_err(|error| error.with("source", &settings.name))?;
+        postgres(url.expose(), self.password()?, &self.tools)
+            .map_err(|error| error.with("source", &settings.name))
+    }
+
+    /// Returns the provider of a place to restore into; connects to nothing.
+    pub fn target(&self, url: &str) -> Result<Arc<dyn Provider>> {
+        refuse_other_engines(url)?;
+        postgres(url, self.password()?, &self.tools)
+    }
+
+    /// Returns who is told.
+    pub fn destinations(&self, settings: &[NotifySettings]) -> Result<Vec<Destination>> {
+        if settings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let client = backup_notify::client()?;
+        settings
+            .iter()
+            .map(|one| {
+                let url = self.secrets.resolve(&one.url)?;
+                let (clock, delivery) = (Arc::clone(&self.clock), Delivery::default());
+                let notifier: Arc<dyn Notifier> = match one.kind {
+                    NotifyKind::Slack => {
+                        Arc::new(Slack::new(client.clone(), clock, &url, delivery)?)
+                    }
+                    NotifyKind::Webhook => {
+                        let secret = one.secret.as_ref().map(|key| self.secrets.resolve(key));
+                        let client = client.clone();
+                        Arc::new(Webhook::new(client, clock, &url, secret.transpose()?, delivery)?)
+                    }
+                };
+                Ok(Destination { notifier, on_success: one.on_success, on_failure: one.on_failure })
+            })
+            .collect()
+    }
+
+    /// Returns a passphrase to add: BACKUP_NEW_PASSPHRASE, or its `_FILE` or `_COMMAND`.
+    pub fn new_passphrase(&self) -> Result<Option<Secret>> {
+        let name = "BACKUP_NEW_PASSPHRASE";
+        let found = backup_config::SecretRef::from_environment(&self.environment, name)?;
+        found.map(|reference| self.secrets.resolve(&reference)).transpose()
+    }
+
+    /// Returns the password that libpq would use for a URL without one.
+    fn password(&self) -> Result<Option<Secret>> {
+        Ok(self.environment.get("PGPASSWORD")?.map(Secret::new))
+    }
+
+    fn store_options(
+        &self,
+        settings: &RepositorySettings,
+        observer: Arc<dyn Observer>,
+    ) -> Result<StoreOptions> {
+        let mut options = StoreOptions { observer: Some(observer), ..StoreOptions::default() };
+        if let Some(timeout) = settings.timeout {
+            options.timeout = timeout.as_duration();
+        }
+        if let Some(attempts) = settings.attempts {
+            options.retry.attempts = attempts;
+        }
+        if let Some(requests) = settings.max_requests {
+            options.max_requests = requests.get();
+        }
+        let rate = |size: ByteSize| NonZeroU64::new(size.0);
+        options.upload_rate = settings.upload_rate.and_then(rate);
+        options.download_rate = settings.download_rate.and_then(rate);
+        options.near = settings.near;
+        options.region.clone_from(&settings.region);
+        options.endpoint.clone_from(&settings.endpoint);
+        options.ca_file.clone_from(&settings.ca_file);
+        if let Some(keys) = &settings.credentials {
+            let token = keys.session_token.as_ref().map(|token| self.secrets.resolve(token));
+            options.credentials = Some(Credentials {
+                access_key_id: keys.access_key_id.clone(),
+                secret_access_key: self.secrets.resolve(&keys.secret_access_key)?,
+                session_token: token.transpose()?,
+            });
+        }
+        Ok(options)
+    }
+}
+
+fn repository_settings(settings: &RepositorySettings) -> Settings {
+    Settings {
+        delta: match settings.delta {
+            DeltaMode::Auto => backup_repository::DeltaMode::Auto,
+            DeltaMode::On => backup_repository::DeltaMode::On,
+            DeltaMode::Off => backup_repository::DeltaMode::Off,
+        },
+        ..Settings::default()
+    }
+}

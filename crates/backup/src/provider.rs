@@ -1,0 +1,80 @@
+//! Which provider speaks to which URL.
+
+use std::sync::Arc;
+
+use backup_core::port::Provider;
+use backup_core::{Error, ErrorKind, Result, Secret};
+use backup_postgres::ConnectOptions;
+use backup_postgres::tools::ToolPaths;
+use backup_provider_postgres::{PostgresConfig, PostgresProvider};
+
+/// Returns the provider for a database URL; connects to nothing. An engine that this version
+/// does not speak is `Unsupported`.
+pub fn provider(url: &str) -> Result<Arc<dyn Provider>> {
+    refuse_other_engines(url)?;
+    postgres(url, None, &ToolPaths::system())
+}
+
+/// Returns the database's name in a URL.
+pub fn database_name(url: &str) -> Result<String> {
+    refuse_other_engines(url)?;
+    Ok(ConnectOptions::parse(url)?.database().to_owned())
+}
+
+/// Returns whether a URL holds a password; `false` for what is no database URL.
+#[must_use]
+pub fn has_password(url: &str) -> bool {
+    ConnectOptions::parse(url).is_ok_and(|options| options.has_password())
+}
+
+/// Returns PostgreSQL's provider; `password` is used when the URL has none.
+pub(crate) fn postgres(
+    url: &str,
+    password: Option<Secret>,
+    tools: &ToolPaths,
+) -> Result<Arc<dyn Provider>> {
+    let mut config = PostgresConfig::parse(url, tools.clone())?;
+    if let Some(password) = password.filter(|_| !config.connect.has_password()) {
+        config.connect = config.connect.with_password(password);
+    }
+    config.connect = config.connect.with_application_name("backupctl");
+    Ok(Arc::new(PostgresProvider::from_config(config)))
+}
+
+/// Fails with `Unsupported` for URLs of engines that this version does not speak.
+pub(crate) fn refuse_other_engines(url: &str) -> Result<()> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    if matches!(scheme.as_str(), "postgres" | "postgresql") {
+        return Ok(());
+    }
+    let what = match scheme.as_str() {
+        "mysql" | "mariadb" => "MySQL",
+        "file" => "files",
+        _ => {
+            // Not even the scheme is shown: what was given may be a password.
+            return Err(Error::new(ErrorKind::Usage, "parse database URL")
+                .hint("Write postgres://user@host/database; PGPASSWORD may hold the password."));
+        }
+    };
+    Err(Error::new(ErrorKind::Unsupported, "choose engine")
+        .with("engine", what)
+        .hint("This version backs up and restores PostgreSQL."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_what_it_can_speak_to() {
+        assert_eq!(provider("postgres://u@h/d").unwrap().name(), "postgres");
+        assert_eq!(database_name("postgresql://u@h/shop").unwrap(), "shop");
+        assert_eq!(provider("mysql://u@h/d").unwrap_err().kind(), ErrorKind::Unsupported);
+        let error = provider("hunter2").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(!format!("{error:?}").contains("hunter2"));
+        assert!(has_password("postgres://u:p@h/d"));
+        assert!(!has_password("postgres://u@h/d"));
+        assert!(!has_password("/srv/backups"));
+    }
+}
