@@ -1,5 +1,6 @@
 //! Flags over environment over file over defaults.
 
+mod layer;
 mod notify;
 mod repository;
 mod sources;

@@ -1,0 +1,120 @@
+//! What holds for every source: the environment's word, and the file's general tables.
+
+use std::num::NonZeroUsize;
+
+use backup_core::{ByteSize, Error, ErrorKind, Result};
+use backup_retention::{Period, Policy};
+
+use super::Resolver;
+use crate::Cron;
+use crate::file::raw::{RawProtection, RawRestore, RawRetention, RawSchedule};
+use crate::file::text::FromText;
+use crate::settings::{Protection, RestorePreferences, Schedule};
+
+/// What the environment says about every source.
+pub(super) struct Layer {
+    pub(super) jobs: Option<NonZeroUsize>,
+    pub(super) max_rate: Option<ByteSize>,
+    rpo: Option<Period>,
+    policy: Option<Policy>,
+    daily: Option<u32>,
+    weekly: Option<u32>,
+    monthly: Option<u32>,
+    backup: Option<Cron>,
+}
+
+impl Layer {
+    pub(super) fn read(resolver: &Resolver<'_>) -> Result<Self> {
+        let environment = resolver.inputs.environment;
+        Ok(Self {
+            jobs: environment.parse("BACKUP_JOBS", number)?,
+            max_rate: environment.parse("BACKUP_MAX_RATE", FromText::from_text)?,
+            rpo: environment.parse("BACKUP_RPO", str::parse)?,
+            policy: environment.parse("BACKUP_RETENTION", str::parse)?,
+            daily: environment.parse("BACKUP_RETENTION_DAYS", number)?,
+            weekly: environment.parse("BACKUP_RETENTION_WEEKS", number)?,
+            monthly: environment.parse("BACKUP_RETENTION_MONTHS", number)?,
+            backup: environment.parse("BACKUP_CRON", str::parse)?,
+        })
+    }
+
+    /// The source's policy as a whole beats the general one as a whole; single rules of the
+    /// environment beat both.
+    pub(super) fn retention(&self, own: &RawRetention, all: &RawRetention) -> Policy {
+        let own = written_policy(own);
+        let mut policy = self.policy.or(own).or(written_policy(all)).unwrap_or_default();
+        policy.daily = self.daily.unwrap_or(policy.daily);
+        policy.weekly = self.weekly.unwrap_or(policy.weekly);
+        policy.monthly = self.monthly.unwrap_or(policy.monthly);
+        policy
+    }
+
+    pub(super) fn protection(&self, own: &RawProtection, all: &RawProtection) -> Protection {
+        let default = Protection::default();
+        let rpo = own.rpo.as_ref().or(all.rpo.as_ref()).map(|rpo| rpo.0);
+        let level = own.level.as_ref().or(all.level.as_ref()).map(|level| level.0);
+        let drill = own.drill_interval.as_ref().or(all.drill_interval.as_ref());
+        Protection {
+            rpo: self.rpo.or(rpo).unwrap_or(default.rpo),
+            level: level.unwrap_or(default.level),
+            drill_interval: drill.map(|interval| interval.0).or(default.drill_interval),
+        }
+    }
+
+    pub(super) fn schedule(&self, own: &RawSchedule, all: &RawSchedule) -> Schedule {
+        let pick = |of: fn(&RawSchedule) -> Option<Cron>| of(own).or_else(|| of(all));
+        Schedule {
+            backup: self.backup.clone().or_else(|| pick(|s| s.backup.clone().map(|c| c.0))),
+            verify: pick(|s| s.verify.clone().map(|c| c.0)),
+            drill: pick(|s| s.drill.clone().map(|c| c.0)),
+            forget: pick(|s| s.forget.clone().map(|c| c.0)),
+        }
+    }
+}
+
+/// Returns the policy of one table; none when the table says nothing.
+fn written_policy(raw: &RawRetention) -> Option<Policy> {
+    let mut policy = raw.policy.as_ref().map(|policy| policy.0).unwrap_or_default();
+    let mut any = raw.policy.is_some();
+    for (count, key) in [
+        (&mut policy.last, raw.keep_last),
+        (&mut policy.hourly, raw.keep_hourly),
+        (&mut policy.daily, raw.keep_daily),
+        (&mut policy.weekly, raw.keep_weekly),
+        (&mut policy.monthly, raw.keep_monthly),
+        (&mut policy.yearly, raw.keep_yearly),
+    ] {
+        if let Some(value) = key {
+            *count = value;
+            any = true;
+        }
+    }
+    if let Some(within) = &raw.keep_within {
+        policy.within = Some(within.0).filter(|within| within.as_secs() > 0);
+        any = true;
+    }
+    any.then_some(policy)
+}
+
+/// Merges the restore preferences of a source with the general ones.
+pub(super) fn restore(own: &RawRestore, all: &RawRestore) -> RestorePreferences {
+    let mut roles = all.role_map.clone();
+    roles.extend(own.role_map.clone());
+    let flag = |own: Option<bool>, all: Option<bool>| own.or(all).unwrap_or(false);
+    RestorePreferences {
+        jobs: own.jobs.or(all.jobs),
+        no_owner: flag(own.no_owner, all.no_owner),
+        no_privileges: flag(own.no_privileges, all.no_privileges),
+        create_roles: flag(own.create_roles, all.create_roles),
+        role_map: roles.into_iter().collect(),
+    }
+}
+
+fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(text: &str) -> Result<T> {
+    text.parse().map_err(|error: std::num::ParseIntError| {
+        Error::new(ErrorKind::ConfigInvalid, "parse number")
+            .with("text", text.escape_debug())
+            .because(error)
+            .hint("Write a whole number.")
+    })
+}
