@@ -136,7 +136,7 @@ impl ConnectOptions {
 struct Environment(Vec<(String, String)>);
 
 impl Environment {
-    fn set(&mut self, name: &str, value: impl ToString) {
+    fn set(&mut self, name: &str, value: impl std::fmt::Display) {
         self.0.push((name.to_owned(), value.to_string()));
     }
 }

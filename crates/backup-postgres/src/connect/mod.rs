@@ -83,8 +83,8 @@ pub struct ConnectOptions {
 impl ConnectOptions {
     /// Reads a `postgres://` or `postgresql://` URL.
     ///
-    /// Without `sslmode`, local servers (Unix sockets, loopback) get `prefer` and all others
-    /// `verify-full`. Without a host, the socket in `/var/run/postgresql` is meant.
+    /// Without `sslmode`, local servers (Unix sockets, loopback) get `prefer`, unless
+    /// `sslrootcert` is given; all others get `verify-full`. Without a host, the socket in `/var/run/postgresql` is meant.
     ///
     /// # Errors
     /// `ConfigInvalid`, naming the part that cannot be used, never the URL itself.

@@ -97,7 +97,7 @@ fn settle(mut options: ConnectOptions, extra: Extra) -> Result<ConnectOptions> {
     let system = options.ssl_root == Some(RootCertificates::System);
     options.ssl_mode = match extra.ssl_mode {
         Some(mode) => mode,
-        None if options.is_local() && !system => SslMode::Prefer,
+        None if options.is_local() && options.ssl_root.is_none() => SslMode::Prefer,
         None => SslMode::VerifyFull,
     };
     // Anyone can have a certificate that the system trusts; only the name tells them apart.

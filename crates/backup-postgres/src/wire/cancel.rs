@@ -28,13 +28,12 @@ impl CancelToken {
     pub async fn cancel(&self) -> Result<()> {
         let limit = self.dial.options.connect_timeout;
         let request = self.request();
-        let outcome = match limit {
+        match limit {
             Some(limit) => tokio::time::timeout(limit, request)
                 .await
                 .unwrap_or_else(|_| Err(fault::unreachable(&self.dial.options, late()))),
             None => request.await,
-        };
-        outcome
+        }
     }
 
     async fn request(&self) -> Result<()> {

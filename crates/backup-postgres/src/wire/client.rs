@@ -200,7 +200,11 @@ impl Client {
     }
 
     /// The server broke the protocol: gives the connection up and returns the error.
-    pub(crate) fn violated(&mut self, operation: &'static str, what: impl ToString) -> Error {
+    pub(crate) fn violated(
+        &mut self,
+        operation: &'static str,
+        what: impl std::fmt::Display,
+    ) -> Error {
         let what = what.to_string();
         self.abandon(what.clone());
         fault::violation(operation, what)

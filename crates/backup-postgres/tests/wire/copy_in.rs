@@ -12,7 +12,7 @@ async fn rows_make_the_round_trip() {
         cluster.sql(
             "postgres",
             "create table a as select n, md5(n::text) h, repeat('ü', n % 500) p
-             from generate_series(1, 100000) n; create table b (like a)",
+             from generate_series(1, 20000) n; create table b (like a)",
         );
         for url in [cluster.url("postgres"), cluster.socket_url("postgres")] {
             let mut reader = connect(&url).await.unwrap();

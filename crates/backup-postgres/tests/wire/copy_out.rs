@@ -9,7 +9,7 @@ use crate::support::{clusters, connect, majors, value};
 const MILLION: &str = "\
 create table million as select n as id, md5(n::text) as hash, repeat('x', n % 90) as pad,
   case when n % 7 = 0 then null else E'tab\\t\\\\ ü ' || n end as text
-from generate_series(1, 1000000) n";
+from generate_series(1, $ROWS) n";
 
 async fn read_all(client: &mut Client, sql: &str) -> (Vec<u8>, u64) {
     let mut copy = client.copy_out(sql).await.unwrap();
@@ -28,12 +28,14 @@ fn psql(cluster: &Cluster, sql: &str) -> Vec<u8> {
 #[tokio::test]
 async fn a_million_rows_are_the_bytes_that_psql_gets() {
     for cluster in clusters() {
-        cluster.sql("postgres", MILLION);
+        // The other majors differ in nothing that many rows would show.
+        let count = if cluster.major() == majors()[0] { 1_000_000 } else { 100_000 };
+        cluster.sql("postgres", &MILLION.replace("$ROWS", &count.to_string()));
         for url in [cluster.url("postgres"), cluster.socket_url("postgres")] {
             let mut client = connect(&url).await.unwrap();
             let sql = "copy (select * from million) to stdout";
             let (bytes, rows) = read_all(&mut client, sql).await;
-            assert_eq!(rows, 1_000_000);
+            assert_eq!(rows, count);
             assert!(bytes == psql(&cluster, sql), "{} bytes differ", bytes.len());
             assert_eq!(value(&mut client, "select 1").await, "1");
         }
@@ -56,9 +58,11 @@ async fn every_shape_of_row_arrives() {
             let (bytes, _) = read_all(&mut client, sql).await;
             assert!(bytes == psql(&cluster, sql), "{sql}");
         }
-        let mut copy = client.copy_out("copy pg_class to stdout (format binary)").await.unwrap();
+        let mut copy = client
+            .copy_out("copy (select n, n::text, now() from generate_series(1, 9999) n) to stdout (format binary)")
+            .await.unwrap();
         assert!(copy.is_binary());
-        assert!(copy.columns() > 20);
+        assert_eq!(copy.columns(), 3);
         let mut bytes = Vec::new();
         while copy.read(&mut bytes).await.unwrap() {}
         assert!(bytes.starts_with(b"PGCOPY\n\xff\r\n\0"));
@@ -138,7 +142,7 @@ async fn a_killed_server_process_is_never_a_success() {
     for cluster in clusters() {
         let mut client = connect(&cluster.url("postgres")).await.unwrap();
         let process = client.process_id();
-        let sql = "copy (select repeat('x', 100) from generate_series(1, 20000000)) to stdout";
+        let sql = "copy (select repeat('x', 100), generate_series(1, 100000000)) to stdout";
         let mut copy = client.copy_out(sql).await.unwrap();
         let mut bytes = Vec::new();
         assert!(copy.read(&mut bytes).await.unwrap());

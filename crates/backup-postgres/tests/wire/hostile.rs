@@ -27,7 +27,7 @@ fn ready() -> Vec<u8> {
 fn welcome() -> Vec<u8> {
     [
         message(b'R', &[0, 0, 0, 0]),
-        message(b'S', b"server_version\015.4\0"),
+        message(b'S', b"server_version\x0015.4\0"),
         message(b'K', &[0, 0, 0, 9, 0, 0, 0, 8]),
         ready(),
     ]
@@ -86,7 +86,8 @@ async fn serve(mut stream: TcpStream, login: &[u8], answer: &[u8]) -> std::io::R
     let mut startup = vec![0; usize::try_from(length).unwrap() - 4];
     stream.read_exact(&mut startup).await?;
     stream.write_all(login).await?;
-    if login.ends_with(&ready()) {
+    // Nothing to answer: hang up, so that a damaged login is not waited for.
+    if !answer.is_empty() {
         let _tag = stream.read_u8().await?;
         let length = stream.read_u32().await?;
         let mut statement = vec![0; usize::try_from(length).unwrap() - 4];

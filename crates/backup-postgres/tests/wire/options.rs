@@ -58,6 +58,7 @@ fn only_local_servers_are_trusted_by_default() {
         ("postgres://u@localhost.evil.example/d", SslMode::VerifyFull),
         ("postgres://u@localhost/d?hostaddr=10.0.0.1", SslMode::VerifyFull),
         ("postgres://u@localhost/d?sslrootcert=system", SslMode::VerifyFull),
+        ("postgres://u@localhost/d?sslrootcert=/ca.pem", SslMode::VerifyFull),
         ("postgres://u@localhost/d", SslMode::Prefer),
         ("postgres://u@127.0.0.9/d", SslMode::Prefer),
         ("postgres://u@[::1]/d", SslMode::Prefer),

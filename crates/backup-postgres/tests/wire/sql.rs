@@ -15,7 +15,7 @@ async fn values_are_those_another_client_sees() {
         let driver = tokio::spawn(connection);
         for sql in [
             "select 1 as a, null as b, '' as c, 'ü€𝄞' as d, repeat('x', 3000000) as e",
-            "select * from pg_settings order by name",
+            "select name, unit, context, min_val, enumvals from pg_settings order by name",
             "select oid, * from pg_class order by oid",
             "select n, n::text || E'\\t\\n' from generate_series(1, 20000) n",
             "select 1 where false",

@@ -125,7 +125,7 @@ async fn each_mode_refuses_what_it_should() {
             refusal(&server.url("postgres", "db.test", &parameters), "sslrootcert").await;
         }
         // The system trusts no authority of ours.
-        refusal(&server.url("postgres", "db.test", ""), "sslrootcert").await;
+        refusal(&server.url("postgres", "db.test", "sslmode=verify-full"), "sslrootcert").await;
         refusal(&server.url("postgres", "db.test", "sslrootcert=system"), "sslrootcert").await;
         refusal(&server.url("postgres", "db.test", "sslmode=disable"), "pg_hba.conf").await;
         let missing = server.url("postgres", "db.test", "sslrootcert=/nowhere/ca.pem");
