@@ -9,6 +9,10 @@ use crate::command::capture;
 
 const SECONDS_PER_TARGET: u32 = 12;
 
+/// Real bytes to start from, besides `fuzz/corpus`.
+const SEEDS: [&str; 2] =
+    ["crates/backup-crypto/tests/golden", "crates/backup-repository/tests/fixtures"];
+
 /// Builds all targets, then runs each for a few seconds; a crash is a failure and leaves its
 /// input in `fuzz/artifacts`.
 pub(super) fn fuzz(session: &Session) -> Result<Count> {
@@ -28,9 +32,13 @@ pub(super) fn fuzz(session: &Session) -> Result<Count> {
     let limit = format!("-max_total_time={SECONDS_PER_TARGET}");
     let mut count = Count::default();
     for target in targets {
+        // New finds go to the first folder; the seeds are only read.
+        let corpus = session.root().join("fuzz/corpus").join(target);
+        std::fs::create_dir_all(&corpus)?;
         let mut run = session.cargo(&["fuzz", "run", target]);
-        run.args(common).args(["--", &limit, "-rss_limit_mb=2048", "-verbosity=0"]);
-        let one = session.check(run.env("RUSTC_BOOTSTRAP", "1"))?;
+        run.args(common).arg(corpus).args(SEEDS.map(|folder| session.root().join(folder)));
+        run.args(["--", &limit, "-rss_limit_mb=2048", "-max_len=65536", "-verbosity=0"]);
+        let one = session.check_quietly(run.env("RUSTC_BOOTSTRAP", "1"))?;
         println!("fuzz target {target}: {one}");
         count = count + one;
     }

@@ -48,6 +48,17 @@ impl Session {
         command
     }
 
+    /// As [`Session::check`], but what the command prints is shown only when it fails.
+    pub(super) fn check_quietly(&self, command: &mut Command) -> Result<Count> {
+        let output = command.stdin(Stdio::null()).output()?;
+        if output.status.success() {
+            return Ok(Count::ONE);
+        }
+        print!("{}", String::from_utf8_lossy(&output.stdout));
+        print!("{}", String::from_utf8_lossy(&output.stderr));
+        Ok(Count { passed: 0, failed: 1 })
+    }
+
     /// Runs a command that is one check: it passed or it failed.
     pub(super) fn check(&self, command: &mut Command) -> Result<Count> {
         let finished = self.show(command)?;
