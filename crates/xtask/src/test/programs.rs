@@ -23,7 +23,9 @@ pub(super) fn examples(session: &Session) -> Result<Count> {
     std::fs::create_dir_all(&folder)?;
     let mut run =
         session.cargo(&["run", "--quiet", "--locked", "-p", "backup", "--example", "embed"]);
-    run.env("DATABASE_URL", cluster.url("shop"))
+    let path = std::env::var("PATH").unwrap_or_default();
+    run.env("PATH", format!("{}:{path}", cluster.bin("").display()))
+        .env("DATABASE_URL", cluster.url("shop"))
         .env("RESTORE_URL", cluster.url("shop_restored"))
         .env("BACKUP_REPOSITORY", format!("file://{}", folder.display()))
         .env("BACKUP_PASSPHRASE", "correct horse battery staple");
