@@ -6,7 +6,7 @@ use backup_core::{ErrorKind, ErrorStatus};
 use backup_postgres::{Client, sqlstate};
 use backup_testkit::postgres::Cluster;
 
-use crate::support::{clusters, connect, options, value};
+use crate::support::{clusters, connect, majors, one, options, value};
 
 /// A query that never ends by itself and cannot be interrupted by a closed socket alone.
 const SLEEP: &str = "select pg_sleep(600)";
@@ -14,7 +14,7 @@ const ENDLESS: &str = "copy (select repeat('x', 100), generate_series(1, 2000000
 
 #[tokio::test]
 async fn a_sleeping_query_can_be_cancelled_and_the_session_goes_on() {
-    for cluster in clusters() {
+    for cluster in clusters(majors()) {
         for url in [cluster.url("postgres"), cluster.socket_url("postgres")] {
             let mut client = connect(&url).await.unwrap();
             let token = client.cancel_token();
@@ -33,7 +33,7 @@ async fn a_sleeping_query_can_be_cancelled_and_the_session_goes_on() {
 
 #[tokio::test]
 async fn a_running_copy_can_be_cancelled() {
-    for cluster in clusters() {
+    for cluster in clusters(majors()) {
         let mut client = connect(&cluster.url("postgres")).await.unwrap();
         let token = client.cancel_token();
         let mut copy = client.copy_out(ENDLESS).await.unwrap();
@@ -69,7 +69,7 @@ async fn quiet(cluster: &Cluster) {
 
 #[tokio::test]
 async fn what_is_dropped_halfway_ends_on_the_server_and_is_never_used_again() {
-    for cluster in clusters() {
+    for cluster in clusters(one(0)) {
         // A query's future.
         let mut client = connect(&cluster.url("postgres")).await.unwrap();
         let late = tokio::time::timeout(Duration::from_millis(200), client.query(SLEEP)).await;
@@ -104,7 +104,7 @@ async fn what_is_dropped_halfway_ends_on_the_server_and_is_never_used_again() {
 
 #[tokio::test]
 async fn silence_during_a_copy_ends_it_where_a_limit_is_set() {
-    for cluster in clusters() {
+    for cluster in clusters(one(1)) {
         let limit = Some(Duration::from_millis(700));
         let options = options(&cluster.url("postgres")).with_stall_timeout(limit);
         let mut client = Client::connect(&options).await.unwrap();

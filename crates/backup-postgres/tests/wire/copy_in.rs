@@ -4,11 +4,11 @@ use backup_core::{ErrorKind, ErrorStatus};
 use backup_postgres::{DbError, sqlstate};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{clusters, connect, value};
+use crate::support::{clusters, connect, majors, one, value};
 
 #[tokio::test]
 async fn rows_make_the_round_trip() {
-    for cluster in clusters() {
+    for cluster in clusters(majors()) {
         cluster.sql(
             "postgres",
             "create table a as select n, md5(n::text) h, repeat('ü', n % 500) p
@@ -39,7 +39,7 @@ async fn rows_make_the_round_trip() {
 
 #[tokio::test]
 async fn nothing_is_a_table_too_and_one_value_may_be_huge() {
-    for cluster in clusters() {
+    for cluster in clusters(one(2)) {
         let mut client = connect(&cluster.url("postgres")).await.unwrap();
         client.execute("create table t (v text)").await.unwrap();
         let copy = client.copy_in("copy t from stdin").await.unwrap();
@@ -53,7 +53,7 @@ async fn nothing_is_a_table_too_and_one_value_may_be_huge() {
 
 #[tokio::test]
 async fn a_constraint_ends_the_copy_early_with_its_name() {
-    for cluster in clusters() {
+    for cluster in clusters(majors()) {
         let mut client = connect(&cluster.url("postgres")).await.unwrap();
         client.execute("create table p (a int constraint p_small check (a < 1000))").await.unwrap();
         let mut copy = client.copy_in("copy p from stdin").await.unwrap();
@@ -78,7 +78,7 @@ async fn a_constraint_ends_the_copy_early_with_its_name() {
 
 #[tokio::test]
 async fn an_error_at_the_end_is_an_error_too() {
-    for cluster in clusters() {
+    for cluster in clusters(one(3)) {
         let mut client = connect(&cluster.url("postgres")).await.unwrap();
         client
             .execute(
@@ -102,7 +102,7 @@ async fn an_error_at_the_end_is_an_error_too() {
 
 #[tokio::test]
 async fn an_abort_rolls_back_and_keeps_the_session() {
-    for cluster in clusters() {
+    for cluster in clusters(one(4)) {
         let mut client = connect(&cluster.socket_url("postgres")).await.unwrap();
         client.execute("create table x (a int)").await.unwrap();
         let mut copy = client.copy_in("copy x from stdin").await.unwrap();
@@ -124,7 +124,7 @@ async fn a_server_that_talks_while_we_write_does_not_block_us() {
       create function talk() returns trigger language plpgsql as $$ begin
         raise notice '%', repeat('talk ', 2000); return new; end $$;
       create trigger talk before insert on talk for each row execute function talk()";
-    for cluster in clusters() {
+    for cluster in clusters(one(5)) {
         cluster.sql("postgres", talk);
         let mut client = connect(&cluster.url("postgres")).await.unwrap();
         let mut copy = client.copy_in("copy talk from stdin").await.unwrap();
@@ -140,7 +140,7 @@ async fn a_server_that_talks_while_we_write_does_not_block_us() {
 
 #[tokio::test]
 async fn a_server_process_that_ends_says_why_or_is_lost() {
-    for cluster in clusters() {
+    for cluster in clusters(one(6)) {
         cluster.sql("postgres", "create table e (a text)");
         for (signal, code) in [(Signal::TERM, Some("57P01")), (Signal::KILL, None)] {
             let mut client = connect(&cluster.url("postgres")).await.unwrap();

@@ -4,7 +4,7 @@ use backup_core::ErrorKind;
 use backup_postgres::{Client, sqlstate};
 use backup_testkit::postgres::Cluster;
 
-use crate::support::{clusters, connect, majors, value};
+use crate::support::{clusters, connect, majors, one, value};
 
 const MILLION: &str = "\
 create table million as select n as id, md5(n::text) as hash, repeat('x', n % 90) as pad,
@@ -27,7 +27,7 @@ fn psql(cluster: &Cluster, sql: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_million_rows_are_the_bytes_that_psql_gets() {
-    for cluster in clusters() {
+    for cluster in clusters(majors()) {
         // The other majors differ in nothing that many rows would show.
         let count = if cluster.major() == majors()[0] { 1_000_000 } else { 100_000 };
         cluster.sql("postgres", &MILLION.replace("$ROWS", &count.to_string()));
@@ -44,7 +44,7 @@ async fn a_million_rows_are_the_bytes_that_psql_gets() {
 
 #[tokio::test]
 async fn every_shape_of_row_arrives() {
-    for cluster in clusters() {
+    for cluster in clusters(one(7)) {
         let mut client = connect(&cluster.url("postgres")).await.unwrap();
         for sql in [
             "copy (select 1 where false) to stdout",
@@ -76,7 +76,7 @@ async fn notices_and_parameters_may_come_between_rows() {
       if n % 100 = 0 then raise notice 'at %', n; end if;
       if n % 250 = 0 then perform set_config('application_name', 'n' || n, false); end if;
       return n; end $$";
-    for cluster in clusters() {
+    for cluster in clusters(one(8)) {
         cluster.sql("postgres", loud);
         let mut client = connect(&cluster.url("postgres")).await.unwrap();
         let sql = "copy (select loud(n) from generate_series(1, 1000) n) to stdout";
@@ -91,7 +91,7 @@ async fn notices_and_parameters_may_come_between_rows() {
 
 #[tokio::test]
 async fn an_error_after_some_rows_is_an_error() {
-    for cluster in clusters() {
+    for cluster in clusters(one(9)) {
         let mut client = connect(&cluster.url("postgres")).await.unwrap();
         let error = client.copy_out("copy missing to stdout").await.unwrap_err();
         assert_eq!(sqlstate(&error), Some("42P01"));
@@ -139,7 +139,7 @@ async fn reads_that_are_dropped_lose_nothing() {
 /// The server's process dies without a word, as by the kernel's memory killer.
 #[tokio::test]
 async fn a_killed_server_process_is_never_a_success() {
-    for cluster in clusters() {
+    for cluster in clusters(majors()) {
         let mut client = connect(&cluster.url("postgres")).await.unwrap();
         let process = client.process_id();
         let sql = "copy (select repeat('x', 100), generate_series(1, 100000000)) to stdout";

@@ -5,15 +5,22 @@ use backup_postgres::{Client, ConnectOptions};
 use backup_testkit::postgres::Cluster;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 
-/// Starts a server of every major on this machine with default settings.
-pub(crate) fn clusters() -> impl Iterator<Item = Cluster> {
-    majors().into_iter().filter_map(Cluster::start)
+/// Starts a server of each of these majors with default settings, one after the other.
+pub(crate) fn clusters(majors: Vec<u32>) -> impl Iterator<Item = Cluster> {
+    majors.into_iter().filter_map(Cluster::start)
 }
 
-/// The majors to test: all that are installed, or 15 to be told what is missing.
+/// Every major that is installed: for tests of what servers do differently.
 pub(crate) fn majors() -> Vec<u32> {
     let found: Vec<u32> = Cluster::majors().into_iter().filter(|major| *major >= 14).collect();
+    // None at all: be told what is missing.
     if found.is_empty() { vec![15] } else { found }
+}
+
+/// One major, another for each `turn`: for tests of what only this crate does.
+pub(crate) fn one(turn: usize) -> Vec<u32> {
+    let majors = majors();
+    vec![majors[turn % majors.len()]]
 }
 
 pub(crate) fn options(url: &str) -> ConnectOptions {
