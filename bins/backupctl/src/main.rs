@@ -53,7 +53,8 @@ async fn run(cli: Cli, screen: &Arc<Screen>) -> ExitCode {
     }
     let alerting = alerting(&cli.verb);
     let overrides = overrides(&cli.verb);
-    let session = Session::new(cli.global, overrides, Arc::clone(screen), interrupt);
+    let session =
+        Session::new(cli.global, overrides, needs_probe(&cli.verb), Arc::clone(screen), interrupt);
     match verbs::run(&session, cli.verb).await {
         Ok(ending) => ending.code(),
         Err(error) => {
@@ -76,6 +77,17 @@ fn overrides(verb: &Verb) -> Overrides {
     }
 }
 
+/// Returns whether a verb relies on the store refusing what exists: then it is asked, with a few
+/// small requests, instead of believed.
+fn needs_probe(verb: &Verb) -> bool {
+    match verb {
+        Verb::Prune(args) => !args.dry_run,
+        Verb::Forget(args) => args.prune,
+        Verb::Doctor(args) => args.live,
+        _ => false,
+    }
+}
+
 /// Returns the name of a verb that runs work, whose failure somebody should hear of. Verbs that
 /// only look, ask or print do not wake anybody.
 fn alerting(verb: &Verb) -> Option<&'static str> {
@@ -87,6 +99,7 @@ fn alerting(verb: &Verb) -> Option<&'static str> {
         Verb::Prune(args) if !args.dry_run => Some("prune"),
         Verb::Status(_) => Some("status"),
         Verb::Repair(_) => Some("repair"),
+        Verb::Export(_) => Some("export"),
         _ => None,
     }
 }

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use backup::config::{Environment, KeyRef, Overrides, Settings, SourceSettings};
+use backup::config::{
+    Environment, KeyRef, Overrides, RestorePreferences, Settings, SourceSettings,
+};
 use backup::ops::alert::Destination;
 use backup::ops::forget::Retention;
+use backup::ops::prune::DEFAULT_GRACE;
 use backup::ops::{Interrupt, Promise, Selector, SourceStatus};
 use backup::repository::Repository;
 use backup::retention::Policy;
@@ -30,6 +34,7 @@ pub(crate) struct Session {
     pub(crate) interrupt: Interrupt,
     global: GlobalArgs,
     overrides: Overrides,
+    probe: bool,
     environment: Environment,
     settings: OnceLock<Settings>,
     repository: OnceCell<Repository>,
@@ -46,9 +51,11 @@ pub(crate) struct ChosenSource {
 }
 
 impl Session {
+    /// Creates a run; `probe` says that it is worth finding out what the store really does.
     pub(crate) fn new(
         global: GlobalArgs,
         overrides: Overrides,
+        probe: bool,
         screen: Arc<Screen>,
         interrupt: Interrupt,
     ) -> Self {
@@ -58,6 +65,7 @@ impl Session {
             interrupt,
             global,
             overrides,
+            probe,
             environment: Environment::from_process(),
             settings: OnceLock::new(),
             repository: OnceCell::new(),
@@ -97,7 +105,8 @@ impl Session {
             .get_or_try_init(|| async {
                 let settings = self.settings()?.repository()?;
                 let secret = self.secret(settings)?;
-                let opening = self.composer().open(settings, &secret, self.observer()).await;
+                let opening =
+                    self.composer().open(settings, &secret, self.probe, self.observer()).await;
                 opening
             })
             .await
@@ -232,6 +241,18 @@ impl Session {
         })
     }
 
+    /// Returns how restores of a source behave, where somebody configured it.
+    pub(crate) fn restore_preferences(&self, source: &SourceName) -> RestorePreferences {
+        let settings = self.settings().ok();
+        let source = settings.and_then(|s| s.sources.iter().find(|known| known.name == *source));
+        source.map(|source| source.restore.clone()).unwrap_or_default()
+    }
+
+    /// Returns how long what is unneeded stays.
+    pub(crate) fn grace(&self) -> Duration {
+        self.settings().map_or(DEFAULT_GRACE, |settings| settings.prune.grace.as_duration())
+    }
+
     /// Returns where days begin.
     pub(crate) fn zone(&self) -> TimeZone {
         self.settings().map_or(TimeZone::UTC, |settings| settings.zone.clone())
@@ -245,4 +266,10 @@ impl Session {
         let made = self.composer().destinations(&self.settings()?.notify)?;
         Ok(self.destinations.get_or_init(|| made).clone())
     }
+}
+
+/// Returns how many connections to use when nobody said: one a core, four at most.
+pub(crate) fn default_jobs() -> NonZeroUsize {
+    let four = NonZeroUsize::MIN.saturating_add(3);
+    std::thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(four))
 }

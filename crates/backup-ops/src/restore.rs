@@ -110,7 +110,7 @@ impl PlannedRestore {
                 ErrorKind::Interrupted | ErrorKind::Terminated => error
                     .with("target", &location)
                     .hint("The target is incomplete: drop it, then run the restore again."),
-                _ => error,
+                _ => advise(error, &self.snapshot),
             })?;
         Ok(RestoreReceipt {
             snapshot: self.snapshot,
@@ -118,5 +118,20 @@ impl PlannedRestore {
             report,
             seconds: clock.elapsed().saturating_sub(begun).as_secs_f64(),
         })
+    }
+}
+
+/// What to do about an error that does not say.
+fn advise(error: Error, snapshot: &Snapshot) -> Error {
+    if error.remedy().is_some() {
+        return error;
+    }
+    let id = snapshot.id.short();
+    match error.kind() {
+        ErrorKind::Integrity => error.hint(format!(
+            "Stored data is damaged or gone: `backupctl verify {id} --read-data` says which. \
+             Drop the incomplete target, and restore an older snapshot."
+        )),
+        _ => error.hint("The target is incomplete: drop it before the restore is run again."),
     }
 }

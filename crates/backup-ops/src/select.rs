@@ -26,19 +26,18 @@ impl FromStr for Selector {
         if let Some(source) = text.strip_suffix("@latest") {
             return Ok(Self::LatestOf(source.parse()?));
         }
-        let digits = text.to_ascii_lowercase();
-        let good = !digits.is_empty()
-            && digits.len() <= 32
-            && digits.bytes().all(|b| b.is_ascii_hexdigit());
-        if good {
-            return Ok(Self::Prefix(digits));
+        if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
+            return Err(Error::new(ErrorKind::Usage, "parse snapshot")
+                .with("text", text.escape_debug())
+                .hint(FORMS));
         }
-        Err(Error::new(ErrorKind::Usage, "parse snapshot").with("text", text.escape_debug()).hint(
-            "Write the first digits of an id, `latest`, or `SOURCE@latest`; \
-             `backupctl snapshots` lists them.",
-        ))
+        // What is no id matches nothing, and is told so when it is looked for.
+        Ok(Self::Prefix(text.to_ascii_lowercase()))
     }
 }
+
+const FORMS: &str = "Write the first digits of an id, `latest`, or `SOURCE@latest`; \
+                     `backupctl snapshots` lists them. `latest` passes over suspect ones.";
 
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,7 +68,7 @@ pub fn select<'a>(
         let hint = if records.is_empty() {
             "The repository holds no snapshot yet; run `backupctl backup`."
         } else {
-            "Run `backupctl snapshots` to see what is there; `latest` passes over suspect ones."
+            FORMS
         };
         Error::new(ErrorKind::NotFound, "find snapshot").with("snapshot", selector).hint(hint)
     })
@@ -141,11 +140,11 @@ mod tests {
         let many = select(&records, &"a".parse().unwrap()).unwrap_err();
         assert_eq!(many.kind(), ErrorKind::Usage);
         assert!(many.remedy().unwrap().contains("abab"), "{many:?}");
-        for absent in ["ff", "none@latest"] {
+        for absent in ["ff", "none@latest", "xyz", "a b", "LATEST"] {
             let error = select(&records, &absent.parse().unwrap()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotFound, "{absent}");
         }
-        for bad in ["", "xyz", "../x@latest", "LATEST", "a b"] {
+        for bad in ["", "../x@latest", "a\nb", &"a".repeat(65)] {
             assert!(bad.parse::<Selector>().is_err(), "{bad:?}");
         }
     }

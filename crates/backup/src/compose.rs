@@ -62,14 +62,17 @@ impl Composer {
         })
     }
 
-    /// Opens the repository; fails as [`Repository::open`] does.
+    /// Opens the repository; fails as [`Repository::open`] does. With `probe` the store is
+    /// asked whether it refuses what exists, which writes a few small objects; without, it is
+    /// believed to: enough for everything but leases.
     pub async fn open(
         &self,
         settings: &RepositorySettings,
         secret: &KeySecret,
+        probe: bool,
         observer: Arc<dyn Observer>,
     ) -> Result<Repository> {
-        let store = self.store(settings, observer).await?;
+        let store = self.store(settings, probe, observer).await?;
         Repository::open(store, Arc::clone(&self.clock), secret, repository_settings(settings))
             .await
     }
@@ -81,20 +84,22 @@ impl Composer {
         key: NewKey,
         observer: Arc<dyn Observer>,
     ) -> Result<Repository> {
-        let mut options = self.store_options(settings, observer)?;
-        options.create_if_absent = CreateIfAbsent::Probe;
-        let store = backup_storage::open(&settings.url, &options).await?;
+        let store = self.store(settings, true, observer).await?;
         let run = repository_settings(settings);
         Repository::init(store, Arc::clone(&self.clock), vec![key], run).await
     }
 
-    /// Opens the store that a repository lies in.
+    /// Opens the store that a repository lies in; `probe` as in [`Composer::open`].
     pub async fn store(
         &self,
         settings: &RepositorySettings,
+        probe: bool,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<dyn Store>> {
-        open_store(&settings.url, &self.store_options(settings, observer)?).await
+        let mut options = self.store_options(settings, observer)?;
+        options.create_if_absent =
+            if probe { CreateIfAbsent::Probe } else { CreateIfAbsent::Known(true) };
+        open_store(&settings.url, &options).await
     }
 
     /// Returns the provider of a source; connects to nothing. An engine that this version does

@@ -10,7 +10,7 @@ use backup_ops::restore::{self, RestoreReceipt};
 use backup_ops::verify::{self, Depth, Report, Request};
 use backup_ops::{BackupReceipt, BackupRequest, Interrupt, Plausibility, Selector, select};
 use backup_repository::{NewKey, Repository, Settings};
-use backup_storage::{StoreOptions, SystemClock};
+use backup_storage::{CreateIfAbsent, StoreOptions, SystemClock};
 
 use crate::provider::{database_name, provider};
 use crate::store::open_store;
@@ -34,7 +34,9 @@ impl Backup {
     /// its keys.
     pub async fn open(repository_url: &str, passphrase: Secret) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let store = open_store(repository_url, &StoreOptions::default()).await?;
+        let known = CreateIfAbsent::Known(true);
+        let options = StoreOptions { create_if_absent: known, ..StoreOptions::default() };
+        let store = open_store(repository_url, &options).await?;
         let secret = KeySecret::Passphrase(passphrase);
         let repository =
             Repository::open(store, Arc::clone(&clock), &secret, Settings::default()).await?;

@@ -25,6 +25,7 @@
 
 mod compose;
 mod embed;
+mod export;
 mod machine;
 mod provider;
 mod settings;
@@ -47,6 +48,7 @@ pub use backup_ops::{BackupReceipt, restore::RestoreReceipt};
 
 pub use compose::Composer;
 pub use embed::Backup;
+pub use export::{ExportReport, export};
 pub use machine::{check_space, check_tools};
 pub use provider::{database_name, has_password, provider};
 pub use settings::load_settings;

@@ -6,8 +6,8 @@ use backup_core::Result;
 use backup_core::port::Store;
 use backup_storage::{CreateIfAbsent, StoreOptions, StoreUrl};
 
-/// Opens the store at `url`. What a local disk does is known; other stores are asked, because
-/// some say that they refuse what exists, and overwrite it.
+/// Opens the store at `url`. What a local disk does is known and never probed; other stores
+/// are, if `options` say so, because some claim to refuse what exists, and overwrite it.
 pub async fn open_store(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>> {
     let mut options = options.clone();
     if matches!(StoreUrl::parse(url)?, StoreUrl::Disk(_)) {

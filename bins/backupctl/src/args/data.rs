@@ -194,4 +194,8 @@ pub(crate) struct ExportArgs {
     /// A new or empty directory to write into
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
+
+    /// Write one file per table, included by database.sql, instead of one big file
+    #[arg(long)]
+    pub(crate) file_per_table: bool,
 }

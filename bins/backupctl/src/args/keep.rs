@@ -89,8 +89,9 @@ pub(crate) struct PruneArgs {
     pub(crate) dry_run: bool,
 
     /// How long what is unneeded stays before it is deleted; longer than any backup takes
-    #[arg(long, value_name = "AGE", default_value = "24h")]
-    pub(crate) grace: Period,
+    /// (default: 24h)
+    #[arg(long, value_name = "AGE")]
+    pub(crate) grace: Option<Period>,
 }
 
 /// `pin`, `unpin`.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use data::{
-    BackupArgs, InitArgs, ListArgs, Mode, ProofArg, ReadData, RestoreArgs, ShowArgs,
+    BackupArgs, ExportArgs, InitArgs, ListArgs, Mode, ProofArg, ReadData, RestoreArgs, ShowArgs,
     VerifyArgs,
 };
 pub(crate) use keep::{ForgetArgs, PinArgs, PruneArgs};
@@ -112,6 +112,8 @@ pub(crate) enum Verb {
     /// Manage the keys that open the repository
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Write a snapshot in formats that psql and pg_restore read
+    Export(ExportArgs),
     /// Try the alert channels
     #[command(subcommand)]
     Notify(NotifyCommand),

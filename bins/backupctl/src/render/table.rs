@@ -80,6 +80,6 @@ mod tests {
         let mut table = Table::new(&[("NAME", Align::Left), ("ROWS", Align::Right)]);
         table.row(["a\u{1b}[2J".to_string(), "5".to_string()]);
         table.row(["longer".to_string(), "1,000".to_string()]);
-        assert_eq!(table.render(), "NAME          ROWS\na\\u{1b}[2J      5\nlonger       1,000\n");
+        assert_eq!(table.render(), "NAME         ROWS\na\\u{1b}[2J      5\nlonger      1,000\n");
     }
 }

@@ -11,14 +11,15 @@ pub(crate) fn time(at: Timestamp) -> String {
     rounded.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// `3 h ago` style, without the "ago": one or two units.
+/// One or two units: `40 s`, `26 h`, `3 d 4 h`.
 pub(crate) fn age(age: Duration) -> String {
     let minutes = age.as_secs() / 60;
-    match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
-        (0, 0, 0) => format!("{} s", age.as_secs()),
-        (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{} s", age.as_secs()),
+        (0, minutes) => format!("{minutes} min"),
+        (hours @ 0..48, 0) => format!("{hours} h"),
+        (hours @ 0..48, minutes) => format!("{hours} h {minutes} min"),
+        (hours, _) => format!("{} d {} h", hours / 24, hours % 24),
     }
 }
 
@@ -83,7 +84,8 @@ mod tests {
         assert_eq!(seconds(4.24), "4.2 s");
         assert_eq!(seconds(200.0), "3 min 20 s");
         assert_eq!(seconds(7500.0), "2 h 5 min");
-        assert_eq!(age(Duration::from_secs(26 * 3600)), "1 d 2 h");
+        assert_eq!(age(Duration::from_secs(26 * 3600)), "26 h");
+        assert_eq!(age(Duration::from_secs(50 * 3600)), "2 d 2 h");
         assert_eq!(percent(1, 8), "12.5%");
         assert_eq!(percent(1, 0), "-");
         assert_eq!(rate(1 << 20, 2.0), "512.0 KiB/s");

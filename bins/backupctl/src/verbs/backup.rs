@@ -1,7 +1,5 @@
 //! `backup`: a snapshot of each source.
 
-use std::num::NonZeroUsize;
-
 use backup::ops::document::BackupDocument;
 use backup::ops::{BackupReceipt, BackupRequest, Depth, Plausibility};
 use backup_core::{ByteSize, Error, ErrorKind, Result, SnapshotKind};
@@ -10,7 +8,7 @@ use crate::alerts;
 use crate::args::{BackupArgs, Mode, ProofArg};
 use crate::exit::Ending;
 use crate::render;
-use crate::session::{ChosenSource, Session};
+use crate::session::{ChosenSource, Session, default_jobs};
 
 pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
     let sources = session.sources(&args.sources)?;
@@ -58,7 +56,7 @@ async fn one(session: &Session, source: &ChosenSource, args: &BackupArgs) -> Res
             Some(Mode::Logical) => SnapshotKind::Logical,
             None => source.kind,
         },
-        jobs: args.jobs.or(source.jobs).unwrap_or(NonZeroUsize::MIN.saturating_add(1)),
+        jobs: args.jobs.or(source.jobs).unwrap_or_else(default_jobs),
         max_rate: args.max_rate.map(|rate| rate.0).or(source.max_rate),
         accept_new_identity: args.accept_new_identity,
         plausibility: Plausibility { accepted: args.accept_shrink, ..Plausibility::default() },

@@ -69,7 +69,11 @@ async fn repository(session: &Session, live: bool, checks: &mut Vec<Check>) {
         Ok(keys) => Check::ok("keys", format!("{} keys open the repository", keys.len())),
         Err(error) => Check::failure("keys", error),
     });
-    checks.push(doctor::check_capabilities(store));
+    checks.push(if live {
+        doctor::check_capabilities(store)
+    } else {
+        Check::skipped("create if absent", "pass --live to try it")
+    });
     checks.extend(session.repository_url().ok().and_then(|url| backup::check_space(&url)));
     if live {
         checks.extend(doctor::check_live(store, &session.clock).await);

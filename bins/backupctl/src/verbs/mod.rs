@@ -3,6 +3,7 @@
 mod backup;
 mod demo;
 mod doctor;
+mod export;
 mod forget;
 mod init;
 mod key;
@@ -43,6 +44,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Ending> {
         Verb::Doctor(args) => doctor::run(session, &args).await,
         Verb::Validate(args) => validate::run(session, &args).await,
         Verb::Key(command) => key::run(session, command).await,
+        Verb::Export(args) => export::run(session, &args).await,
         Verb::Notify(command) => notify::run(session, &command).await,
         Verb::Demo(args) => demo::run(session, &args).await,
         Verb::Completions(args) => offline::completions(&session.screen, &args),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use backup::ops::document::ReceiptDocument;
 use backup::ops::prune as op;
 use backup::repository::{PruneAction, PrunePlan};
+use backup::retention::Period;
 use backup_core::{ByteSize, Result};
 
 use crate::args::PruneArgs;
@@ -14,13 +15,14 @@ use crate::render;
 use crate::session::Session;
 
 pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Ending> {
+    let grace = args.grace.map_or_else(|| session.grace(), Period::as_duration);
     if args.dry_run {
         let repository = session.repository().await?;
-        let plan = op::plan(repository, args.grace.as_duration(), &session.interrupt).await?;
+        let plan = op::plan(repository, grace, &session.interrupt).await?;
         show(session, &plan, None)?;
         return Ok(Ending::Ok);
     }
-    prune(session, args.grace.as_duration(), session.screen.json()).await?;
+    prune(session, grace, session.screen.json()).await?;
     Ok(Ending::Ok)
 }
 

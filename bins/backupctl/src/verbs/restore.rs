@@ -1,7 +1,5 @@
 //! `restore`: a snapshot into a new database.
 
-use std::num::NonZeroUsize;
-
 use backup::ops::document::{RestoreDocument, RestorePlanDocument};
 use backup::ops::restore::{self, PlannedRestore, RestoreReceipt};
 use backup_core::port::{RestoreOptions, RestorePlan};
@@ -10,7 +8,7 @@ use backup_core::{ByteSize, Result};
 use crate::args::RestoreArgs;
 use crate::exit::Ending;
 use crate::render;
-use crate::session::Session;
+use crate::session::{Session, default_jobs};
 
 pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> {
     session.warn_about_argv("--to", &args.to);
@@ -18,14 +16,15 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
     let snapshot = &record.snapshot;
     let provider = session.target(&args.to)?;
     let observer = session.observer();
+    let preferred = session.restore_preferences(&snapshot.source);
     let options = RestoreOptions {
-        jobs: args.jobs.unwrap_or(NonZeroUsize::MIN.saturating_add(1)),
+        jobs: args.jobs.or(preferred.jobs).unwrap_or_else(default_jobs),
         tables: args.tables,
         schemas: args.schemas,
-        no_owner: args.no_owner,
-        no_privileges: args.no_privileges,
-        create_roles: args.create_roles,
-        role_map: args.map_roles,
+        no_owner: args.no_owner || preferred.no_owner,
+        no_privileges: args.no_privileges || preferred.no_privileges,
+        create_roles: args.create_roles || preferred.create_roles,
+        role_map: if args.map_roles.is_empty() { preferred.role_map } else { args.map_roles },
         ordered: args.ordered,
         observer: observer.clone(),
     };

@@ -1,0 +1,52 @@
+//! `export`: a snapshot in formats that psql and pg_restore read.
+
+use backup::ops::document::ReceiptDocument;
+use backup_core::{ByteSize, Result};
+
+use crate::args::ExportArgs;
+use crate::exit::Ending;
+use crate::render;
+use crate::session::Session;
+
+pub(super) async fn run(session: &Session, args: &ExportArgs) -> Result<Ending> {
+    let record = session.select(&args.snapshot).await?;
+    let repository = session.repository().await?;
+    let observer = session.observer();
+    let composer = session.composer();
+    let exporting = backup::export(
+        repository,
+        &record.snapshot,
+        composer.tools(),
+        &args.output,
+        args.file_per_table,
+        &observer,
+    );
+    let report = session.interrupt.unless(exporting).await?;
+    drop(observer);
+    if session.screen.json() {
+        let mut receipt = ReceiptDocument::new("export", "exported a snapshot")
+            .fact("snapshot", record.snapshot.id)
+            .fact("directory", args.output.display())
+            .number("tables", report.tables)
+            .number("bytes", report.bytes);
+        receipt.steps = report.files.iter().map(|path| path.display().to_string()).collect();
+        session.screen.document(&receipt)?;
+        return Ok(Ending::Ok);
+    }
+    let mut text = format!(
+        "exported {} of {}: {} tables, {} of rows\n",
+        record.snapshot.id.short(),
+        record.snapshot.source,
+        render::count(report.tables),
+        ByteSize(report.bytes),
+    );
+    for path in &report.files {
+        text.push_str(&format!("  {}\n", path.display()));
+    }
+    session.screen.data(&text);
+    session.screen.hint(
+        "Load it without backupctl into an empty database: \
+         `psql -v ON_ERROR_STOP=1 -d NEW -f database.sql`; globals.sql makes the roles.",
+    );
+    Ok(Ending::Ok)
+}

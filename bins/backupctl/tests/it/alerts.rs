@@ -1,0 +1,56 @@
+//! Somebody hears of it before the command ends.
+
+use backup_testkit::postgres::Cluster;
+
+use crate::listener::Listener;
+use crate::program::{Program, shop};
+
+#[test]
+fn failures_always_alert_and_success_where_wanted() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, "shop", 2_000);
+    let (hook, slack) = (Listener::answering("200 OK"), Listener::answering("200 OK"));
+    let mut ctl = Program::of(&cluster, "shop");
+    ctl.set("BACKUP_WEBHOOK_URL", hook.url());
+    ctl.set("SLACK_WEBHOOK_URL", slack.url());
+    ctl.ok(&["init"]);
+    ctl.ok(&["backup"]);
+    let heard = hook.heard();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert_eq!(heard[0]["event"], "backup.succeeded");
+    assert_eq!(heard[0]["source"], "shop");
+    assert_eq!(slack.heard().len(), 0, "no news is good news for a chat");
+
+    ctl.set("DATABASE_URL", "postgres://postgres@127.0.0.1:1/shop");
+    ctl.run(&["backup"]).fails(3);
+    let heard = hook.heard();
+    assert_eq!(heard[0]["event"], "backup.failed");
+    assert_eq!(heard[0]["severity"], "critical");
+    assert_eq!(heard.len(), 1);
+    assert_eq!(slack.heard().len(), 1);
+
+    // Looking wakes nobody; a repository that cannot be opened does.
+    ctl.run(&["show", "ffff"]).fails(7);
+    assert!(hook.heard().is_empty());
+    ctl.set("BACKUP_PASSPHRASE", "guess");
+    ctl.run(&["verify"]).fails(6);
+    assert_eq!(hook.heard()[0]["event"], "verify.failed");
+    ctl.ok(&["notify", "test"]);
+    assert_eq!(hook.heard()[0]["event"], "notify.test");
+}
+
+#[test]
+fn a_deaf_channel_never_decides_how_a_command_ends() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, "shop", 100);
+    let refusing = Listener::answering("403 Forbidden");
+    let mut ctl = Program::of(&cluster, "shop");
+    ctl.set("BACKUP_WEBHOOK_URL", refusing.url());
+    ctl.ok(&["init"]);
+    let done = ctl.run(&["backup"]).expect(0);
+    assert!(done.stderr.contains("was not told"), "{}", done.stderr);
+    assert!(!done.stderr.contains("s3cr3t"), "the URL is a secret: {}", done.stderr);
+    ctl.set("DATABASE_URL", "postgres://postgres@127.0.0.1:1/shop");
+    ctl.run(&["backup"]).fails(3);
+    ctl.run(&["notify", "test"]).expect(1);
+}

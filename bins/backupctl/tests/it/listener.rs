@@ -1,0 +1,63 @@
+//! A web server that takes whatever is posted.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub(crate) struct Listener {
+    port: u16,
+    heard: Receiver<Value>,
+}
+
+impl Listener {
+    /// Answers every request with `status`.
+    pub(crate) fn answering(status: &'static str) -> Self {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let (sender, heard) = channel();
+        std::thread::spawn(move || {
+            for stream in server.incoming() {
+                let mut stream = stream.unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut length = 0;
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    let line = line.trim().to_ascii_lowercase();
+                    if let Some(value) = line.strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    if line.is_empty() {
+                        break;
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
+                );
+                stream.write_all(answer.as_bytes()).unwrap();
+                if sender.send(serde_json::from_slice(&body).unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { port, heard }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/hook/s3cr3t", self.port)
+    }
+
+    /// Everything heard by now, in order.
+    pub(crate) fn heard(&self) -> Vec<Value> {
+        let mut all = Vec::new();
+        while let Ok(body) = self.heard.recv_timeout(Duration::from_millis(200)) {
+            all.push(body);
+        }
+        all
+    }
+}
