@@ -213,7 +213,7 @@ pub(crate) struct RawNotify {
     /// Secret that signs the requests of a webhook.
     #[serde(default)]
     pub(crate) secret: Option<Hidden>,
-    /// Whether good news are told; default `true`.
+    /// Whether good news are told; default `true`, for Slack `false`.
     #[serde(default)]
     pub(crate) on_success: Option<bool>,
     /// Whether failures and warnings are told; default `true`.

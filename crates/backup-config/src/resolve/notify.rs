@@ -23,7 +23,7 @@ impl Resolver<'_> {
                 kind: one.kind.0,
                 url: self.written("notify.url", &one.url),
                 secret: secret.map(|secret| self.written("notify.secret", secret)),
-                on_success: on_success.or(one.on_success).unwrap_or(true),
+                on_success: on_success.or(one.on_success).unwrap_or(hears_success(one.kind.0)),
                 on_failure: on_failure.or(one.on_failure).unwrap_or(true),
             });
         }
@@ -46,12 +46,17 @@ impl Resolver<'_> {
                 kind,
                 url,
                 secret,
-                on_success: on_success.unwrap_or(true),
+                on_success: on_success.unwrap_or(hears_success(kind)),
                 on_failure: on_failure.unwrap_or(true),
             });
         }
         Ok(all)
     }
+}
+
+/// Machines count successes; in a chat no news is good news.
+fn hears_success(kind: NotifyKind) -> bool {
+    kind != NotifyKind::Slack
 }
 
 fn truth(text: &str) -> Result<bool> {
