@@ -6,13 +6,6 @@
 
 use crate::MAX_DEPTH;
 
-/// What is known of the chunk that stood at the same address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Candidate {
-    pub(crate) depth: u8,
-    pub(crate) marked: bool,
-}
-
 /// When to store differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeltaPolicy {
@@ -29,9 +22,9 @@ impl Default for DeltaPolicy {
 }
 
 impl DeltaPolicy {
-    /// Returns whether a difference to the candidate should be tried.
-    pub(crate) fn try_base(&self, candidate: Candidate) -> bool {
-        !candidate.marked && candidate.depth < self.max_depth.min(MAX_DEPTH)
+    /// Returns whether a difference to a chunk of that depth should be tried.
+    pub(crate) fn try_base(&self, depth: u8) -> bool {
+        depth < self.max_depth.min(MAX_DEPTH)
     }
 
     /// Returns whether a difference of that size is kept; `whole` is the size of the chunk on
@@ -46,16 +39,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chains_end_and_marked_packs_are_left_alone() {
+    fn chains_end() {
         let policy = DeltaPolicy::default();
-        let candidate = |depth, marked| Candidate { depth, marked };
-        assert!(policy.try_base(candidate(0, false)));
-        assert!(policy.try_base(candidate(MAX_DEPTH - 1, false)));
-        assert!(!policy.try_base(candidate(MAX_DEPTH, false)));
-        assert!(!policy.try_base(candidate(0, true)));
+        assert!(policy.try_base(0) && policy.try_base(MAX_DEPTH - 1));
+        assert!(!policy.try_base(MAX_DEPTH));
         let shallow = DeltaPolicy { max_depth: 1, ..policy };
-        assert!(shallow.try_base(candidate(0, false)));
-        assert!(!shallow.try_base(candidate(1, false)));
+        assert!(shallow.try_base(0) && !shallow.try_base(1));
     }
 
     #[test]

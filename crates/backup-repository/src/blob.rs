@@ -16,6 +16,9 @@ const LEVEL: i32 = 3;
 /// A blob's payload may not be larger than this once unpacked: what one part of 100 TB needs.
 const LARGEST: usize = 1 << 30;
 
+/// Ids do not compress: a payload that claims to be this many times its frame is a bomb.
+const BEST_RATIO: usize = 256;
+
 /// Returns the sealed object.
 pub(crate) fn seal(
     keys: &KeyBundle,
@@ -63,7 +66,7 @@ pub(crate) fn open(
     let (packed, padding) = fields.rest().split_at_checked(length).ok_or_else(damaged)?;
     Fields::new(padding, "object padding").padding()?;
     let unpacked = zstd::bulk::Decompressor::upper_bound(packed)
-        .filter(|size| *size <= LARGEST)
+        .filter(|size| *size <= LARGEST.min(packed.len() * BEST_RATIO + FRAME))
         .ok_or_else(damaged)?;
     zstd::bulk::decompress(packed, unpacked).map_err(|error| damaged().because(error))
 }

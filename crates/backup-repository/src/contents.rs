@@ -81,7 +81,8 @@ impl ChunkChecker {
     /// in; `None` for an unknown chunk.
     #[must_use]
     pub fn place(&self, id: ChunkId) -> Option<(u8, PackId)> {
-        let location = self.index.find(&id)?;
+        let chain = self.index.chain(&id)?;
+        let (_, location) = chain.first()?;
         Some((location.depth, self.index.pack(location)?.id))
     }
 }
@@ -185,7 +186,7 @@ impl Repository {
         let marks: Vec<i64> =
             packs.iter().filter_map(|id| index.pack_by_id(id)?.marked_at).collect();
         let Some(oldest) = marks.into_iter().min() else { return Ok(()) };
-        let age = store_time(self.store()).await?.as_second() - oldest;
+        let age = store_time(self.store()).await?.as_second().saturating_sub(oldest);
         if age < MARK_TRUST.as_secs() as i64 {
             return Ok(());
         }

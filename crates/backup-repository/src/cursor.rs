@@ -36,7 +36,7 @@ impl Repository {
     /// Remembers where the check called `name` stopped.
     pub async fn set_cursor(&self, name: &str, position: &str) -> Result<()> {
         let old = self.cursors(name).await?;
-        let next = old.last().map_or(1, |(number, _)| number + 1);
+        let next = old.last().map_or(1, |(number, _)| number.saturating_add(1));
         let keys = self.keys_now()?;
         let object = random::bytes()?;
         let cursor = Cursor { name: name.to_owned(), position: position.to_owned() };

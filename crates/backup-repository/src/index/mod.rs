@@ -3,5 +3,5 @@
 mod memory;
 mod object;
 
-pub(crate) use memory::{Index, Location};
+pub(crate) use memory::{Chain, Index, Location};
 pub(crate) use object::IndexObject;

@@ -46,6 +46,9 @@ impl PackEntries {
     }
 }
 
+/// No encoding makes a chunk much larger than it is: a reader never fetches more for one.
+const MOST_SEALED: usize = crate::MAX_CHUNK + (1 << 20);
+
 const LEAST_ENTRY: usize = ChunkId::LEN + 4 + 4 + 1 + 1;
 
 /// Appends a count and the entries.
@@ -76,7 +79,7 @@ pub(crate) fn read_entries(fields: &mut Fields<'_>) -> Result<Vec<Entry>> {
         let base = if is_delta { Some(ChunkId(fields.array()?)) } else { None };
         let sound = is_delta == (depth > 0)
             && depth <= crate::MAX_DEPTH
-            && (sealed as usize) >= TAG_LEN
+            && (TAG_LEN..=MOST_SEALED).contains(&(sealed as usize))
             && raw as usize <= crate::MAX_CHUNK;
         if !sound {
             return Err(fields.damaged().with("chunk", id.short()));

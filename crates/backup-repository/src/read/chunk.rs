@@ -8,10 +8,10 @@ use backup_core::{ChunkId, Error, ErrorKind, PackId, Result};
 use backup_crypto::{HEADER_LEN, KeyBundle, ObjectKind, ObjectOpener};
 use bytes::Bytes;
 
+use crate::blocking;
 use crate::codec::decode;
-use crate::index::{Index, Location};
+use crate::index::{Chain, Index, Location};
 use crate::window::Windows;
-use crate::{MAX_DEPTH, blocking};
 
 /// How many packs' keys are remembered; a few hundred bytes each.
 const OPENERS: usize = 4096;
@@ -90,18 +90,8 @@ impl ChunkReader {
 }
 
 /// Returns the chunk and the bases behind it, nearest first.
-pub(crate) fn chain(index: &Index, id: &ChunkId) -> Result<Vec<(ChunkId, Location)>> {
-    let mut links = Vec::with_capacity(1);
-    let mut next = Some(*id);
-    while let Some(id) = next {
-        let location = *index.find(&id).ok_or_else(|| missing(&id))?;
-        if links.len() > usize::from(MAX_DEPTH) {
-            return Err(Error::new(ErrorKind::Integrity, "follow chunk bases").with("chunk", id));
-        }
-        next = location.base;
-        links.push((id, location));
-    }
-    Ok(links)
+pub(crate) fn chain(index: &Index, id: &ChunkId) -> Result<Chain> {
+    index.chain(id).ok_or_else(|| missing(id))
 }
 
 fn missing(id: &ChunkId) -> Error {
