@@ -66,6 +66,8 @@ mod repair;
 mod repository;
 mod settings;
 mod signed;
+mod since;
+
 mod snapshots;
 mod window;
 mod write;

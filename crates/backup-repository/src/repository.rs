@@ -100,14 +100,16 @@ impl Repository {
         observer: Arc<dyn Observer>,
     ) -> Result<SnapshotWriter> {
         // Manifests first, then indexes: what a manifest names is then in the index.
-        let existing = if self.can_read() { self.snapshots().await? } else { Vec::new() };
+        // A damaged manifest must not keep new backups from being taken: they are the remedy.
+        let existing =
+            if self.can_read() { self.scan_snapshots().await?.records } else { Vec::new() };
         let mut of_source: Vec<&Snapshot> = existing
             .iter()
             .map(|record| &record.snapshot)
             .filter(|snapshot| snapshot.source == draft.source)
             .collect();
         of_source.sort_by_key(|snapshot| (snapshot.sequence, snapshot.finished_at));
-        let sequence = of_source.last().map_or(1, |snapshot| snapshot.sequence + 1);
+        let sequence = of_source.last().map_or(1, |snapshot| snapshot.sequence.saturating_add(1));
         let previous = of_source
             .iter()
             .rev()

@@ -10,8 +10,8 @@ use backup_core::port::Clock;
 use backup_core::{ChunkId, Error, ErrorKind, Result};
 use backup_crypto::ChunkIdKey;
 
-use super::packer::Packer;
-use crate::base::Candidate;
+use super::packer::{Lane, Packer};
+use super::previous::Place;
 use crate::blocking;
 use crate::codec::{Compressor, Encoded};
 use crate::index::Index;
@@ -55,12 +55,13 @@ pub(crate) struct Tally {
 }
 
 impl ChunkStore {
-    /// Makes sure the chunk is on its way to the store; `at` is the chunk that stood at its
-    /// address before. Returns the reference, and the buffer for reuse.
+    /// Makes sure the chunk is on its way to the store; `place` tells what stood there before.
+    /// Returns the reference, and the buffer for reuse.
     pub(crate) async fn put(
         self: &Arc<Self>,
+        lane: Lane,
         plain: Vec<u8>,
-        at: Option<ChunkId>,
+        place: Place,
     ) -> Result<(ChunkRef, Vec<u8>)> {
         let ids = self.ids;
         let (plain, id) = if plain.len() < SMALL {
@@ -75,19 +76,24 @@ impl ChunkStore {
         };
         let reference = ChunkRef { id, raw: plain.len() as u32 };
         self.tally.read.fetch_add(plain.len() as u64, Ordering::Relaxed);
-        let new = self.index.find_unmarked(&id).is_none()
+        let new = self.index.usable_chain(&id).is_none()
             && self.pending.lock().map_err(|_| poisoned())?.insert(id);
         if !new {
             return Ok((reference, plain));
         }
         self.tally.added.fetch_add(plain.len() as u64, Ordering::Relaxed);
-        let base = self.base(at, plain.len()).await?;
-        let this = Arc::clone(self);
-        let (plain, full) = blocking(move || {
-            let full = this.encode(id, &plain, base)?;
-            Ok((plain, full))
-        })
-        .await?;
+        let base = self.base(&place, plain.len()).await;
+        let (plain, full) = if plain.len() < SMALL {
+            let full = self.encode(lane, id, &plain, base)?;
+            (plain, full)
+        } else {
+            let this = Arc::clone(self);
+            blocking(move || {
+                let full = this.encode(lane, id, &plain, base)?;
+                Ok((plain, full))
+            })
+            .await?
+        };
         if let Some(pack) = full {
             self.packer.upload(pack).await?;
         }
@@ -96,6 +102,7 @@ impl ChunkStore {
 
     fn encode(
         &self,
+        lane: Lane,
         id: ChunkId,
         plain: &[u8],
         base: Option<Base>,
@@ -106,11 +113,11 @@ impl ChunkStore {
             let delta = self.compressor.delta(plain, &base.plain)?;
             let policy = self.settings.delta_policy;
             if policy.keep(delta.bytes.len(), base.whole_estimate) {
-                return self.packer.add(id, raw, &delta, base.depth + 1, Some(base.id));
+                return self.packer.add(lane, id, raw, &delta, Some((base.id, base.depth)));
             }
             let alone = self.compressor.whole(plain)?;
             if policy.keep(delta.bytes.len(), alone.bytes.len()) {
-                return self.packer.add(id, raw, &delta, base.depth + 1, Some(base.id));
+                return self.packer.add(lane, id, raw, &delta, Some((base.id, base.depth)));
             }
             whole = Some(alone);
         }
@@ -118,41 +125,38 @@ impl ChunkStore {
             Some(whole) => whole,
             None => self.compressor.whole(plain)?,
         };
-        self.packer.add(id, raw, &whole, 0, None)
+        self.packer.add(lane, id, raw, &whole, None)
     }
 
     /// Returns the base to encode against, read and checked; none when none is worth it. A base
     /// that cannot be read is not an error of this chunk: it is stored whole instead.
-    async fn base(&self, at: Option<ChunkId>, length: usize) -> Result<Option<Base>> {
+    async fn base(&self, place: &Place, length: usize) -> Option<Base> {
         let wanted = match self.settings.delta {
             DeltaMode::Off => false,
             DeltaMode::On => true,
             DeltaMode::Auto => !self.tally.bases_off.load(Ordering::Relaxed),
         };
-        let Some(id) = at.filter(|_| wanted && self.can_read && length >= SMALL) else {
-            return Ok(None);
-        };
-        let Some(location) = self.index.find(&id) else { return Ok(None) };
-        let marked = self.index.find_unmarked(&id).is_none();
-        let candidate = Candidate { depth: location.depth, marked };
-        if !self.settings.delta_policy.try_base(candidate) {
-            return Ok(None);
+        if !wanted || !self.can_read || length < SMALL {
+            return None;
         }
-        let Ok(chain) = crate::read::chain(&self.index, &id) else { return Ok(None) };
-        let usable = chain.iter().all(|(link, _)| self.index.find_unmarked(link).is_some());
-        let Some((_, root)) = chain.last().filter(|_| usable) else { return Ok(None) };
+        let id = place.base(&self.reader, &self.index).await?;
+        let chain = self.index.usable_chain(&id)?;
+        let ((_, nearest), (_, root)) = (chain.first()?, chain.last()?);
+        let depth = nearest.depth;
+        if !self.settings.delta_policy.try_base(depth) {
+            return None;
+        }
         let whole_estimate =
             (u64::from(root.sealed) * length as u64 / u64::from(root.raw).max(1)) as usize;
-        let depth = location.depth;
         let started = self.clock.elapsed();
         match self.reader.read(&self.index, &id).await {
             Ok((plain, fetched)) => {
                 self.measure(fetched, self.clock.elapsed().saturating_sub(started));
-                Ok(Some(Base { id, plain, depth, whole_estimate }))
+                Some(Base { id, plain, depth, whole_estimate })
             }
             Err(error) => {
                 tracing::warn!(%error, "a base could not be read; the chunk is stored whole");
-                Ok(None)
+                None
             }
         }
     }

@@ -10,7 +10,8 @@ use backup_core::{
 
 use super::SnapshotWriter;
 use crate::index::Index;
-use crate::{random, snapshots};
+use crate::since::Since;
+use crate::{layout, random, snapshots};
 
 /// A writer trusts a mark for this long: prune waits at least twice as long before it deletes,
 /// and looks for new manifests again before it does.
@@ -21,29 +22,16 @@ impl SnapshotWriter {
     ///
     /// Fails, leaving no snapshot, when a part is unfinished, anything failed on the way, or
     /// prune has meanwhile marked something this snapshot needs for so long that it may be
-    /// deleted; running the backup again stores what is missing.
+    /// deleted; running the backup again stores what is missing. A snapshot is committed once.
     pub async fn commit(self, evidence: Evidence) -> Result<Snapshot> {
         let shared = &self.shared;
         shared.check()?;
-        let (mut parts, chunks) = {
-            let mut parts = shared
-                .parts
-                .lock()
-                .map_err(|_| Error::new(ErrorKind::Failed, "commit after an earlier failure"))?;
-            if let Some(name) = parts.open.keys().next() {
-                return Err(Error::new(ErrorKind::Failed, "commit with an unfinished part")
-                    .with("part", name));
-            }
-            (parts.finished.clone(), std::mem::take(&mut parts.chunks))
-        };
-        parts.sort_by(|a, b| a.name.cmp(&b.name));
+        let parts = self.parts()?.commit()?;
         shared.chunks.packer.flush().await?;
+        let checked = Since::now(&**shared.repository.clock());
+        self.check_needed().await?;
 
-        let index = shared.repository.fresh_index().await?;
-        let needed = packs_of(&index, chunks)?;
-        shared.repository.check_marks(&index, &needed).await?;
-
-        let (_, stored_bytes) = shared.chunks.packer.stored();
+        let stored_bytes = shared.chunks.packer.stored_bytes();
         let tally = &shared.chunks.tally;
         let snapshot = Snapshot {
             id: SnapshotId(random::bytes()?),
@@ -63,19 +51,50 @@ impl SnapshotWriter {
             evidence,
         };
         snapshots::store_manifest(&shared.repository, &snapshot).await?;
+        self.check_delay(snapshot.id, checked).await?;
         shared.observer.on_event(&Event::SnapshotCommitted { snapshot: snapshot.id });
         Ok(snapshot)
+    }
+
+    /// Fails unless an index names everything the snapshot needs and no old mark endangers it.
+    async fn check_needed(&self) -> Result<()> {
+        let repository = &self.shared.repository;
+        // A host that cannot read relies on nothing but what it wrote in this run.
+        let index = if repository.can_read() {
+            repository.fresh_index().await?
+        } else {
+            self.shared.chunks.packer.own_index()?
+        };
+        let needed = packs_of(&index, self.parts()?.chunks())?;
+        repository.check_marks(&index, &needed).await
+    }
+
+    /// Prune relies on it that a manifest follows soon upon the look at the marks. If this
+    /// process was suspended in between, the manifest is taken back.
+    async fn check_delay(&self, id: SnapshotId, checked: Since) -> Result<()> {
+        let repository = &self.shared.repository;
+        let delay = checked.passed(&**repository.clock());
+        if delay < MARK_TRUST {
+            return Ok(());
+        }
+        repository.store().delete(&layout::snapshot(id)?).await?;
+        Err(Error::new(ErrorKind::Conflict, "commit snapshot")
+            .with("seconds late", delay.as_secs())
+            .hint("The run was suspended, or the clock jumped; run the backup again."))
     }
 }
 
 /// Returns every pack the new snapshot relies on, bases included; a chunk that no index knows
 /// any more makes the commit fail.
-fn packs_of(index: &Index, chunks: HashSet<ChunkId>) -> Result<HashSet<PackId>> {
+fn packs_of(index: &Index, chunks: &HashSet<ChunkId>) -> Result<HashSet<PackId>> {
     let mut packs = HashSet::new();
     for id in chunks {
-        let links = crate::read::chain(index, &id).map_err(|error| {
+        let links = crate::read::chain(index, id).map_err(|error| {
             Error::new(ErrorKind::Conflict, "commit snapshot")
-                .hint("Prune removed data while this backup ran; run the backup again.")
+                .hint(
+                    "Prune removed data while this backup ran; run the backup again. If backups \
+                     run for longer than prune's grace period, raise that.",
+                )
                 .because(error)
         })?;
         packs.extend(links.iter().filter_map(|(_, at)| index.pack(at)).map(|pack| pack.id));

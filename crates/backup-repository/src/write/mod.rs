@@ -6,11 +6,16 @@
 
 mod chunk;
 mod commit;
+mod ledger;
 mod packer;
+mod parts;
+mod previous;
 mod segment;
+mod shared;
 mod writer;
 
 pub(crate) use chunk::{ChunkStore, Tally};
 pub(crate) use commit::MARK_TRUST;
-pub(crate) use packer::{Packer, store_index};
+pub(crate) use ledger::store_index;
+pub(crate) use packer::Packer;
 pub use writer::{SnapshotDraft, SnapshotWriter};

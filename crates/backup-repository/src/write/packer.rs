@@ -1,52 +1,50 @@
-//! Fills packs, uploads them, and checkpoints their index.
+//! Fills packs and uploads them.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use backup_core::port::{Clock, Observer, Store};
-use backup_core::{ChunkId, Error, ErrorKind, Event, IndexId, PackId, Result};
-use backup_crypto::{KeyBundle, ObjectKind};
+use backup_core::{ChunkId, Error, ErrorKind, Result};
+use backup_crypto::KeyBundle;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
+use super::ledger::{CHECKPOINT_AGE, Ledger};
 use crate::codec::Encoded;
-use crate::index::IndexObject;
-use crate::pack::{PackBuilder, PackEntries};
+use crate::index::Index;
+use crate::pack::PackBuilder;
+use crate::random;
 use crate::settings::Settings;
-use crate::{blob, blocking, layout, random};
 
-/// An index is written after this many packs …
-const CHECKPOINT_PACKS: usize = 32;
-/// … or after this long, whichever comes first, so that a killed run loses little.
-const CHECKPOINT_AGE: Duration = Duration::from_secs(60);
+/// Offsets in a pack have 32 bits; a pack is in memory while it is filled and stored.
+const MOST_PACK: usize = 1 << 30;
+
+/// What a chunk is, which decides the pack it goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Of a segment: side by side, in the order of addresses.
+    Segments,
+    /// Cut by content: into one of two packs, at random, so that sums of lengths do not tell
+    /// where the cuts are.
+    Stream,
+    /// Of a segment map: side by side, because verification and prune read all maps.
+    Maps,
+}
+
+/// Packs that are open at the same time: two for chunks, one for maps.
+const OPEN: usize = 3;
 
 /// Where sealed chunks go.
 pub(crate) struct Packer {
-    shared: Arc<Shared>,
-    open: Mutex<Option<PackBuilder>>,
+    ledger: Arc<Ledger>,
+    open: Mutex<[Option<PackBuilder>; OPEN]>,
     capacity: usize,
     uploads: Arc<Semaphore>,
     running: tokio::sync::Mutex<JoinSet<Result<()>>>,
-}
-
-struct Shared {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    keys: Arc<KeyBundle>,
-    observer: Arc<dyn Observer>,
-    ledger: Mutex<Ledger>,
-}
-
-#[derive(Default)]
-struct Ledger {
-    /// Durable packs that no index names yet.
-    unindexed: Vec<PackEntries>,
-    checkpoint: Duration,
-    packs: Vec<PackId>,
-    stored_bytes: u64,
+    timer: AbortHandle,
 }
 
 impl Packer {
+    /// Creates one; call it on an async runtime.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
@@ -54,126 +52,104 @@ impl Packer {
         settings: &Settings,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        let ledger = Ledger { checkpoint: clock.elapsed(), ..Ledger::default() };
+        let ledger = Arc::new(Ledger::new(store, clock, keys, observer));
+        let timed = Arc::clone(&ledger);
+        // Also when nothing new arrives for hours, what was stored gets its index soon.
+        let timer = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(CHECKPOINT_AGE).await;
+                if timed.checkpoint(true).await.is_err() {
+                    // Remembered by the ledger: the flush fails.
+                    return;
+                }
+            }
+        });
         Self {
-            shared: Arc::new(Shared { store, clock, keys, observer, ledger: Mutex::new(ledger) }),
-            open: Mutex::new(None),
-            capacity: settings.pack_bytes,
+            ledger,
+            open: Mutex::default(),
+            capacity: settings.pack_bytes.min(MOST_PACK),
             uploads: Arc::new(Semaphore::new(settings.uploads.get())),
             running: tokio::sync::Mutex::new(JoinSet::new()),
+            timer: timer.abort_handle(),
         }
     }
 
-    /// Seals a chunk into the open pack; returns the pack when that filled it. Computes, so
+    /// Seals a chunk into an open pack; returns the pack when that filled it. Computes, so
     /// call it off the async threads, and hand a full pack to [`Packer::upload`].
     pub(crate) fn add(
         &self,
+        lane: Lane,
         id: ChunkId,
         raw: u32,
         encoded: &Encoded,
-        depth: u8,
-        base: Option<ChunkId>,
+        base: Option<(ChunkId, u8)>,
     ) -> Result<Option<PackBuilder>> {
+        let number = match lane {
+            Lane::Segments => 0,
+            Lane::Stream => usize::from(random::bytes::<1>()? > [127]),
+            Lane::Maps => 2,
+        };
         let mut open = self.open.lock().map_err(|_| poisoned())?;
+        let slot = open.get_mut(number).ok_or_else(poisoned)?;
         // A chunk that no longer fits closes the pack: packs stay near their size, and its
         // memory was reserved once.
         let fits =
-            open.as_ref().is_none_or(|pack| pack.len() + encoded.bytes.len() <= self.capacity);
-        let full = if fits { None } else { open.take() };
-        let pack = match open.take() {
+            slot.as_ref().is_none_or(|pack| pack.len() + encoded.bytes.len() <= self.capacity);
+        let full = if fits { None } else { slot.take() };
+        let pack = match slot.take() {
             Some(pack) => pack,
-            None => PackBuilder::new(&self.shared.keys, &id, self.capacity)?,
+            None => PackBuilder::new(self.ledger.keys(), &id, self.capacity)?,
         };
-        open.insert(pack).add(id, raw, encoded, depth, base)?;
+        let (base, depth) = base.map_or((None, 0), |(base, depth)| (Some(base), depth + 1));
+        slot.insert(pack).add(id, raw, encoded, depth, base)?;
         Ok(full)
     }
 
     /// Starts storing a pack; waits while too many are on their way. A failure of an earlier
-    /// one is returned here or by [`Packer::flush`].
+    /// one is returned here, and by [`Packer::flush`] in any case.
     pub(crate) async fn upload(&self, pack: PackBuilder) -> Result<()> {
         let permit = Arc::clone(&self.uploads).acquire_owned().await.map_err(|_| poisoned())?;
-        let shared = Arc::clone(&self.shared);
+        let ledger = Arc::clone(&self.ledger);
         let mut running = self.running.lock().await;
         while let Some(done) = running.try_join_next() {
             joined(done)?;
         }
         running.spawn(async move {
-            let stored = shared.store_pack(pack).await;
-            drop(permit);
-            stored?;
-            shared.checkpoint(false).await
+            let _permit = permit;
+            ledger.store(pack).await
         });
         Ok(())
     }
 
-    /// Closes the open pack, waits until everything is durable, and indexes it.
+    /// Closes the open packs, waits until everything is durable, and indexes it. Fails if
+    /// anything ever failed, even if someone was told before.
     pub(crate) async fn flush(&self) -> Result<()> {
-        let last = self.open.lock().map_err(|_| poisoned())?.take();
-        if let Some(pack) = last {
+        let last = std::mem::take(&mut *self.open.lock().map_err(|_| poisoned())?);
+        for pack in last.into_iter().flatten() {
             self.upload(pack).await?;
         }
         let mut running = self.running.lock().await;
         while let Some(done) = running.join_next().await {
             joined(done)?;
         }
-        self.shared.checkpoint(true).await
+        self.ledger.checkpoint(true).await
     }
 
-    /// Returns the packs stored so far, and the bytes of everything stored.
-    pub(crate) fn stored(&self) -> (Vec<PackId>, u64) {
-        self.shared
-            .ledger
-            .lock()
-            .map(|ledger| (ledger.packs.clone(), ledger.stored_bytes))
-            .unwrap_or_default()
-    }
-}
-
-impl Shared {
-    async fn store_pack(&self, pack: PackBuilder) -> Result<()> {
-        let (entries, bytes) = blocking(move || pack.finish()).await?;
-        let size = bytes.len() as u64;
-        self.store.create(&layout::pack(entries.id)?, bytes).await?;
-        self.observer.on_event(&Event::PackStored { bytes: size });
-        let mut ledger = self.ledger.lock().map_err(|_| poisoned())?;
-        ledger.packs.push(entries.id);
-        ledger.stored_bytes += size;
-        ledger.unindexed.push(entries);
-        Ok(())
+    /// Returns the bytes of everything stored so far.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.ledger.stored_bytes()
     }
 
-    /// Writes an index of the packs that have none, if it is time (or `now`).
-    async fn checkpoint(&self, now: bool) -> Result<()> {
-        let packs = {
-            let mut ledger = self.ledger.lock().map_err(|_| poisoned())?;
-            let age = self.clock.elapsed().saturating_sub(ledger.checkpoint);
-            let due = now || ledger.unindexed.len() >= CHECKPOINT_PACKS || age >= CHECKPOINT_AGE;
-            if !due || ledger.unindexed.is_empty() {
-                return Ok(());
-            }
-            ledger.checkpoint = self.clock.elapsed();
-            std::mem::take(&mut ledger.unindexed)
-        };
-        let object = IndexObject { supersedes: Vec::new(), packs };
-        let size = store_index(&self.store, &self.keys, object).await?;
-        self.ledger.lock().map_err(|_| poisoned())?.stored_bytes += size;
-        Ok(())
+    /// Returns the index of what this run wrote, for a host that cannot read indexes.
+    pub(crate) fn own_index(&self) -> Result<Arc<Index>> {
+        self.ledger.own_index()
     }
 }
 
-/// Writes an index object; returns its size.
-pub(crate) async fn store_index(
-    store: &Arc<dyn Store>,
-    keys: &Arc<KeyBundle>,
-    object: IndexObject,
-) -> Result<u64> {
-    let id = IndexId(random::bytes()?);
-    let keys = Arc::clone(keys);
-    let sealed =
-        blocking(move || blob::seal(&keys, ObjectKind::Index, id.0, &object.to_bytes())).await?;
-    let size = sealed.len() as u64;
-    store.create(&layout::index(id)?, sealed).await?;
-    Ok(size)
+impl Drop for Packer {
+    fn drop(&mut self) {
+        self.timer.abort();
+    }
 }
 
 fn joined(done: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backup_core::port::SegmentSink;
-use backup_core::{ChunkId, Layout, PartName, Result};
+use backup_core::{Layout, PartName, Result};
 
-use super::writer::{Pending, Shared};
+use super::packer::Lane;
+use super::previous::{Place, Previous};
+use super::shared::{Pending, Shared};
 use crate::MAX_CHUNK;
-use crate::map::SegmentMap;
 
 /// Collects bytes until a chunk is full, then hands it on; holds at most one chunk.
 pub(crate) struct SegmentWriter {
@@ -19,7 +20,7 @@ pub(crate) struct SegmentWriter {
     buffer: Vec<u8>,
     pieces: Vec<Pending>,
     /// Where the same segment stood in the base snapshot.
-    previous: Option<Arc<SegmentMap>>,
+    previous: Option<Arc<Previous>>,
 }
 
 impl SegmentWriter {
@@ -28,14 +29,18 @@ impl SegmentWriter {
         part: PartName,
         layout: Layout,
         address: u64,
-        previous: Option<Arc<SegmentMap>>,
+        previous: Option<Arc<Previous>>,
     ) -> Self {
         let buffer = shared.buffer();
         Self { shared, part, layout, address, buffer, pieces: Vec::new(), previous }
     }
 
-    fn base(&self) -> Option<ChunkId> {
-        self.previous.as_ref()?.base_for(self.address, self.pieces.len())
+    fn place(&self) -> Place {
+        let (address, piece) = (self.address, self.pieces.len());
+        match self.previous.clone() {
+            Some(previous) => Place::At { previous, address, piece },
+            None => Place::Nowhere,
+        }
     }
 
     /// Hands on every chunk that is complete; at the `end` of the segment, all of it.
@@ -45,8 +50,9 @@ impl SegmentWriter {
                 if self.buffer.len() >= MAX_CHUNK || (end && !self.buffer.is_empty()) {
                     let next = if end { Vec::new() } else { self.shared.buffer() };
                     let chunk = std::mem::replace(&mut self.buffer, next);
-                    let base = self.base();
-                    self.pieces.push(self.shared.dispatch(chunk, base).await?);
+                    let place = self.place();
+                    let pending = self.shared.dispatch(Lane::Segments, chunk, place).await?;
+                    self.pieces.push(pending);
                 }
             }
             Layout::Stream => {
@@ -56,7 +62,9 @@ impl SegmentWriter {
                 {
                     let chunk = self.buffer.get(start..start + length).unwrap_or_default().to_vec();
                     start += length;
-                    self.pieces.push(self.shared.dispatch(chunk, None).await?);
+                    let place = Place::Nowhere;
+                    let pending = self.shared.dispatch(Lane::Stream, chunk, place).await?;
+                    self.pieces.push(pending);
                 }
                 self.buffer.drain(..start);
             }
@@ -85,7 +93,7 @@ impl SegmentSink for SegmentWriter {
         let pieces = std::mem::take(&mut self.pieces);
         let buffer = std::mem::take(&mut self.buffer);
         self.shared.recycle(buffer);
-        self.shared.finish_segment(&self.part, self.address, pieces)
+        self.shared.lock_parts()?.finish_segment(&self.part, self.address, pieces)
     }
 }
 

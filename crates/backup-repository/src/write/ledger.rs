@@ -1,0 +1,168 @@
+//! What of a run is durable: packs as they arrive in the store, and the indexes that name them.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use backup_core::port::{Clock, Observer, Store};
+use backup_core::{Error, ErrorKind, Event, IndexId, PackId, Result};
+use backup_crypto::{KeyBundle, ObjectKind};
+
+use super::MARK_TRUST;
+use crate::index::{Index, IndexObject};
+use crate::pack::{PackBuilder, PackEntries};
+use crate::{blob, blocking, layout, random};
+
+/// An index is written after this many packs …
+const CHECKPOINT_PACKS: usize = 32;
+/// … or after this long, whichever comes first, so that a killed run loses little.
+pub(super) const CHECKPOINT_AGE: Duration = Duration::from_secs(60);
+
+/// Stores packs and writes indexes of them.
+pub(super) struct Ledger {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    keys: Arc<KeyBundle>,
+    observer: Arc<dyn Observer>,
+    state: Mutex<State>,
+    /// One checkpoint at a time: whoever holds it knows that no other is under way.
+    checkpointing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Durable packs that no index names yet.
+    unindexed: Vec<PackEntries>,
+    checkpoint: Duration,
+    stored_bytes: u64,
+    /// Everything written; only kept by a host that cannot read it back.
+    own: Index,
+    /// The first failure: nothing counts as durable from then on, whoever was told.
+    failure: Option<(ErrorKind, String)>,
+}
+
+impl Ledger {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        keys: Arc<KeyBundle>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let state = State { checkpoint: clock.elapsed(), ..State::default() };
+        Self {
+            store,
+            clock,
+            keys,
+            observer,
+            state: Mutex::new(state),
+            checkpointing: <_>::default(),
+        }
+    }
+
+    pub(super) fn keys(&self) -> &KeyBundle {
+        &self.keys
+    }
+
+    /// Returns the bytes of everything stored so far.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.state.lock().map(|state| state.stored_bytes).unwrap_or_default()
+    }
+
+    /// Returns the index of what this run wrote, for a host that cannot read indexes.
+    pub(super) fn own_index(&self) -> Result<Arc<Index>> {
+        Ok(Arc::new(self.state.lock().map_err(|_| poisoned())?.own.clone()))
+    }
+
+    /// Stores a pack, and an index if one is due.
+    pub(super) async fn store(&self, pack: PackBuilder) -> Result<()> {
+        let stored = async {
+            self.store_pack(pack).await?;
+            self.checkpoint(false).await
+        };
+        stored.await.inspect_err(|error| self.fail(error))
+    }
+
+    async fn store_pack(&self, pack: PackBuilder) -> Result<()> {
+        let (entries, bytes) = blocking(move || pack.finish()).await?;
+        let size = bytes.len() as u64;
+        self.store.create(&layout::pack(entries.id)?, bytes).await?;
+        self.observer.on_event(&Event::PackStored { bytes: size });
+        let mut state = self.state.lock().map_err(|_| poisoned())?;
+        state.stored_bytes += size;
+        if !self.keys.can_read() {
+            state.own.insert(&entries);
+        }
+        state.unindexed.push(entries);
+        Ok(())
+    }
+
+    /// Writes an index of the packs that have none, if it is time (or `now`). Afterwards no
+    /// other checkpoint is under way, and nothing has failed so far.
+    pub(super) async fn checkpoint(&self, now: bool) -> Result<()> {
+        let alone = self.checkpointing.lock().await;
+        let packs = {
+            let mut state = self.state.lock().map_err(|_| poisoned())?;
+            if let Some((kind, text)) = &state.failure {
+                return Err(Error::new(*kind, "store data").because(text.clone()));
+            }
+            let age = self.clock.elapsed().saturating_sub(state.checkpoint);
+            let due = now || state.unindexed.len() >= CHECKPOINT_PACKS || age >= CHECKPOINT_AGE;
+            if !due || state.unindexed.is_empty() {
+                return Ok(());
+            }
+            state.checkpoint = self.clock.elapsed();
+            std::mem::take(&mut state.unindexed)
+        };
+        let written = self.write_index(packs).await.inspect_err(|error| self.fail(error))?;
+        self.state.lock().map_err(|_| poisoned())?.stored_bytes += written;
+        drop(alone);
+        Ok(())
+    }
+
+    async fn write_index(&self, packs: Vec<PackEntries>) -> Result<u64> {
+        let Some(oldest) = packs.first().map(|pack| pack.id) else { return Ok(0) };
+        let object = IndexObject { supersedes: Vec::new(), packs };
+        let (index, size) = store_index(&self.store, &self.keys, object).await?;
+        self.check_age(oldest, index).await?;
+        Ok(size)
+    }
+
+    /// Prune takes a pack that no index names for the leftover of a killed run once it is old.
+    /// A pack that this run, suspended meanwhile, named too late may therefore be gone.
+    async fn check_age(&self, pack: PackId, index: IndexId) -> Result<()> {
+        let stored = self.store.stat(&layout::pack(pack)?).await?.modified;
+        let named = self.store.stat(&layout::index(index)?).await?.modified;
+        let waited = named.as_second().saturating_sub(stored.as_second());
+        if waited < MARK_TRUST.as_secs() as i64 {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Conflict, "index pack")
+            .with("pack", pack)
+            .with("seconds late", waited)
+            .hint("The run was suspended, or the store's clock jumped; run the backup again."))
+    }
+
+    fn fail(&self, error: &Error) {
+        if let Ok(mut state) = self.state.lock() {
+            state.failure.get_or_insert_with(|| (error.kind(), error.to_string()));
+        }
+    }
+}
+
+/// Writes an index object; returns its id and size.
+pub(crate) async fn store_index(
+    store: &Arc<dyn Store>,
+    keys: &Arc<KeyBundle>,
+    object: IndexObject,
+) -> Result<(IndexId, u64)> {
+    let id = IndexId(random::bytes()?);
+    let keys = Arc::clone(keys);
+    let sealed =
+        blocking(move || blob::seal(&keys, ObjectKind::Index, id.0, &object.to_bytes())).await?;
+    let size = sealed.len() as u64;
+    store.create(&layout::index(id)?, sealed).await?;
+    Ok((id, size))
+}
+
+fn poisoned() -> Error {
+    Error::new(ErrorKind::Failed, "use pack after an earlier failure")
+}
