@@ -4,6 +4,7 @@ mod archive;
 mod backup;
 mod catalog;
 mod discover;
+mod export;
 mod names;
 mod ranges;
 mod rate;
@@ -15,4 +16,5 @@ mod subset;
 
 pub use backup::LogicalSource;
 pub use discover::discover;
+pub use export::{ExportOptions, ExportReport, export};
 pub use restore::LogicalTarget;

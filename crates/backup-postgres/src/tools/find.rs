@@ -1,5 +1,6 @@
 //! Finding a program of the right major version.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -144,7 +145,8 @@ impl Tool {
 
 fn nearest(found: &[Tool], server_major: u32) -> Option<&Tool> {
     let usable = found.iter().filter(|tool| tool.major >= server_major);
-    usable.min_by_key(|tool| tool.major)
+    // Of the same major version the newest minor one: it knows all that servers may hold.
+    usable.min_by_key(|tool| (tool.major, Reverse(minor(&tool.version))))
 }
 
 fn missing(program: &str, server_major: u32, found: &[Tool]) -> Error {
@@ -164,6 +166,12 @@ fn parse_major(version: &str) -> Option<u32> {
     let after = version.split("(PostgreSQL) ").nth(1)?;
     let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
+}
+
+fn minor(version: &str) -> u32 {
+    let after = version.split("(PostgreSQL) ").nth(1).and_then(|text| text.split_once('.'));
+    let digits = after.map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit));
+    digits.and_then(|digits| digits.collect::<String>().parse().ok()).unwrap_or(0)
 }
 
 fn versioned(root: &Path, prefix: &str, rest: &str) -> Vec<PathBuf> {
@@ -214,6 +222,14 @@ mod tests {
         assert_eq!(nearest(&found, 15).unwrap().major, 16);
         assert_eq!(nearest(&found, 14).unwrap().major, 14);
         assert!(nearest(&found, 19).is_none());
+    }
+
+    #[test]
+    fn the_newest_minor_version_wins_among_equals() {
+        let versions = ["15.4", "15.20 (Debian 15.20-1)", "15.9"];
+        let found = versions
+            .map(|version| Tool { version: format!("pg_dump (PostgreSQL) {version}"), ..tool(15) });
+        assert_eq!(nearest(&found, 15).unwrap().version, found[1].version);
     }
 
     #[test]

@@ -44,6 +44,13 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// Adds an option that names the database to connect to. Given by its bare name, a database
+    /// that looks like a connection string would be taken for one.
+    pub(crate) fn database(self, option: &str, options: &ConnectOptions) -> Self {
+        let value = connection_string(options.database());
+        self.arg(format!("{option}={value}"))
+    }
+
     /// Adds an argument when `condition` holds.
     pub(crate) fn arg_if(self, condition: bool, argument: &str) -> Self {
         if condition { self.arg(argument) } else { self }
@@ -97,6 +104,10 @@ impl Finished {
     }
 }
 
+fn connection_string(database: &str) -> String {
+    format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
 fn kind_of(text: &str) -> ErrorKind {
     let refused = ["connection to server", "password authentication failed", "permission denied"];
     if refused.iter().any(|sign| text.contains(sign)) {
@@ -106,8 +117,11 @@ fn kind_of(text: &str) -> ErrorKind {
     }
 }
 
+/// pg_dump bounds its LOCK statements with a statement timeout.
 fn is_lock_timeout(text: &str) -> bool {
-    ["lock timeout", "could not obtain lock", "deadlock detected"].iter().any(|s| text.contains(s))
+    let signs = ["lock timeout", "could not obtain lock", "deadlock detected"];
+    signs.iter().any(|sign| text.contains(sign))
+        || (text.contains("statement timeout") && text.contains("LOCK TABLE"))
 }
 
 fn hint_of(text: &str) -> Option<&'static str> {
@@ -124,4 +138,24 @@ fn hint_of(text: &str) -> Option<&'static str> {
         return Some("Someone holds a conflicting lock (ALTER, TRUNCATE, DROP); try again later.");
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strange_database_names_stay_names() {
+        assert_eq!(connection_string("a'b\\c = d"), "dbname='a\\'b\\\\c = d'");
+    }
+
+    #[test]
+    fn only_locks_are_worth_another_try() {
+        assert!(is_lock_timeout("ERROR:  canceling statement due to lock timeout"));
+        assert!(is_lock_timeout(
+            "ERROR:  canceling statement due to statement timeout Query was: LOCK TABLE public.t"
+        ));
+        assert!(!is_lock_timeout("ERROR:  permission denied for table t"));
+        assert_eq!(kind_of("ERROR:  permission denied for table t"), ErrorKind::SourceUnavailable);
+    }
 }

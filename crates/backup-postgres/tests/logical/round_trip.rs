@@ -5,8 +5,8 @@ use backup_testkit::postgres::Cluster;
 
 use crate::support::{MemoryParts, assert_same, back_up, dump, restore, restore_options, tools};
 
-pub(crate) const FIXTURE: &str = include_str!("fixture.sql");
-pub(crate) const ROLES: &str = "\
+const FIXTURE: &str = include_str!("fixture.sql");
+const ROLES: &str = "\
     CREATE ROLE owner_one; CREATE ROLE \"reader \"\"two\"\"\"; CREATE ROLE auditor; \
     ALTER ROLE auditor SET work_mem = '3MB';";
 
@@ -17,7 +17,7 @@ pub(crate) fn start(major: u32) -> Option<Cluster> {
     Some(cluster)
 }
 
-fn with_fixture(cluster: &Cluster, database: &str) {
+pub(crate) fn with_fixture(cluster: &Cluster, database: &str) {
     cluster.sql("postgres", &format!("CREATE DATABASE {database}"));
     cluster.sql(database, FIXTURE);
     cluster.sql(
@@ -37,8 +37,7 @@ async fn round_trip(major: u32) {
     let Some(cluster) = start(major) else { return };
     with_fixture(&cluster, "shop_source");
     let tools = tools(&[&cluster]);
-    let taken =
-        back_up(&cluster.url("shop_source"), &tools, MemoryParts::default()).await.unwrap();
+    let taken = back_up(&cluster.url("shop_source"), &tools, MemoryParts::default()).await.unwrap();
     assert!(!taken.snapshot.is_suspect(), "{}", taken.findings());
 
     let report =
@@ -62,8 +61,9 @@ async fn round_trip(major: u32) {
     );
 
     // A second backup keeps every address.
-    let again =
-        back_up(&cluster.url("shop_source"), &tools, MemoryParts::after(&taken.snapshot)).await.unwrap();
+    let again = back_up(&cluster.url("shop_source"), &tools, MemoryParts::after(&taken.snapshot))
+        .await
+        .unwrap();
     for part in taken.parts.list().iter().filter(|part| part.name.as_str().starts_with("table/")) {
         let name = part.name.as_str();
         assert_eq!(taken.parts.addressed(name), again.parts.addressed(name), "{name}");

@@ -66,6 +66,12 @@ impl MemoryParts {
         &self.list
     }
 
+    /// Falsifies what a part says of itself.
+    pub(crate) fn change_attribute(&mut self, part: &str, name: &str, value: &str) {
+        let part = self.list.iter_mut().find(|one| one.name.as_str() == part).unwrap();
+        part.attributes.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Returns a part's segments by address.
     pub(crate) fn addressed(&self, part: &str) -> BTreeMap<u64, Vec<u8>> {
         let state = self.state.lock().unwrap();
@@ -263,13 +269,34 @@ pub(crate) async fn restore(
 
 /// What pg_dump says of a database. Rows are sorted within each table unless `exact`.
 pub(crate) fn dump(program: &Cluster, server: &Cluster, database: &str, exact: bool) -> String {
+    dump_with(&["--create"], program, server, database, exact)
+}
+
+/// The same without the database's own properties.
+pub(crate) fn dump_contents(
+    program: &Cluster,
+    server: &Cluster,
+    database: &str,
+    exact: bool,
+) -> String {
+    dump_with(&[], program, server, database, exact)
+}
+
+fn dump_with(
+    arguments: &[&str],
+    program: &Cluster,
+    server: &Cluster,
+    database: &str,
+    exact: bool,
+) -> String {
     let mut command = server.command("pg_dump");
     if program.major() != server.major() {
         command = program.command("pg_dump");
         command.env("PGHOST", server.socket_folder()).env("PGPORT", server.port().to_string());
     }
     let output = command
-        .args(["--create", "-d", database])
+        .args(arguments)
+        .args(["-d", database])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .output()
@@ -328,17 +355,30 @@ pub(crate) fn assert_same(before: &str, after: &str) {
     if before == after {
         return;
     }
-    let (before, after): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
-    let at = before.iter().zip(&after).position(|(a, b)| a != b).unwrap_or(before.len().min(after.len()));
+    let (before, after): (Vec<&str>, Vec<&str>) =
+        (before.lines().collect(), after.lines().collect());
+    let at = before
+        .iter()
+        .zip(&after)
+        .position(|(a, b)| a != b)
+        .unwrap_or(before.len().min(after.len()));
     let around = |lines: &[&str]| -> String {
         let from = at.saturating_sub(8);
-        lines.iter().skip(from).take(16).map(|line| {
-            let short: String = line.chars().take(200).collect();
-            short + "\n"
-        }).collect()
+        lines
+            .iter()
+            .skip(from)
+            .take(16)
+            .map(|line| {
+                let short: String = line.chars().take(200).collect();
+                short + "\n"
+            })
+            .collect()
     };
     panic!(
         "dumps differ at line {at} ({} and {} lines)\n--- source\n{}--- restored\n{}",
-        before.len(), after.len(), around(&before), around(&after)
+        before.len(),
+        after.len(),
+        around(&before),
+        around(&after)
     );
 }

@@ -24,7 +24,7 @@ pub(super) async fn write(
     let run = Run::new(tool, options)
         .arg("--globals-only")
         .arg("--no-password")
-        .arg(format!("--database={}", connection_string(options.database())))
+        .database("--database", options)
         .arg_if(!with_passwords, "--no-role-passwords");
     let finished = run.finish("dump globals").await?;
     let text = finished.stdout;
@@ -51,11 +51,6 @@ pub(super) async fn write(
     )])
 }
 
-/// A name given to pg_dumpall is taken for a connection string when it looks like one.
-fn connection_string(database: &str) -> String {
-    format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
 fn is_complete(text: &[u8]) -> bool {
     let tail = text.get(text.len().saturating_sub(4096)..).unwrap_or_default();
     String::from_utf8_lossy(tail).contains(END)
@@ -78,10 +73,5 @@ mod tests {
         ));
         assert!(!is_complete(b"CREATE ROLE a;\n"));
         assert!(!is_complete(b""));
-    }
-
-    #[test]
-    fn strange_database_names_stay_names() {
-        assert_eq!(connection_string("a'b\\c = d"), "dbname='a\\'b\\\\c = d'");
     }
 }

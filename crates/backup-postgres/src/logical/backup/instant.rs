@@ -6,10 +6,12 @@
 //! list of tables is compared with what was locked; a difference starts all over.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
 
 use backup_core::{Error, ErrorKind, ErrorStatus, Result};
-use futures::future::try_join_all;
+use futures::future::{Either, select, try_join_all};
+use tokio::time::timeout;
 
 use crate::logical::catalog::database::Database;
 use crate::logical::catalog::tables::{self, Table};
@@ -19,7 +21,10 @@ use crate::{Client, ConnectOptions, sqlstate};
 /// Tables locked by one statement.
 const LOCK_BATCH: usize = 200;
 /// How often a changing set of tables is tried again.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 10;
+/// How long anyone waits for a lock that this backup holds already: only a schema change that
+/// itself waits for us can be in the way, so that letting go and starting again is what helps.
+pub(super) const BEHIND_WAITER: Duration = Duration::from_secs(2);
 /// Part of the server's lock table that the readers' own locks may take.
 const LOCK_SHARE: u64 = 4;
 
@@ -86,28 +91,49 @@ async fn attempt(
     let mut readers = try_join_all((0..jobs).map(|_| Client::connect(options))).await?;
     let everyone_locks = fits_lock_table(&mut holder, listed.len(), jobs).await?;
 
-    begin_reading(&mut holder, lock_wait.as_millis()).await?;
-    if let Some(gone) = lock(&mut holder, &listed, lock_wait).await? {
-        return Ok(Attempt::Changed(gone));
-    }
-    let begun = try_join_all(readers.iter_mut().map(|reader| async {
-        begin_reading(reader, lock_wait.as_millis()).await?;
-        if everyone_locks { lock(reader, &listed, lock_wait).await } else { Ok(None) }
-    }))
-    .await?;
-    if let Some(gone) = begun.into_iter().flatten().next() {
+    let wait_ms = lock_wait.as_millis();
+    begin_reading(&mut holder, wait_ms).await?;
+    try_join_all(readers.iter_mut().map(|reader| begin_reading(reader, wait_ms))).await?;
+    let lockers = if everyone_locks { readers.as_mut_slice() } else { &mut [] };
+    if let Some(gone) = lock_together(&mut holder, lockers, &listed, lock_wait).await? {
         return Ok(Attempt::Changed(gone));
     }
 
     let snapshot = export(&mut holder).await?;
-    let tables = tables::read(&mut holder, database).await?;
+    let mut tables = tables::read(&mut holder, database).await?;
     let changed = differences(&listed, &tables);
     if !changed.is_empty() {
         return Ok(Attempt::Changed(changed));
     }
+    tables::measure(&mut holder, database, &mut tables).await?;
     let import = format!("SET TRANSACTION SNAPSHOT '{snapshot}'");
     try_join_all(readers.iter_mut().map(|reader| reader.execute(&import))).await?;
     Ok(Attempt::Taken(Box::new(Instant { holder, readers, snapshot, tables })))
+}
+
+/// Locks all tables in all sessions at the same time, so that they queue side by side behind
+/// whoever holds a table now, and the next schema change queues behind all of them. Returns
+/// what is in the way if only starting again helps.
+async fn lock_together(
+    holder: &mut Client,
+    readers: &mut [Client],
+    tables: &[Table],
+    wait: Duration,
+) -> Result<Option<Vec<String>>> {
+    let first = pin!(lock(holder, tables, wait));
+    let others = pin!(try_join_all(readers.iter_mut().map(|reader| lock(reader, tables, wait))));
+    let (gone, others) = match select(first, others).await {
+        Either::Left((gone, others)) => (
+            gone?,
+            timeout(BEHIND_WAITER, others).await.unwrap_or_else(|_| Ok(vec![Some(waiting())])),
+        ),
+        Either::Right((others, first)) => (first.await?, others),
+    };
+    Ok(gone.or(others?.into_iter().flatten().next()))
+}
+
+fn waiting() -> Vec<String> {
+    vec!["a schema change waits for a lock all the time".to_owned()]
 }
 
 /// Locks all tables; returns the names of those that are gone.

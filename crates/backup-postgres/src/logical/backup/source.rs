@@ -9,7 +9,7 @@ use backup_core::{
     Error, ErrorKind, ErrorStatus, Event, Evidence, Finding, Result, SnapshotKind, TableEvidence,
 };
 
-use super::instant::{Instant, explain};
+use super::instant::{BEHIND_WAITER, Instant, explain};
 use super::queue::{Job, Queue};
 use super::rows::Reading;
 use super::schema::Schema;
@@ -28,7 +28,7 @@ use crate::{Client, ConnectOptions};
 /// How long a lock on a table is waited for, unless told otherwise.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 /// How often the schema dump is tried again when a schema change got in its way.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 10;
 /// A table that had this many rows and now has none is suspect.
 const MANY_ROWS: u64 = 1000;
 
@@ -158,7 +158,7 @@ impl LogicalSource {
                 &self.connect,
                 &instant.snapshot,
                 encoding,
-                self.lock_wait,
+                BEHIND_WAITER.min(self.lock_wait),
             )
             .await;
             match dumped {

@@ -1,5 +1,7 @@
 //! The tables of a database, and what may be read of them.
 
+use std::collections::BTreeMap;
+
 use backup_core::{Error, ErrorKind, Result};
 
 use super::database::Database;
@@ -79,13 +81,12 @@ impl Table {
     }
 }
 
-/// Lists all tables that a dump is about.
+/// Lists all tables that a dump is about. Waits for no lock; sizes are not known yet.
 pub(crate) async fn read(client: &mut Client, database: &Database) -> Result<Vec<Table>> {
     let by_range = client.server_version_num() >= RANGE_SCANS;
     let rows = client.query(TABLES).await?;
     rows.iter()
         .map(|row| {
-            let bytes_of_heap: u64 = number(row, "heap_bytes")?;
             let config = optional(row, "config");
             let unlogged = row.by_name("relpersistence") == Some("u");
             let is_heap = row.by_name("access_method") == Some("heap");
@@ -103,9 +104,8 @@ pub(crate) async fn read(client: &mut Client, database: &Database) -> Result<Vec
                 extension: optional(row, "extension"),
                 columns: list(row, "columns")?,
                 extent: Extent {
-                    blocks: bytes_of_heap / database.block_size.max(1),
-                    bytes: number(row, "table_bytes")?,
                     by_range: by_range && is_heap && config.is_none(),
+                    ..Extent::default()
                 },
                 config,
                 readable: flag(row, "readable"),
@@ -117,6 +117,33 @@ pub(crate) async fn read(client: &mut Client, database: &Database) -> Result<Vec
             })
         })
         .collect()
+}
+
+/// Measures tables that are locked already: asking for a size takes a lock.
+pub(crate) async fn measure(
+    client: &mut Client,
+    database: &Database,
+    tables: &mut [Table],
+) -> Result<()> {
+    let oids: Vec<String> =
+        tables.iter().filter(|table| table.has_rows()).map(|table| table.oid.to_string()).collect();
+    let sql = format!(
+        "SELECT o AS oid, pg_catalog.pg_relation_size(o) AS heap, pg_catalog.pg_table_size(o) AS whole \
+         FROM pg_catalog.unnest('{{{}}}'::pg_catalog.oid[]) o",
+        oids.join(",")
+    );
+    let mut sizes = BTreeMap::new();
+    for row in client.query(&sql).await? {
+        let heap: u64 = number(&row, "heap")?;
+        sizes.insert(number::<u32>(&row, "oid")?, (heap, number::<u64>(&row, "whole")?));
+    }
+    for table in tables {
+        if let Some((heap, whole)) = sizes.get(&table.oid) {
+            table.extent.blocks = heap / database.block_size.max(1);
+            table.extent.bytes = *whole;
+        }
+    }
+    Ok(())
 }
 
 fn pair(names: Vec<String>) -> Option<(String, String)> {
@@ -163,8 +190,6 @@ fn shorten(names: &[String]) -> String {
 const TABLES: &str = "\
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, am.amname AS access_method, \
   c.relfilenode AS file_seen, coalesce(pg_catalog.pg_relation_filenode(c.oid), 0) AS file_now, \
-  coalesce(CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_relation_size(c.oid) END, 0) AS heap_bytes, \
-  coalesce(CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) END, 0) AS table_bytes, \
   pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
     AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable, \
   pg_catalog.row_security_active(c.oid) AS hides_rows, \

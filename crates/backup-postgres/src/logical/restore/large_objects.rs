@@ -110,25 +110,17 @@ async fn segment(
     observer: &dyn Observer,
 ) -> Result<u64> {
     let mut stream = parts.read(&PartName::new(LARGE_OBJECTS), position).await?;
-    let mut lines = Vec::new();
     let mut calls = Calls::default();
     let mut bytes = 0;
     while let Some(piece) = stream.try_next().await? {
         bytes += piece.len() as u64;
         observer.on_event(&Event::Progress { bytes: piece.len() as u64 });
-        lines.extend_from_slice(&piece);
-        let Some(end) = lines.iter().rposition(|byte| *byte == b'\n') else { continue };
-        let rest = lines.split_off(end + 1);
-        calls.take(&lines)?;
-        lines = rest;
+        calls.add(&piece)?;
         if calls.sql.len() >= SEND {
             client.execute(&std::mem::take(&mut calls.sql)).await?;
         }
     }
-    if !lines.is_empty() {
-        return Err(damaged("the last line is cut short"));
-    }
-    calls.flush();
+    calls.finish()?;
     if !calls.sql.is_empty() {
         client.execute(&calls.sql).await?;
     }
@@ -138,15 +130,39 @@ async fn segment(
 /// Turns lines of oid, offset and bytes into calls of `lo_put`, neighbours joined.
 #[derive(Default)]
 pub(crate) struct Calls {
+    /// Statements that are complete.
     pub(crate) sql: String,
+    /// A line that is not.
+    partial: Vec<u8>,
     oid: u32,
     start: u64,
     digits: String,
 }
 
 impl Calls {
-    /// Takes whole lines.
-    pub(crate) fn take(&mut self, lines: &[u8]) -> Result<()> {
+    /// Takes the next bytes of the stream.
+    pub(crate) fn add(&mut self, piece: &[u8]) -> Result<()> {
+        let Some(end) = piece.iter().rposition(|byte| *byte == b'\n') else {
+            self.partial.extend_from_slice(piece);
+            return Ok(());
+        };
+        let (whole, rest) = piece.split_at(end + 1);
+        let mut lines = std::mem::take(&mut self.partial);
+        lines.extend_from_slice(whole);
+        self.partial.extend_from_slice(rest);
+        self.lines(&lines)
+    }
+
+    /// Ends the stream; a line cut short is an error.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        if !self.partial.is_empty() {
+            return Err(damaged("the last line is cut short"));
+        }
+        self.flush();
+        Ok(())
+    }
+
+    fn lines(&mut self, lines: &[u8]) -> Result<()> {
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let (oid, start, digits) = parse(line).ok_or_else(|| damaged("unreadable line"))?;
             let end = self.start + self.digits.len() as u64 / 2;
@@ -161,7 +177,7 @@ impl Calls {
     }
 
     /// Ends the call being joined.
-    pub(crate) fn flush(&mut self) {
+    fn flush(&mut self) {
         if !self.digits.is_empty() {
             let _ = writeln!(
                 self.sql,
@@ -193,8 +209,11 @@ mod tests {
     #[test]
     fn neighbouring_pages_are_written_by_one_call() {
         let mut calls = Calls::default();
-        calls.take(b"7\t0\t\\\\x0001\n7\t2\t\\\\xff\n7\t100\t\\\\xaa\n8\t0\t\\\\xbb\n").unwrap();
-        calls.flush();
+        let text = b"7\t0\t\\\\x0001\n7\t2\t\\\\xff\n7\t100\t\\\\xaa\n8\t0\t\\\\xbb\n";
+        for piece in text.chunks(5) {
+            calls.add(piece).unwrap();
+        }
+        calls.finish().unwrap();
         let lines: Vec<&str> = calls.sql.lines().collect();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[0], "SELECT pg_catalog.lo_put(7, 0, '\\x0001ff'::pg_catalog.bytea);");
@@ -202,9 +221,16 @@ mod tests {
     }
 
     #[test]
+    fn a_line_cut_short_is_an_error() {
+        let mut calls = Calls::default();
+        calls.add(b"7\t0\t\\\\x00").unwrap();
+        assert!(calls.finish().is_err());
+    }
+
+    #[test]
     fn what_is_no_page_is_refused() {
         for bad in ["7", "7\t0\tdata", "7\t0\t\\\\x0g", "7\t0\t\\\\x00\t1", "x\t0\t\\\\x00"] {
-            assert!(Calls::default().take(bad.as_bytes()).is_err(), "{bad}");
+            assert!(Calls::default().add(format!("{bad}\n").as_bytes()).is_err(), "{bad}");
         }
     }
 }

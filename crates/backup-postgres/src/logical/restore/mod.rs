@@ -12,6 +12,11 @@ mod stream;
 mod target;
 mod temporary;
 
+pub(crate) use large_objects::{Calls, metadata as large_object_metadata};
+pub(crate) use rows::TablePart;
+pub(crate) use schema::{Files, Schema};
+pub(crate) use sequences::read as sequence_values;
 pub(crate) use stream::read_part;
 pub use target::LogicalTarget;
+pub(crate) use target::major_of;
 pub(crate) use temporary::TemporaryFolder;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use backup_core::port::RestoreOptions;
-use backup_core::{Error, ErrorKind, Result};
+use backup_core::{Error, ErrorKind, Finding, Result};
 
 use super::schema::Files;
 use crate::ConnectOptions;
@@ -36,14 +36,16 @@ impl Program<'_> {
     /// Creates what comes after the rows, in parallel.
     pub(super) async fn after_rows(&self, files: &Files) -> Result<()> {
         let run = self.run(&files.after_rows, false);
-        let run = run.arg(format!("--jobs={}", self.options.jobs));
+        // Many processes write their errors into one another; the known one must be told apart.
+        let jobs = if self.is_too_new() { 1 } else { self.options.jobs.get() };
+        let run = run.arg(format!("--jobs={jobs}"));
         self.finish(run.arg(&files.archive), "create indexes and constraints").await
     }
 
     fn run(&self, list: &Path, one_transaction: bool) -> Run<'_> {
         Run::new(self.tool, self.connect)
             .arg("--format=custom")
-            .arg(format!("--dbname={}", connection_string(self.connect.database())))
+            .database("--dbname", self.connect)
             .arg(format!("--use-list={}", list.display()))
             .arg("--no-password")
             .arg_if(self.options.no_owner, "--no-owner")
@@ -51,6 +53,17 @@ impl Program<'_> {
             .arg_if(self.no_tablespaces, "--no-tablespaces")
             .arg_if(one_transaction, "--single-transaction")
             .arg_if(!self.is_too_new(), "--exit-on-error")
+    }
+
+    /// Returns what is slower because of the program's version.
+    pub(super) fn finding(&self) -> Option<Finding> {
+        self.is_too_new().then(|| {
+            Finding::note(format!(
+                "indexes are built one at a time: {} is newer than the server; install the \
+                 client programs of PostgreSQL {} to build them in parallel",
+                self.tool.version, self.server_major
+            ))
+        })
     }
 
     /// Such a program stumbles over its own first statement on this server.
@@ -79,9 +92,4 @@ fn is_harmless(finished: &Finished) -> bool {
     known > 0
         && known == messages.errors.len()
         && u64::try_from(known).is_ok_and(|known| known == messages.ignored)
-}
-
-/// Given by name, a database that looks like a connection string would be taken for one.
-pub(super) fn connection_string(database: &str) -> String {
-    format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
 }

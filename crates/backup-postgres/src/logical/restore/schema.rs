@@ -15,30 +15,27 @@ use crate::logical::roles::RoleMap;
 use crate::logical::subset::{self, Subset};
 
 /// A schema ready to be restored.
-pub(super) struct Schema {
+pub(crate) struct Schema {
     /// All entries that are restored, roles renamed.
-    pub(super) archive: Archive,
+    pub(crate) archive: Archive,
     /// What was chosen; absent when everything is restored.
-    pub(super) subset: Option<Subset>,
-    pub(super) findings: Vec<Finding>,
+    pub(crate) subset: Option<Subset>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// Files for pg_restore.
-pub(super) struct Files {
-    pub(super) archive: PathBuf,
-    pub(super) before_rows: PathBuf,
-    pub(super) after_rows: PathBuf,
+pub(crate) struct Files {
+    pub(crate) archive: PathBuf,
+    pub(crate) before_rows: PathBuf,
+    pub(crate) after_rows: PathBuf,
     /// Entries restored before the rows.
-    pub(super) entries_before: usize,
+    pub(crate) entries_before: usize,
 }
 
 impl Schema {
     /// Reads the archive and applies the options.
-    pub(super) async fn read(parts: &dyn PartSource, options: &RestoreOptions) -> Result<Self> {
-        let bytes = read_part(parts, SCHEMA).await?.ok_or_else(|| {
-            Error::new(ErrorKind::Integrity, "read schema").because("the snapshot has no schema")
-        })?;
-        let mut archive = Archive::parse(&bytes)?;
+    pub(crate) async fn read(parts: &dyn PartSource, options: &RestoreOptions) -> Result<Self> {
+        let mut archive = Archive::parse(&archive_bytes(parts).await?)?;
         let mut findings = Vec::new();
         let wants_all = options.tables.is_empty() && options.schemas.is_empty();
         let subset = if wants_all {
@@ -53,22 +50,28 @@ impl Schema {
         Ok(Self { archive, subset, findings })
     }
 
+    /// Reads the archive as it is.
+    pub(crate) async fn read_all(parts: &dyn PartSource) -> Result<Self> {
+        let archive = Archive::parse(&archive_bytes(parts).await?)?;
+        Ok(Self { archive, subset: None, findings: Vec::new() })
+    }
+
     /// Returns whether this table's rows are restored.
-    pub(super) fn wants_rows(&self, schema: &str, table: &str) -> bool {
+    pub(crate) fn wants_rows(&self, schema: &str, table: &str) -> bool {
         self.subset
             .as_ref()
             .is_none_or(|subset| subset.tables.contains(&(schema.to_owned(), table.to_owned())))
     }
 
     /// Returns the sequences that are restored, unless all are.
-    pub(super) fn sequences(&self) -> Option<BTreeSet<(String, String)>> {
+    pub(crate) fn sequences(&self) -> Option<BTreeSet<(String, String)>> {
         self.subset.as_ref()?;
         let sequences = self.archive.entries.iter().filter(|entry| entry.kind() == "SEQUENCE");
         Some(sequences.map(|e| (e.schema().to_owned(), e.tag().to_owned())).collect())
     }
 
     /// Writes the archive and the two lists.
-    pub(super) fn write(&self, folder: &TemporaryFolder) -> Result<Files> {
+    pub(crate) fn write(&self, folder: &TemporaryFolder) -> Result<Files> {
         let entries = || self.archive.entries.iter().filter(|entry| !entry.is_of_database());
         let before: Vec<&Entry> = entries().filter(|entry| is_before_rows(entry)).collect();
         let after = entries().filter(|entry| !is_before_rows(entry) || entry.is_setting());
@@ -79,6 +82,12 @@ impl Schema {
             after_rows: folder.write("after-rows.list", list(after).as_bytes())?,
         })
     }
+}
+
+async fn archive_bytes(parts: &dyn PartSource) -> Result<Vec<u8>> {
+    read_part(parts, SCHEMA).await?.ok_or_else(|| {
+        Error::new(ErrorKind::Integrity, "read schema").because("the snapshot has no schema")
+    })
 }
 
 /// Privileges come after the rows: an owner who revoked his own right to insert must still be

@@ -143,6 +143,7 @@ impl LogicalTarget {
             no_tablespaces: decision.no_tablespaces,
             server_major: offer.major(),
         };
+        report.found(program.finding().into_iter().collect());
         program.before_rows(&files, created.is_none()).await?;
 
         report.phase("load rows");
@@ -312,7 +313,7 @@ async fn create_roles(client: &mut Client, roles: &[String], is_superuser: bool)
 }
 
 /// The major version of the pg_dump that wrote the schema: only that one or newer reads it.
-fn major_of(evidence: &backup_core::Evidence) -> u32 {
+pub(crate) fn major_of(evidence: &backup_core::Evidence) -> u32 {
     let version = evidence.schema_tool_version.split(") ").nth(1);
     let digits = version.map(|text| text.chars().take_while(char::is_ascii_digit));
     digits.and_then(|digits| digits.collect::<String>().parse().ok()).unwrap_or(0)

@@ -1,0 +1,204 @@
+//! A database that does not hold still.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use backup_core::port::Source;
+use backup_postgres::Client;
+use backup_postgres::logical::LogicalSource;
+use backup_testkit::postgres::Cluster;
+use tokio::task::JoinHandle;
+
+use crate::round_trip::start;
+use crate::support::{
+    MemoryParts, back_up, connect, finish, restore, restore_options, source_options, tools,
+};
+
+/// Runs statements over and over until told to stop; returns how often.
+fn keep_running(
+    cluster: &Cluster,
+    sql: &[&str],
+    pause: Duration,
+    stop: &Arc<AtomicBool>,
+) -> JoinHandle<u64> {
+    let options = connect(&cluster.url("shop"));
+    let (sql, stop) = (sql.iter().map(ToString::to_string).collect::<Vec<_>>(), Arc::clone(stop));
+    tokio::spawn(async move {
+        let mut client = Client::connect(&options).await.unwrap();
+        let mut rounds = 0;
+        while !stop.load(Relaxed) {
+            for statement in &sql {
+                // Deadlocks among these sessions are theirs to bear.
+                let _ = client.execute(statement).await;
+                tokio::time::sleep(pause).await;
+            }
+            rounds += 1;
+        }
+        rounds
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_in_flight_never_show_half() {
+    let Some(cluster) = start(17).or_else(|| start(15)) else { return };
+    let tools = tools(&[&cluster]);
+    cluster.sql("postgres", "CREATE DATABASE shop");
+    cluster.sql(
+        "shop",
+        "CREATE TABLE one (id integer PRIMARY KEY, v bigint, pad text); \
+         CREATE TABLE two (id integer PRIMARY KEY, v bigint, pad text); \
+         INSERT INTO one SELECT g, 100, repeat('x', 500) FROM generate_series(1, 60000) g; \
+         INSERT INTO two SELECT g, 100, repeat('y', 500) FROM generate_series(1, 60000) g",
+    );
+    let stop = Arc::new(AtomicBool::new(false));
+    let transfer = "BEGIN; UPDATE one SET v = v - 7 WHERE id = 1 + floor(random() * 59999)::int; \
+         UPDATE two SET v = v + 7 WHERE id = 1 + floor(random() * 59999)::int; COMMIT";
+    let writers: Vec<_> =
+        (0..3).map(|_| keep_running(&cluster, &[transfer], Duration::ZERO, &stop)).collect();
+    let taken = back_up(&cluster.url("shop"), &tools, MemoryParts::default()).await.unwrap();
+    stop.store(true, Relaxed);
+    let mut transfers = 0;
+    for writer in writers {
+        transfers += writer.await.unwrap();
+    }
+    assert!(transfers > 20, "{transfers}");
+    let segments = taken.parts.addressed("table/public.one").len();
+    assert!(segments >= 2, "{segments}");
+    restore(&taken, &cluster.url("copy"), &tools, restore_options(3)).await.unwrap();
+    let sums = "SELECT (SELECT sum(v) FROM one) + (SELECT sum(v) FROM two), \
+         (SELECT count(*) FROM one) + (SELECT count(*) FROM two)";
+    assert_eq!(cluster.sql("copy", sums).trim(), "12000000|120000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rewritten_tables_are_never_read_as_empty() {
+    let Some(cluster) = start(16).or_else(|| start(15)) else { return };
+    let tools = tools(&[&cluster]);
+    cluster.sql("postgres", "CREATE DATABASE shop");
+    cluster.sql(
+        "shop",
+        "CREATE TABLE t (id integer, v integer); \
+         INSERT INTO t SELECT g, g FROM generate_series(1, 2000) g; CREATE TABLE other AS TABLE t",
+    );
+    let stop = Arc::new(AtomicBool::new(false));
+    let rewriting = [
+        "BEGIN; TRUNCATE t; INSERT INTO t SELECT g, g FROM generate_series(1, 2000) g; COMMIT",
+        "ALTER TABLE t ALTER COLUMN v TYPE bigint",
+        "ALTER TABLE t ALTER COLUMN v TYPE integer",
+        "CREATE TABLE IF NOT EXISTS passing AS TABLE t; DROP TABLE passing",
+    ];
+    let changer = keep_running(&cluster, &rewriting, Duration::from_millis(100), &stop);
+    for _ in 0..6 {
+        let taken = back_up(&cluster.url("shop"), &tools, MemoryParts::default()).await.unwrap();
+        let rows = |name: &str| {
+            let tables = &taken.snapshot.evidence.tables;
+            tables.iter().find(|table| table.name == name).map(|table| table.rows)
+        };
+        assert_eq!((rows("t"), rows("other")), (Some(2000), Some(2000)));
+        assert!(matches!(rows("passing"), None | Some(2000)), "{:?}", rows("passing"));
+    }
+    stop.store(true, Relaxed);
+    assert!(changer.await.unwrap() > 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_cannot_be_had_is_named() {
+    let Some(cluster) = start(15).or_else(|| start(17)) else { return };
+    let tools = tools(&[&cluster]);
+    cluster.sql("postgres", "CREATE DATABASE shop");
+    cluster.sql("shop", "CREATE TABLE busy AS SELECT 1 AS a");
+    let mut blocker = Client::connect(&connect(&cluster.url("shop"))).await.unwrap();
+    blocker.execute("BEGIN; LOCK TABLE busy").await.unwrap();
+    let options = source_options(2);
+    let source = LogicalSource::open(connect(&cluster.url("shop")), &tools, &options);
+    let mut source = source.await.unwrap().with_lock_wait(Duration::from_millis(300));
+    let error = finish(&mut source, MemoryParts::default()).await.err().unwrap();
+    assert!(error.to_string().contains("busy"), "{error}");
+    assert_eq!(error.status(), backup_core::ErrorStatus::Temporary);
+    blocker.execute("ROLLBACK").await.unwrap();
+    finish(&mut source, MemoryParts::default()).await.unwrap();
+}
+
+/// Server processes of our own sessions, by what they are doing.
+fn sessions(cluster: &Cluster) -> String {
+    cluster.sql(
+        "postgres",
+        "SELECT pid FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'client backend'",
+    )
+}
+
+async fn large(cluster: &Cluster) {
+    cluster.sql("postgres", "CREATE DATABASE shop");
+    cluster.sql(
+        "shop",
+        "CREATE TABLE big AS SELECT g AS id, repeat(md5(g::text), 20) AS v \
+         FROM generate_series(1, 100000) g",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_session_fails_the_backup() {
+    let Some(cluster) = start(17).or_else(|| start(15)) else { return };
+    let tools = tools(&[&cluster]);
+    large(&cluster).await;
+    for which in ["state = 'active' AND query LIKE 'COPY%'", "state = 'idle in transaction'"] {
+        let mut options = source_options(2);
+        options.max_rate = Some(8 << 20);
+        let source = LogicalSource::open(connect(&cluster.url("shop")), &tools, &options);
+        let mut source = source.await.unwrap();
+        let backup = tokio::spawn(async move {
+            let parts = MemoryParts::default();
+            let result = source.copy_to(&parts).await.map(drop);
+            (result, parts.commit().is_ok())
+        });
+        let kill = format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'shop' \
+             AND (SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY (SELECT%') > 0 AND {which}"
+        );
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while cluster.sql("postgres", &kill).trim() == "0" {
+            assert!(Instant::now() < deadline, "the backup never came to {which}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (result, _) = backup.await.unwrap();
+        let error = result.expect_err(which);
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_backup_ends_its_sessions() {
+    let Some(cluster) = start(16).or_else(|| start(15)) else { return };
+    let tools = tools(&[&cluster]);
+    large(&cluster).await;
+    let mut options = source_options(2);
+    options.max_rate = Some(4 << 20);
+    let source = LogicalSource::open(connect(&cluster.url("shop")), &tools, &options);
+    let mut source = source.await.unwrap();
+    let parts = MemoryParts::default();
+    let cut = tokio::time::timeout(Duration::from_secs(4), source.copy_to(&parts)).await;
+    assert!(cut.is_err(), "the backup was to be cut short");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !sessions(&cluster).trim().is_empty() {
+        assert!(Instant::now() < deadline, "sessions left: {}", sessions(&cluster));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rate_is_kept() {
+    let Some(cluster) = start(15).or_else(|| start(17)) else { return };
+    let tools = tools(&[&cluster]);
+    large(&cluster).await;
+    let mut options = source_options(4);
+    options.max_rate = Some(20 << 20);
+    let source = LogicalSource::open(connect(&cluster.url("shop")), &tools, &options);
+    let mut source = source.await.unwrap();
+    let begun = Instant::now();
+    let taken = finish(&mut source, MemoryParts::default()).await.unwrap();
+    let bytes: u64 = taken.snapshot.evidence.tables.iter().map(|table| table.bytes).sum();
+    let fastest = bytes as f64 / (20 << 20) as f64;
+    let took = begun.elapsed().as_secs_f64();
+    assert!(took > fastest * 0.9, "{bytes} bytes in {took} s");
+}
