@@ -1,6 +1,5 @@
 //! One session: its state, and the rule that a session is never used out of step.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use backup_core::{Error, ErrorKind, Result};
@@ -11,13 +10,10 @@ use postgres_protocol::message::frontend;
 use super::cancel::CancelToken;
 use super::error::DbError;
 use super::link::{Incoming, Link};
+use super::session::{Session, TransactionStatus, version_num};
 use super::{fault, frame, startup};
 use crate::connect::ConnectOptions;
 
-/// Notices kept until somebody asks; older ones make room.
-const MAX_NOTICES: usize = 256;
-/// Parameters and their texts that a server may report; real ones report about fifteen.
-const MAX_PARAMETERS: usize = 1024;
 /// How long an abandoned statement's cancellation may take.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -34,33 +30,11 @@ pub struct Client {
     pub(crate) stall_timeout: Option<Duration>,
 }
 
-/// What the server told about the session.
-#[derive(Default)]
-pub(crate) struct Session {
-    pub(crate) process_id: i32,
-    pub(crate) secret_key: i32,
-    parameters: BTreeMap<String, String>,
-    notices: VecDeque<DbError>,
-    transaction: TransactionStatus,
-}
-
 enum State {
     Ready,
     /// Between a statement and its `ReadyForQuery`.
     Busy(&'static str),
     Lost(String),
-}
-
-/// Where the session stands, as of the last statement.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TransactionStatus {
-    /// Outside a transaction.
-    #[default]
-    Idle,
-    /// Inside a transaction.
-    Active,
-    /// Inside a transaction that failed and can only be rolled back.
-    Failed,
 }
 
 impl Client {
@@ -288,65 +262,5 @@ impl std::fmt::Debug for Client {
             .field("process_id", &self.session.process_id)
             .field("transaction", &self.session.transaction)
             .finish_non_exhaustive()
-    }
-}
-
-impl Session {
-    /// Takes in a message about the session itself; returns any other.
-    pub(crate) fn observe(&mut self, message: Message) -> std::io::Result<Option<Message>> {
-        match message {
-            Message::NoticeResponse(body) => {
-                let notice = DbError::read(body.fields())?;
-                tracing::debug!(code = notice.code(), message = notice.message(), "server notice");
-                if self.notices.len() == MAX_NOTICES {
-                    self.notices.pop_front();
-                }
-                self.notices.push_back(notice);
-            }
-            Message::ParameterStatus(body) => {
-                if self.parameters.len() < MAX_PARAMETERS {
-                    self.parameters.insert(body.name()?.to_owned(), body.value()?.to_owned());
-                }
-            }
-            Message::NotificationResponse(_) => {}
-            other => return Ok(Some(other)),
-        }
-        Ok(None)
-    }
-}
-
-/// `15.4 (Debian 15.4-1)` → 150004, `9.6.24` → 90624, `18beta1` → 180000.
-fn version_num(text: &str) -> u32 {
-    let mut numbers = text
-        .split(|c: char| c != '.' && !c.is_ascii_digit())
-        .next()
-        .unwrap_or_default()
-        .split('.')
-        .map(|number| number.parse::<u32>().unwrap_or(0).min(9999));
-    let major = numbers.next().unwrap_or(0);
-    let minor = numbers.next().unwrap_or(0);
-    if major >= 10 {
-        return major * 10_000 + minor;
-    }
-    major * 10_000 + minor * 100 + numbers.next().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::version_num;
-
-    #[test]
-    fn versions_become_numbers() {
-        for (text, number) in [
-            ("15.4 (Debian 15.4-1.pgdg120+1)", 150_004),
-            ("18beta1", 180_000),
-            ("17.2", 170_002),
-            ("9.6.24", 90_624),
-            ("16.3.1-vendor", 160_003),
-            ("unknown", 0),
-            ("", 0),
-        ] {
-            assert_eq!(version_num(text), number, "{text}");
-        }
     }
 }

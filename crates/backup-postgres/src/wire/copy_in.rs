@@ -1,10 +1,5 @@
 //! `COPY … FROM STDIN`: rows into the server.
 
-use std::future::poll_fn;
-use std::io;
-use std::task::Poll;
-use std::time::Duration;
-
 use backup_core::{Error, ErrorKind, Result};
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{COPY_DATA_TAG, Message};
@@ -13,24 +8,22 @@ use postgres_protocol::message::frontend;
 use super::client::Client;
 use super::error::DbError;
 use super::fault;
-use super::frame::{self, HEADER};
+use super::frame::HEADER;
 use super::link::Incoming;
 
-const COPY: &str = "copy rows into the database";
+pub(super) const COPY: &str = "copy rows into the database";
 
 /// Bytes of one `CopyData` message, sent with one call of the system where the socket has room.
 const MESSAGE: usize = 128 << 10;
-/// How long to listen to a server that no longer reads.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A running `COPY … FROM STDIN`. Dropped before [`CopyIn::finish`] or [`CopyIn::abort`], it gives
 /// the connection up, and the server rolls the COPY back.
 #[derive(Debug)]
 pub struct CopyIn<'a> {
-    client: &'a mut Client,
+    pub(super) client: &'a mut Client,
     /// The message being filled; its header comes first.
-    message: Vec<u8>,
-    over: bool,
+    pub(super) message: Vec<u8>,
+    pub(super) over: bool,
 }
 
 impl Client {
@@ -187,94 +180,6 @@ impl CopyIn<'_> {
         }
         Ok(())
     }
-
-    /// Sends the messages gathered, listening meanwhile: a server that fails says so at once, and
-    /// one that blocks on telling us something would never read on.
-    async fn send(&mut self) -> Result<()> {
-        // Were this future dropped halfway, the stream would end inside a message.
-        self.over = true;
-        self.client.link.heard();
-        let mut written = 0;
-        let mut failure = None;
-        loop {
-            match self.step(&mut written, failure.is_none()).await {
-                Ok(Step::Heard) => self.heed(&mut failure)?,
-                Ok(Step::Sent) => break,
-                Err(error) => return Err(self.last_words(failure, error).await),
-            }
-        }
-        self.message.clear();
-        self.message.resize(HEADER, 0);
-        // Having failed, the server ignores the rest of the data.
-        if let Some(error) = failure {
-            return Err(self.client.settle(COPY, error).await);
-        }
-        self.over = false;
-        Ok(())
-    }
-
-    /// Listens first, without waiting, then writes until the socket is full.
-    async fn step(&mut self, written: &mut usize, listen: bool) -> io::Result<Step> {
-        let (link, message) = (&mut self.client.link, &self.message);
-        poll_fn(|cx| {
-            if listen && let Poll::Ready(heard) = link.poll_fill(cx) {
-                return Poll::Ready(heard.map(|()| Step::Heard));
-            }
-            link.poll_send(cx, message, written).map_ok(|()| Step::Sent)
-        })
-        .await
-    }
-
-    /// Handles what the server said during the COPY: notices, or the error that ends it.
-    fn heed(&mut self, failure: &mut Option<DbError>) -> Result<()> {
-        while failure.is_none() {
-            let message = match self.client.link.take(frame::MAX_OTHER) {
-                Ok(Some(Incoming::Known(message))) => message,
-                Ok(Some(Incoming::CopyBoth)) => {
-                    return Err(self.client.violated(COPY, "replication began unasked"));
-                }
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(self.client.broken(COPY, error)),
-            };
-            match self.client.session.observe(message) {
-                Ok(None) => {}
-                Ok(Some(Message::ErrorResponse(body))) => {
-                    let error = DbError::read(body.fields());
-                    *failure = Some(error.map_err(|error| self.client.violated(COPY, error))?);
-                }
-                Ok(Some(_)) => {
-                    return Err(self.client.violated(COPY, "a message that belongs into no COPY"));
-                }
-                Err(error) => return Err(self.client.broken(COPY, error)),
-            }
-        }
-        Ok(())
-    }
-
-    /// The connection broke; what the server said before is worth more than how.
-    async fn last_words(&mut self, said: Option<DbError>, error: io::Error) -> Error {
-        let mut said = said;
-        let listen = async {
-            while said.is_none() {
-                self.heed(&mut said)?;
-                if said.is_none() && self.client.link.fill().await.is_err() {
-                    break;
-                }
-            }
-            Ok::<(), Error>(())
-        };
-        let _ = tokio::time::timeout(LAST_WORDS, listen).await;
-        match said {
-            Some(said) => self.client.dismissed(COPY, said),
-            None => self.client.broken(COPY, error),
-        }
-    }
-}
-
-/// What became possible.
-enum Step {
-    Sent,
-    Heard,
 }
 
 impl Drop for CopyIn<'_> {

@@ -13,9 +13,9 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::auth;
 use super::cancel::CancelToken;
-use super::client::Session;
 use super::error::DbError;
 use super::link::{Incoming, Link};
+use super::session::Session;
 use super::tls::Tls;
 use super::transport::Transport;
 use super::{fault, frame, socket};
