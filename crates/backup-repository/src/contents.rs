@@ -3,15 +3,17 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use backup_core::{ChunkId, Error, ErrorKind, PackId, PartName, Result, Snapshot, SnapshotId};
-use futures::TryStreamExt;
+use backup_core::{
+    ChunkId, Error, ErrorKind, PackId, Part, PartName, Result, Snapshot, SnapshotRecord,
+};
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 
 use crate::codec::{Encoding, decode};
 use crate::index::Index;
 use crate::lease::store_time;
 use crate::pack::OpenedPack;
 use crate::read::{ChunkReader, chain, load_map, missing_is_damage};
-use crate::repository::Repository;
+use crate::repository::{PARALLEL, Repository};
 use crate::write::MARK_TRUST;
 use crate::{blocking, layout};
 
@@ -24,15 +26,6 @@ pub struct Contents {
     pub stored: HashMap<PackId, u64>,
     /// Chunks the indexes name.
     pub chunks: u64,
-}
-
-/// What a snapshot needs.
-#[derive(Clone, Debug)]
-pub struct References {
-    /// Which snapshot.
-    pub snapshot: SnapshotId,
-    /// Its parts.
-    pub parts: Vec<PartReferences>,
 }
 
 /// What a part needs.
@@ -116,33 +109,39 @@ impl Repository {
         let reader = self.chunk_reader()?;
         let mut parts = Vec::with_capacity(snapshot.parts.len());
         for part in &snapshot.parts {
-            let found = match load_map(&reader, &index, part).await {
-                Ok(map) => needs(&index, part, &map),
-                Err(error) => Err(error),
-            };
-            parts.push((part.name.clone(), found));
+            parts.push((part.name.clone(), part_references(&reader, &index, part).await));
         }
         Ok(parts)
     }
 
-    /// Like [`Repository::references`], but all or nothing.
-    pub(crate) async fn references_in(
+    /// Returns every pack that a snapshot needs, bases included; all or nothing. Maps that many
+    /// snapshots share are read once.
+    pub(crate) async fn needed_packs(
         &self,
         index: &Index,
-        snapshot: &Snapshot,
-    ) -> Result<References> {
+        snapshots: &[SnapshotRecord],
+    ) -> Result<HashSet<PackId>> {
         let reader = self.chunk_reader()?;
-        let mut parts = Vec::with_capacity(snapshot.parts.len());
-        for part in &snapshot.parts {
-            let about = |error: Error| {
-                error
-                    .with("snapshot", snapshot.id)
-                    .hint("Run `backupctl verify --all` to see what is affected.")
-            };
-            let map = load_map(&reader, index, part).await.map_err(about)?;
-            parts.push(needs(index, part, &map).map_err(about)?);
+        let mut seen = HashSet::new();
+        let mut waiting = Vec::new();
+        for record in snapshots {
+            for part in record.snapshot.parts.iter().filter(|part| seen.insert(sameness(part))) {
+                let id = record.snapshot.id;
+                let about = move |error: Error| {
+                    error
+                        .with("snapshot", id)
+                        .hint("Run `backupctl verify --all` to see what is affected.")
+                };
+                let found = part_references(&reader, index, part).map_err(about);
+                waiting.push(found.map_ok(|part| part.packs).boxed());
+            }
         }
-        Ok(References { snapshot: snapshot.id, parts })
+        let mut found = futures::stream::iter(waiting).buffer_unordered(PARALLEL);
+        let mut packs = HashSet::new();
+        while let Some(part) = found.try_next().await? {
+            packs.extend(part);
+        }
+        Ok(packs)
     }
 
     /// Reads a whole pack and authenticates every byte of it; reconstructs and hashes those of
@@ -197,11 +196,20 @@ impl Repository {
     }
 }
 
-fn needs(
+async fn part_references(
+    reader: &ChunkReader,
     index: &Index,
-    part: &backup_core::Part,
-    map: &crate::map::SegmentMap,
+    part: &Part,
 ) -> Result<PartReferences> {
+    needs(index, part, &load_map(reader, index, part).await?)
+}
+
+/// Parts that agree in this need the same chunks.
+fn sameness(part: &Part) -> (&[ChunkId], u64, u64) {
+    (&part.map, part.bytes, part.segments)
+}
+
+fn needs(index: &Index, part: &Part, map: &crate::map::SegmentMap) -> Result<PartReferences> {
     let of_segments = map.segments.iter().flat_map(|segment| &segment.chunks);
     let chunks: Vec<ChunkId> =
         part.map.iter().copied().chain(of_segments.map(|chunk| chunk.id)).collect();

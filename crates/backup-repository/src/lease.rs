@@ -16,14 +16,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::{layout, random};
 
+/// The activity of deleting packs, and of naming those that no index names.
+pub(crate) const PRUNE: &str = "prune";
+/// The activity of changing who can open the repository.
+pub(crate) const KEYS: &str = "keys";
+
 /// How long a lease lasts unless renewed.
 pub(crate) const LEASE_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// No claim blocks others for longer, whatever it says.
+const MOST_SECONDS: u64 = 24 * 60 * 60;
 
 #[derive(Serialize, Deserialize)]
 struct Claim {
     holder: String,
     released: bool,
     seconds: u64,
+}
+
+impl Claim {
+    /// One that cannot be read counts as held for as long as any.
+    fn read(bytes: &[u8]) -> Self {
+        let seconds = LEASE_TIME.as_secs();
+        let unreadable = Self { holder: String::new(), released: false, seconds };
+        let mut claim = serde_json::from_slice(bytes).unwrap_or(unreadable);
+        claim.seconds = claim.seconds.min(MOST_SECONDS);
+        claim
+    }
 }
 
 /// A lease that is held. Give it back with [`Lease::release`]; dropped, it lapses.
@@ -50,22 +69,23 @@ impl Lease {
         }
         let mut generation = 1;
         if let Some((last, object)) = newest(store, activity).await? {
-            let claim: Claim =
-                serde_json::from_slice(&store.get(&object.name).await?).map_err(|error| {
-                    Error::new(ErrorKind::Integrity, "read lease")
-                        .with("object", &object.name)
-                        .because(error)
-                })?;
+            let claim = match store.get(&object.name).await {
+                Ok(bytes) => Claim::read(&bytes),
+                // Cleared since it was listed: someone else is about to hold it.
+                Err(error) if error.kind() == ErrorKind::NotFound => return Err(held(activity)),
+                Err(error) => return Err(error),
+            };
             let now = store_time(store).await?;
             let until = object.modified.as_second().saturating_add_unsigned(claim.seconds);
             if !claim.released && now.as_second() < until {
                 return Err(held(activity).with("seconds left", until - now.as_second()));
             }
-            generation = last + 1;
+            generation = last.checked_add(1).ok_or_else(|| worn_out(&object.name))?;
         }
         let holder = backup_core::KeyId(random::bytes()?).to_string();
         let mut lease = Self { store: Arc::clone(store), activity, holder, generation };
         lease.write(false).await?;
+        lease.check_newest().await?;
         Ok(lease)
     }
 
@@ -77,14 +97,29 @@ impl Lease {
 
     /// Extends the lease; `Conflict` when it was lost.
     pub async fn renew(&mut self) -> Result<()> {
-        self.generation += 1;
-        self.write(false).await
+        self.generation = self.generation.saturating_add(1);
+        self.write(false).await?;
+        self.check_newest().await
+    }
+
+    /// A generation may be free to take because a later holder has cleared the history.
+    async fn check_newest(&self) -> Result<()> {
+        let last = newest(&self.store, self.activity).await?;
+        if last.is_none_or(|(generation, _)| generation <= self.generation) {
+            return Ok(());
+        }
+        self.store.delete(&self.name(self.generation)?).await?;
+        Err(held(self.activity))
+    }
+
+    fn name(&self, generation: u64) -> Result<ObjectName> {
+        layout::name(&format!("{}{generation:016}", folder(self.activity)))
     }
 
     /// Gives the lease back and clears its history.
     pub async fn release(mut self) -> Result<()> {
         let held = self.generation;
-        self.generation += 1;
+        self.generation = self.generation.saturating_add(1);
         self.write(true).await?;
         let listed: Vec<Object> =
             self.store.list(&folder(self.activity)).await?.try_collect().await?;
@@ -100,8 +135,7 @@ impl Lease {
         let claim = Claim { holder: self.holder.clone(), released, seconds: LEASE_TIME.as_secs() };
         let body = serde_json::to_vec(&claim)
             .map_err(|error| Error::new(ErrorKind::Failed, "write lease").because(error))?;
-        let name = format!("{}{:016}", folder(self.activity), self.generation);
-        self.store.create(&layout::name(&name)?, body.into()).await.map_err(|error| {
+        self.store.create(&self.name(self.generation)?, body.into()).await.map_err(|error| {
             if error.kind() == ErrorKind::Conflict { held(self.activity) } else { error }
         })
     }
@@ -132,6 +166,12 @@ fn generation_of(name: &ObjectName) -> Option<u64> {
 
 fn folder(activity: &str) -> String {
     format!("{}{activity}/", layout::LEASES)
+}
+
+fn worn_out(object: &ObjectName) -> Error {
+    Error::new(ErrorKind::Integrity, "take lease")
+        .with("object", object)
+        .hint("No lease was ever given that often: delete that object.")
 }
 
 fn held(activity: &str) -> Error {

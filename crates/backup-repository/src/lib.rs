@@ -74,7 +74,7 @@ mod write;
 
 pub use base::DeltaPolicy;
 pub use codec::{Compressor, Encoded, Encoding, MAX_CHUNK, decode};
-pub use contents::{ChunkChecker, Contents, PackCheck, PartReferences, References};
+pub use contents::{ChunkChecker, Contents, PackCheck, PartReferences};
 pub use layout::FORMAT;
 pub use lease::Lease;
 pub use open::NewKey;

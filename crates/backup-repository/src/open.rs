@@ -1,10 +1,9 @@
 //! Creating and opening a repository.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use backup_core::port::{Clock, Store};
-use backup_core::{Error, ErrorKind, RepositoryId, Result};
+use backup_core::{Error, ErrorKind, KeyId, RepositoryId, Result};
 use backup_crypto::{KeyBundle, KeyRecord, KeySecret};
 use data_encoding::HEXLOWER;
 use futures::{StreamExt, TryStreamExt};
@@ -57,9 +56,9 @@ impl Repository {
             root: HEXLOWER.encode(&bundle.root_public()),
             stream_cut: StreamCut::default(),
         };
-        let repository = Self::assemble(store, clock, config, bundle, settings);
+        let repository = Self::assemble(store, clock, config, bundle, None, settings);
         for key in keys {
-            repository.add_key(key).await?;
+            repository.seal_key(key).await?;
         }
         let signed =
             to_root_signed(&*repository.keys_now()?, CONFIG_DOMAIN, &repository.inner.config)?;
@@ -91,7 +90,7 @@ impl Repository {
         let claimed = from_root_signed::<Config>(&bytes)
             .map_err(|error| error.with("location", &location))?;
         let records = read_records(&store).await?;
-        let bundle = unlock(records, secret, claimed.unchecked().repository).await?;
+        let (bundle, opened_with) = unlock(records, secret, claimed.unchecked().repository).await?;
         let config = claimed
             .check(CONFIG_DOMAIN, &bundle.root_public())
             .map_err(|error| error.with("object", layout::CONFIG))?;
@@ -103,11 +102,11 @@ impl Repository {
                 .hint("Its config and its keys belong to different repositories."));
         }
         config.stream_cut.check()?;
-        Ok(Self::assemble(store, clock, config, bundle, settings))
+        Ok(Self::assemble(store, clock, config, bundle, Some(opened_with), settings))
     }
 }
 
-/// Reads every key record; those that are damaged are left out with a warning, because one
+/// Reads every key record, newest epoch first; those that are damaged are left out with a warning, because one
 /// good record is enough.
 pub(crate) async fn read_records(store: &Arc<dyn Store>) -> Result<Vec<KeyRecord>> {
     let objects: Vec<_> = store.list(layout::KEYS).await?.try_collect().await?;
@@ -139,11 +138,7 @@ pub(crate) async fn read_records(store: &Arc<dyn Store>) -> Result<Vec<KeyRecord
     .try_collect()
     .await?;
     let mut records: Vec<KeyRecord> = read.into_iter().flatten().collect();
-    // Newest first, and of each key only its newest epoch: a rotation may have been interrupted
-    // before it removed the older ones.
     records.sort_by_key(|record| std::cmp::Reverse((record.epoch, record.created_at)));
-    let mut seen = HashSet::new();
-    records.retain(|record| seen.insert(record.id));
     Ok(records)
 }
 
@@ -153,13 +148,13 @@ async fn unlock(
     records: Vec<KeyRecord>,
     secret: &KeySecret,
     repository: RepositoryId,
-) -> Result<KeyBundle> {
+) -> Result<(KeyBundle, KeyId)> {
     let secret = secret.clone();
     blocking(move || {
         let mut damage = None;
         for record in records.iter().filter(|record| record.repository == repository) {
             match record.open(&secret) {
-                Ok(bundle) => return Ok(bundle),
+                Ok(bundle) => return Ok((bundle, record.id)),
                 Err(error) if error.kind() == ErrorKind::WrongKey => {}
                 Err(error) => {
                     damage.get_or_insert(error);

@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::index::IndexObject;
 use crate::layout;
+use crate::lease::{Lease, PRUNE};
 use crate::pack::{OpenedPack, PackEntries, TRAILER_LEN, footer_of};
 use crate::repository::{PARALLEL, Repository};
 use crate::write::store_index;
@@ -35,7 +36,30 @@ impl Repository {
     /// Directories come from readable indexes, else from the packs' own footers. A damaged pack
     /// is left out and reported: a backup run afterwards stores its chunks anew, which heals
     /// the snapshots that need them.
+    ///
+    /// `Conflict` while prune runs: it would delete packs that the new index names. Where there
+    /// are no leases there is no prune either.
     pub async fn repair_index(&self, observer: Arc<dyn Observer>) -> Result<RepairReport> {
+        let mut lease = if self.store().capabilities().create_if_absent {
+            Some(Lease::acquire(self.store(), PRUNE).await?)
+        } else {
+            None
+        };
+        let repaired = self.repair_leased(lease.as_mut(), &*observer).await;
+        let released = match lease {
+            Some(lease) => lease.release().await,
+            None => Ok(()),
+        };
+        let report = repaired?;
+        released?;
+        Ok(report)
+    }
+
+    async fn repair_leased(
+        &self,
+        lease: Option<&mut Lease>,
+        observer: &dyn Observer,
+    ) -> Result<RepairReport> {
         let mut report = RepairReport::default();
         let (old, known) = self.readable_indexes(&mut report).await?;
         let listed: Vec<_> = self.store().list(layout::PACKS).await?.try_collect().await?;
@@ -72,6 +96,10 @@ impl Repository {
             }
         }
         packs.sort_by_key(|pack| pack.id);
+        // Reading many footers takes time: nobody may have begun to prune meanwhile.
+        if let Some(lease) = lease {
+            lease.renew().await?;
+        }
         let object = IndexObject { supersedes: old.clone(), packs };
         store_index(self.store(), &self.keys_now()?, object).await?;
         for id in old {

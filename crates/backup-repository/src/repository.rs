@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 
 use backup_core::port::{Clock, Observer, PartSource, Store};
-use backup_core::{Error, ErrorKind, IndexId, RepositoryId, Result, Snapshot};
+use backup_core::{Error, ErrorKind, IndexId, KeyId, RepositoryId, Result, Snapshot};
 use backup_crypto::{KeyBundle, ObjectKind};
 use futures::{StreamExt, TryStreamExt};
 
@@ -32,6 +32,8 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) settings: Settings,
     pub(crate) keys: RwLock<Arc<KeyBundle>>,
+    /// The key record that opened it; none when it was just created.
+    pub(crate) opened_with: Option<KeyId>,
     pub(crate) index: tokio::sync::Mutex<Option<Loaded>>,
 }
 
@@ -47,6 +49,7 @@ impl Repository {
         clock: Arc<dyn Clock>,
         config: Config,
         keys: KeyBundle,
+        opened_with: Option<KeyId>,
         settings: Settings,
     ) -> Self {
         let inner = Inner {
@@ -55,6 +58,7 @@ impl Repository {
             config,
             settings,
             keys: RwLock::new(Arc::new(keys)),
+            opened_with,
             index: tokio::sync::Mutex::new(None),
         };
         Self { inner: Arc::new(inner) }
@@ -93,29 +97,16 @@ impl Repository {
     }
 
     /// Begins a snapshot. Its deltas and unchanged chunks come from the newest snapshot of the
-    /// same source that is not suspect.
+    /// same source that is not suspect. A host that cannot read has none, and numbers its
+    /// snapshots 1: the store's times order them.
     pub async fn begin(
         &self,
         draft: SnapshotDraft,
         observer: Arc<dyn Observer>,
     ) -> Result<SnapshotWriter> {
         // Manifests first, then indexes: what a manifest names is then in the index.
-        // A damaged manifest must not keep new backups from being taken: they are the remedy.
-        let existing =
-            if self.can_read() { self.scan_snapshots().await?.records } else { Vec::new() };
-        let mut of_source: Vec<&Snapshot> = existing
-            .iter()
-            .map(|record| &record.snapshot)
-            .filter(|snapshot| snapshot.source == draft.source)
-            .collect();
-        of_source.sort_by_key(|snapshot| (snapshot.sequence, snapshot.finished_at));
-        let sequence = of_source.last().map_or(1, |snapshot| snapshot.sequence.saturating_add(1));
-        let previous = of_source
-            .iter()
-            .rev()
-            .find(|snapshot| !snapshot.is_suspect())
-            .or(of_source.last())
-            .map(|snapshot| (*snapshot).clone());
+        let (sequence, previous) =
+            if self.can_read() { self.newest_of(&draft.source).await? } else { (1, None) };
         let index = if self.can_read() { self.fresh_index().await? } else { Arc::default() };
         let keys = self.keys_now()?;
         let settings = self.inner.settings.clone();

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use backup_core::{
-    Error, ErrorKind, ObjectName, Result, Snapshot, SnapshotId, SnapshotRecord, Verified,
-    VerifyLevel,
+    Error, ErrorKind, ObjectName, Result, Snapshot, SnapshotId, SnapshotRecord, SourceName,
+    Verified, VerifyLevel,
 };
 use backup_crypto::ObjectKind;
 use futures::{StreamExt, TryStreamExt};
@@ -93,6 +93,36 @@ impl Repository {
         }
         scan.records.sort_by(|a, b| order(a).cmp(&order(b)));
         Ok(scan)
+    }
+
+    /// Returns the next sequence number of a source, and which snapshot serves as base: the
+    /// newest that is not suspect, else the newest. Holds a few manifests at a time. Unreadable
+    /// ones are left out with a warning: a new backup is the remedy.
+    pub(crate) async fn newest_of(&self, source: &SourceName) -> Result<(u64, Option<Snapshot>)> {
+        let listed: Vec<_> = self.store().list(layout::SNAPSHOTS).await?.try_collect().await?;
+        let mut read = futures::stream::iter(listed)
+            .map(|object| async move { self.read_manifest(layout::id_of(&object.name)?).await })
+            .buffer_unordered(PARALLEL);
+        let rank =
+            |snapshot: &Snapshot| (!snapshot.is_suspect(), snapshot.sequence, snapshot.finished_at);
+        let (mut sequence, mut base) = (0, None::<Snapshot>);
+        while let Some(manifest) = read.next().await {
+            match manifest {
+                Ok(snapshot) if snapshot.source == *source => {
+                    sequence = snapshot.sequence.max(sequence);
+                    if base.as_ref().is_none_or(|base| rank(base) < rank(&snapshot)) {
+                        base = Some(snapshot);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if error.kind() == ErrorKind::Integrity => {
+                    tracing::warn!(%error, "a manifest cannot be read; it serves as no base");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((sequence.saturating_add(1), base))
     }
 
     async fn record(

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backup_core::port::Observer;
-use backup_core::{Error, ErrorKind, Event, PackId, Result, SnapshotId};
+use backup_core::{Error, ErrorKind, Event, ObjectName, PackId, Result, SnapshotId};
 use futures::TryStreamExt;
 
 use super::facts::{Gathered, gather};
 use super::plan::{PruneAction, PruneOptions, PrunePlan, plan};
 use crate::index::IndexObject;
 use crate::layout;
-use crate::lease::{LEASE_TIME, Lease};
+use crate::lease::{LEASE_TIME, Lease, PRUNE};
 use crate::pack::PackEntries;
 use crate::repository::Repository;
+use crate::since::Since;
 use crate::write::store_index;
 
 /// What prune did.
@@ -45,7 +46,7 @@ impl Repository {
         options: PruneOptions,
         observer: Arc<dyn Observer>,
     ) -> Result<PruneReport> {
-        let mut lease = Lease::acquire(self.store(), "prune").await?;
+        let mut lease = Lease::acquire(self.store(), PRUNE).await?;
         let result = self.prune_under(&mut lease, options, &*observer).await;
         let released = lease.release().await;
         let report = result?;
@@ -68,52 +69,77 @@ impl Repository {
         Ok(report)
     }
 
+    /// Begins anew, a few times, when a backup is committed while the facts are gathered: on a
+    /// busy repository there is always one.
     async fn prune_once(
         &self,
         lease: &mut Lease,
         options: PruneOptions,
         observer: &dyn Observer,
     ) -> Result<PruneReport> {
-        let gathered = gather(self).await?;
+        let mut attempt = 1;
+        loop {
+            let gathered = gather(self).await?;
+            lease.renew().await?;
+            let Some(name) = self.appeared(&gathered.snapshots).await? else {
+                return self.carry_out(&gathered, lease, options, observer).await;
+            };
+            if attempt >= ATTEMPTS {
+                return Err(Error::new(ErrorKind::Conflict, "prune")
+                    .with("new snapshot", name)
+                    .hint("Backups were committed while prune was planning; run prune again."));
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        gathered: &Gathered,
+        lease: &mut Lease,
+        options: PruneOptions,
+        observer: &dyn Observer,
+    ) -> Result<PruneReport> {
         let plan = plan(&gathered.facts, options);
-        lease.renew().await?;
-        self.check_unchanged(&gathered.snapshots).await?;
+        let clock = &**self.clock();
+        let mut renewed = Since::now(clock);
         if plan.rewrites_index {
-            let object = rewritten(&gathered, &plan);
+            let object = rewritten(gathered, &plan);
             store_index(self.store(), &self.keys_now()?, object).await?;
             for (id, _) in &gathered.indexes {
                 self.store().delete(&layout::index(*id)?).await?;
             }
         }
         let mut report = PruneReport { plan, deleted_packs: 0, deleted_bytes: 0 };
-        let mut renewed = self.clock().elapsed();
         for step in report.plan.steps.iter().filter(|step| step.action == PruneAction::Delete) {
+            // Before each deletion: after a lapse, someone may have found a use for the pack.
+            if renewed.passed(clock) > LEASE_TIME / 3 {
+                lease.renew().await?;
+                renewed = Since::now(clock);
+            }
             self.store().delete(&layout::pack(step.pack)?).await?;
             observer.on_event(&Event::Progress { bytes: step.bytes });
             report.deleted_packs += 1;
             report.deleted_bytes += step.bytes;
-            if self.clock().elapsed().saturating_sub(renewed) > LEASE_TIME / 3 {
-                lease.renew().await?;
-                renewed = self.clock().elapsed();
-            }
         }
         Ok(report)
     }
 
-    /// Fails if a snapshot appeared since the facts were gathered: it may need what they call
-    /// unneeded. Snapshots that appear later have checked the marks themselves.
-    async fn check_unchanged(&self, seen: &HashSet<SnapshotId>) -> Result<()> {
+    /// Returns a snapshot that appeared since the facts were gathered: it may need what they
+    /// call unneeded. Snapshots that appear later have checked the marks themselves.
+    async fn appeared(&self, seen: &HashSet<SnapshotId>) -> Result<Option<ObjectName>> {
         let listed: Vec<_> = self.store().list(layout::SNAPSHOTS).await?.try_collect().await?;
         for object in listed {
             if !seen.contains(&layout::id_of::<SnapshotId>(&object.name)?) {
-                return Err(Error::new(ErrorKind::Conflict, "prune")
-                    .with("new snapshot", object.name)
-                    .hint("A backup was committed while prune was planning; run prune again."));
+                return Ok(Some(object.name));
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
+
+/// How often prune gathers the facts before it gives way to backups.
+const ATTEMPTS: u32 = 3;
 
 /// Returns the one index that replaces all others.
 fn rewritten(gathered: &Gathered, plan: &PrunePlan) -> IndexObject {
@@ -133,7 +159,8 @@ fn rewritten(gathered: &Gathered, plan: &PrunePlan) -> IndexObject {
                 Some(PruneAction::Wait) => pack.marked_at,
                 _ => None,
             };
-            packs.entry(pack.id).or_insert(PackEntries { marked_at, ..pack.clone() });
+            let entry = packs.entry(pack.id).or_insert(PackEntries { marked_at, ..pack.clone() });
+            entry.marked_at = entry.marked_at.max(marked_at);
         }
     }
     let mut packs: Vec<PackEntries> = packs.into_values().collect();

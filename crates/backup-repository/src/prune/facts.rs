@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use backup_core::{IndexId, PackId, Result, SnapshotId};
+use backup_core::{ErrorKind, IndexId, PackId, Result, SnapshotId};
 use futures::TryStreamExt;
 use jiff::Timestamp;
 
@@ -20,24 +20,36 @@ pub(super) struct Gathered {
     pub(super) snapshots: HashSet<SnapshotId>,
 }
 
+/// The order matters. A pack is taken for the leftover of a killed run if it was old when packs
+/// were listed and no index named it *afterwards*; writers name theirs within the hour.
 pub(super) async fn gather(repository: &Repository) -> Result<Gathered> {
+    let listed: Vec<_> = repository.store().list(layout::PACKS).await?.try_collect().await?;
+    let listed_at = store_time(repository.store()).await?;
     let snapshots = repository.snapshots().await?;
     let (indexes, index) = repository.load_index().await?;
-    let mut needed = HashSet::new();
-    for record in &snapshots {
-        for part in repository.references_in(&index, &record.snapshot).await?.parts {
-            needed.extend(part.packs);
-        }
-    }
+    let needed = repository.needed_packs(&index, &snapshots).await?;
     let mut packs = indexed(&index);
-    let listed: Vec<_> = repository.store().list(layout::PACKS).await?.try_collect().await?;
+    let mut in_store = HashSet::with_capacity(listed.len());
     for object in listed {
         let id: PackId = layout::id_of(&object.name)?;
+        in_store.insert(id);
         let facts = packs.entry(id).or_insert(PackFacts { stored: None, indexed: None });
         facts.stored = Some((object.size, object.modified));
     }
+    // Stored and named since the listing: not gone, and nothing to decide about.
+    let late: Vec<PackId> = packs.keys().filter(|id| !in_store.contains(*id)).copied().collect();
+    for id in late {
+        match repository.store().stat(&layout::pack(id)?).await {
+            Ok(object) => {
+                let facts = packs.entry(id).or_insert(PackFacts { stored: None, indexed: None });
+                facts.stored = Some((object.size, object.modified));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
     let now = store_time(repository.store()).await?;
-    let facts = Facts { packs, needed, indexes: indexes.len(), now };
+    let facts = Facts { packs, needed, indexes: indexes.len(), listed_at, now };
     let snapshots = snapshots.iter().map(|record| record.snapshot.id).collect();
     Ok(Gathered { facts, indexes, snapshots })
 }

@@ -36,7 +36,9 @@ pub(crate) struct Facts {
     pub(crate) packs: BTreeMap<PackId, PackFacts>,
     pub(crate) needed: HashSet<PackId>,
     pub(crate) indexes: usize,
-    /// The store's time.
+    /// The store's time when packs were listed, before the indexes were read.
+    pub(crate) listed_at: Timestamp,
+    /// The store's time when all else was known.
     pub(crate) now: Timestamp,
 }
 
@@ -146,7 +148,7 @@ fn decide(
             (PruneAction::Drop, "gone from the store and needed by nothing".to_owned())
         };
     };
-    let age = age(facts.now, stored_at);
+    let age = age(facts.listed_at, stored_at);
     match pack.indexed {
         Some(Some(_)) if needed => {
             (PruneAction::Unmark, "a snapshot made since the mark needs it".to_owned())
@@ -205,6 +207,7 @@ mod tests {
             packs: [(id, pack)].into(),
             needed: if needed { [id].into() } else { HashSet::new() },
             indexes: 1,
+            listed_at: at(0),
             now: at(0),
         }
     }
