@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use backup_core::port::{NoObserver, PartSink, Store};
+use backup_core::port::{Clock, NoObserver, PartSink, Store};
 use backup_core::{
     Evidence, Layout, PartName, Result, Secret, Snapshot, SnapshotKind, SourceIdentity,
 };
@@ -48,6 +48,14 @@ pub(crate) async fn open(store: Arc<dyn Store>, secret: &KeySecret) -> Result<Re
     Repository::open(store, clock(), secret, settings()).await
 }
 
+pub(crate) async fn open_at(
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    secret: &KeySecret,
+) -> Result<Repository> {
+    Repository::open(store, clock, secret, settings()).await
+}
+
 pub(crate) fn draft(source: &str) -> SnapshotDraft {
     SnapshotDraft {
         source: source.parse().unwrap(),
@@ -62,12 +70,24 @@ pub(crate) fn draft(source: &str) -> SnapshotDraft {
 }
 
 pub(crate) async fn back_up(repository: &Repository, database: &Database) -> Result<Snapshot> {
-    let writer = repository.begin(draft("shop"), Arc::new(NoObserver)).await?;
+    back_up_slowly(repository, "shop", database, || {}).await
+}
+
+/// Backs up with pauses: `wait` is called before every segment and before the commit.
+pub(crate) async fn back_up_slowly(
+    repository: &Repository,
+    source: &str,
+    database: &Database,
+    mut wait: impl FnMut() + Send,
+) -> Result<Snapshot> {
+    let writer = repository.begin(draft(source), Arc::new(NoObserver)).await?;
     for ((name, stream), segments) in database {
         let part = PartName::new(name);
         let layout = if *stream { Layout::Stream } else { Layout::Segments };
         writer.begin_part(&part, layout).await?;
         for (address, bytes) in segments {
+            wait();
+            tokio::task::yield_now().await;
             let mut segment = writer.segment(&part, *address).await?;
             for piece in bytes.chunks(100_000) {
                 segment.write(piece).await?;
@@ -76,6 +96,7 @@ pub(crate) async fn back_up(repository: &Repository, database: &Database) -> Res
         }
         writer.finish_part(&part, [("kind".to_owned(), "test".to_owned())].into()).await?;
     }
+    wait();
     writer.commit(Evidence::default()).await
 }
 
