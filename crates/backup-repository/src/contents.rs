@@ -1,21 +1,18 @@
 //! What the repository holds and what a snapshot needs, for those who check it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use backup_core::{
-    ChunkId, Error, ErrorKind, PackId, Part, PartName, Result, Snapshot, SnapshotRecord,
+    ChunkId, Error, ErrorKind, PackId, Part, PartName, Result, Snapshot, SnapshotId, SnapshotRecord,
 };
-use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 
-use crate::codec::{Encoding, decode};
 use crate::index::Index;
+use crate::layout;
 use crate::lease::store_time;
-use crate::pack::OpenedPack;
-use crate::read::{ChunkReader, chain, load_map, missing_is_damage};
+use crate::read::{ChunkReader, chain, load_map};
 use crate::repository::{PARALLEL, Repository};
 use crate::write::MARK_TRUST;
-use crate::{blocking, layout};
 
 /// What the indexes and the store say of packs.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +25,17 @@ pub struct Contents {
     pub chunks: u64,
 }
 
+/// What snapshots need together.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Their chunks: of segment maps and of segments.
+    pub chunks: HashSet<ChunkId>,
+    /// The packs that hold them and their bases.
+    pub packs: BTreeSet<PackId>,
+    /// Whether a part's needs are not known: its map is damaged, or names an unknown chunk.
+    pub damaged: bool,
+}
+
 /// What a part needs.
 #[derive(Clone, Debug)]
 pub struct PartReferences {
@@ -37,53 +45,6 @@ pub struct PartReferences {
     pub chunks: Vec<ChunkId>,
     /// The packs that hold them and their bases.
     pub packs: BTreeSet<PackId>,
-}
-
-/// What a whole pack turned out to be.
-#[derive(Clone, Debug)]
-pub struct PackCheck {
-    /// Its bytes.
-    pub bytes: u64,
-    /// Chunks whose plaintext was reconstructed and hashed right.
-    pub proved: HashSet<ChunkId>,
-}
-
-/// Proves single chunks.
-pub struct ChunkChecker {
-    index: Arc<Index>,
-    reader: Arc<ChunkReader>,
-}
-
-impl ChunkChecker {
-    /// Reads a chunk through its bases and hashes every link; returns the links proved and the
-    /// bytes fetched. Hand in the deepest first: what lies behind them is proved on the way.
-    pub async fn prove(&self, id: ChunkId) -> Result<(Vec<ChunkId>, u64)> {
-        let links = chain(&self.index, &id)?.into_iter().map(|(link, _)| link).collect();
-        let (_, fetched) = self.reader.read(&self.index, &id).await?;
-        Ok((links, fetched))
-    }
-
-    /// Returns the chunks behind a difference, nearest first; none for a whole or unknown chunk.
-    #[must_use]
-    pub fn bases(&self, id: ChunkId) -> Vec<ChunkId> {
-        let links = chain(&self.index, &id).unwrap_or_default();
-        links.into_iter().skip(1).map(|(link, _)| link).collect()
-    }
-
-    /// Returns the length of the chain behind a chunk, 0 for a whole one, and the pack it is
-    /// in; `None` for an unknown chunk.
-    #[must_use]
-    pub fn place(&self, id: ChunkId) -> Option<(u8, PackId)> {
-        let chain = self.index.chain(&id)?;
-        let (_, location) = chain.first()?;
-        Some((location.depth, self.index.pack(location)?.id))
-    }
-}
-
-impl std::fmt::Debug for ChunkChecker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ChunkChecker").field("chunks", &self.index.len()).finish_non_exhaustive()
-    }
 }
 
 impl Repository {
@@ -121,62 +82,61 @@ impl Repository {
         index: &Index,
         snapshots: &[SnapshotRecord],
     ) -> Result<HashSet<PackId>> {
+        let mut packs = HashSet::new();
+        self.each_part(index, snapshots, |id, part| {
+            let part = part.map_err(|error| {
+                error
+                    .with("snapshot", id)
+                    .hint("Run `backupctl verify --all` to see what is affected.")
+            })?;
+            packs.extend(part.packs);
+            Ok(())
+        })
+        .await?;
+        Ok(packs)
+    }
+
+    /// Returns what snapshots need together; their parts that share a map are looked at once.
+    pub async fn survey(&self, snapshots: &[SnapshotRecord]) -> Result<Survey> {
+        let index = self.fresh_index().await?;
+        let mut survey = Survey::default();
+        self.each_part(&index, snapshots, |_, part| {
+            match part {
+                Ok(part) => {
+                    survey.chunks.extend(part.chunks);
+                    survey.packs.extend(part.packs);
+                }
+                Err(error) if error.kind() == ErrorKind::Integrity => survey.damaged = true,
+                Err(error) => return Err(error),
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(survey)
+    }
+
+    /// Hands on what each distinct part needs, as soon as its map is read; a few at a time.
+    async fn each_part(
+        &self,
+        index: &Index,
+        snapshots: &[SnapshotRecord],
+        mut each: impl FnMut(SnapshotId, Result<PartReferences>) -> Result<()> + Send,
+    ) -> Result<()> {
         let reader = self.chunk_reader()?;
         let mut seen = HashSet::new();
         let mut waiting = Vec::new();
         for record in snapshots {
+            let id = record.snapshot.id;
             for part in record.snapshot.parts.iter().filter(|part| seen.insert(sameness(part))) {
-                let id = record.snapshot.id;
-                let about = move |error: Error| {
-                    error
-                        .with("snapshot", id)
-                        .hint("Run `backupctl verify --all` to see what is affected.")
-                };
-                let found = part_references(&reader, index, part).map_err(about);
-                waiting.push(found.map_ok(|part| part.packs).boxed());
+                let found = part_references(&reader, index, part);
+                waiting.push(found.map(move |part| (id, part)).boxed());
             }
         }
         let mut found = futures::stream::iter(waiting).buffer_unordered(PARALLEL);
-        let mut packs = HashSet::new();
-        while let Some(part) = found.try_next().await? {
-            packs.extend(part);
+        while let Some((id, part)) = found.next().await {
+            each(id, part)?;
         }
-        Ok(packs)
-    }
-
-    /// Reads a whole pack and authenticates every byte of it; reconstructs and hashes those of
-    /// its chunks that are in `prove` and need no base.
-    ///
-    /// Fails with `Integrity` when anything is not as written or the pack is gone.
-    pub async fn check_pack(&self, id: PackId, prove: Arc<HashSet<ChunkId>>) -> Result<PackCheck> {
-        let about = |error: Error| missing_is_damage(error).with("pack", id);
-        let bytes = self.store().get(&layout::pack(id)?).await.map_err(about)?;
-        let keys = self.keys_now()?;
-        let checked = blocking(move || {
-            let ids = keys.chunk_ids();
-            let opened = OpenedPack::open(&keys, id, &bytes)?;
-            let mut proved = HashSet::new();
-            opened.frames(|position, frame| {
-                let Some(entry) = opened.pack.entries.get(position) else { return Ok(()) };
-                if entry.encoding == Encoding::Delta || !prove.contains(&entry.id) {
-                    return Ok(());
-                }
-                let plain = decode(entry.encoding, &frame, None, entry.raw as usize)?;
-                if ids.id(&plain) != entry.id {
-                    return Err(Error::new(ErrorKind::Integrity, "compare chunk id")
-                        .with("chunk", entry.id.short()));
-                }
-                proved.insert(entry.id);
-                Ok(())
-            })?;
-            Ok(PackCheck { bytes: bytes.len() as u64, proved })
-        });
-        checked.await.map_err(about)
-    }
-
-    /// Returns a reader that proves single chunks, with the index as it is now.
-    pub async fn checker(&self) -> Result<ChunkChecker> {
-        Ok(ChunkChecker { index: self.fresh_index().await?, reader: self.chunk_reader()? })
+        Ok(())
     }
 
     /// Fails with `Conflict` if prune marked any of `packs` so long ago that it may be gone

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use backup_core::{
     Error, ErrorKind, ObjectName, Result, Snapshot, SnapshotId, SnapshotRecord, SourceName,
-    Verified, VerifyLevel,
+    Verified,
 };
 use backup_crypto::ObjectKind;
 use futures::{StreamExt, TryStreamExt};
@@ -15,10 +15,9 @@ use crate::layout::FORMAT;
 use crate::read::missing_is_damage;
 use crate::repository::{PARALLEL, Repository};
 use crate::signed::{from_writer_signed, newer, to_writer_signed};
-use crate::{blob, blocking, layout, random};
+use crate::{blob, blocking, layout};
 
 const MANIFEST_DOMAIN: &str = "manifest";
-const VERIFIED_DOMAIN: &str = "verification";
 
 #[derive(Serialize, Deserialize)]
 struct Manifest<S> {
@@ -30,13 +29,6 @@ struct Manifest<S> {
 #[derive(Deserialize)]
 struct Format {
     format: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Verification {
-    snapshot: SnapshotId,
-    level: VerifyLevel,
-    at: Timestamp,
 }
 
 /// Every manifest there is.
@@ -175,19 +167,6 @@ impl Repository {
         self.store().delete(&layout::pin(id)?).await
     }
 
-    /// Records that a snapshot was proved, signed by this writer.
-    pub async fn record_verification(&self, id: SnapshotId, verified: Verified) -> Result<()> {
-        let Some(at) = verified.at.filter(|_| verified.level > VerifyLevel::None) else {
-            return Ok(());
-        };
-        let keys = self.keys_now()?;
-        let object = random::bytes()?;
-        let document = Verification { snapshot: id, level: verified.level, at };
-        let payload = to_writer_signed(&keys, VERIFIED_DOMAIN, &document)?;
-        let sealed = blob::seal(&keys, ObjectKind::Verification, object, &payload)?;
-        self.store().create(&proof_name(id, verified.level, object)?, sealed).await
-    }
-
     async fn read_manifest(&self, id: SnapshotId) -> Result<Snapshot> {
         let name = layout::snapshot(id)?;
         let sealed = self.store().get(&name).await?;
@@ -213,65 +192,6 @@ impl Repository {
         Ok(snapshot)
     }
 
-    /// Lists the proofs by snapshot.
-    async fn proofs(&self) -> Result<HashMap<SnapshotId, Vec<ObjectName>>> {
-        let listed: Vec<_> = self.store().list(layout::VERIFIED).await?.try_collect().await?;
-        let mut proofs: HashMap<SnapshotId, Vec<ObjectName>> = HashMap::new();
-        for object in listed {
-            let folder = object.name.as_str().split('/').nth(1).and_then(|id| id.parse().ok());
-            if let Some(id) = folder {
-                proofs.entry(id).or_default().push(object.name);
-            }
-        }
-        Ok(proofs)
-    }
-
-    /// Returns the highest, then newest, proof that a writer of ours signed. Names say the
-    /// level, so that one read is enough; the signed content decides.
-    async fn best_proof(&self, id: SnapshotId, names: &[ObjectName]) -> Result<Verified> {
-        let mut best = Verified::default();
-        let mut names: Vec<_> =
-            names.iter().filter_map(|name| Some((level_of(name)?, name))).collect();
-        names.sort_by(|a, b| b.cmp(a));
-        for (level, name) in names {
-            if level < best.level {
-                break;
-            }
-            match self.read_proof(id, name).await {
-                Ok(proof) => {
-                    if (proof.level, proof.at) > (best.level, best.at) {
-                        best = proof;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) if error.kind() == ErrorKind::Integrity => {
-                    tracing::warn!(object = %name, %error, "a proof is not believed");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(best)
-    }
-
-    async fn read_proof(&self, id: SnapshotId, name: &ObjectName) -> Result<Verified> {
-        let damaged = || Error::new(ErrorKind::Integrity, "read verification").with("object", name);
-        let object = name
-            .file_name()
-            .split('-')
-            .nth(1)
-            .and_then(|text| text.parse::<backup_core::KeyId>().ok())
-            .ok_or_else(damaged)?
-            .0;
-        let sealed = self.store().get(name).await?;
-        let keys = self.keys_now()?;
-        let payload = blob::open(&keys, ObjectKind::Verification, object, &sealed)?;
-        let proof: Verification = from_writer_signed(&keys, VERIFIED_DOMAIN, &payload)?;
-        if proof.snapshot != id {
-            return Err(damaged());
-        }
-        Ok(Verified { level: proof.level, at: Some(proof.at) })
-    }
-
     async fn pins(&self) -> Result<HashSet<SnapshotId>> {
         let listed: Vec<_> = self.store().list(layout::PINS).await?.try_collect().await?;
         listed.iter().map(|object| layout::id_of(&object.name)).collect()
@@ -293,19 +213,4 @@ pub(crate) async fn store_manifest(repository: &Repository, snapshot: &Snapshot)
 fn order(record: &SnapshotRecord) -> (&str, u64, Timestamp) {
     let snapshot = &record.snapshot;
     (snapshot.source.as_str(), snapshot.sequence, record.stored_at)
-}
-
-/// `verified/<snapshot>/<level>-<32 hexadecimal digits>`.
-fn proof_name(id: SnapshotId, level: VerifyLevel, object: [u8; 16]) -> Result<ObjectName> {
-    let random = backup_core::KeyId(object);
-    layout::name(&format!("{}{id}/{}-{random}", layout::VERIFIED, level.as_str()))
-}
-
-fn level_of(name: &ObjectName) -> Option<VerifyLevel> {
-    match name.file_name().split('-').next()? {
-        "exists" => Some(VerifyLevel::Exists),
-        "read" => Some(VerifyLevel::Read),
-        "drilled" => Some(VerifyLevel::Drilled),
-        _ => None,
-    }
 }

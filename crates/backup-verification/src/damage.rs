@@ -30,6 +30,21 @@ impl Damage {
         self.packs.insert(pack, message);
     }
 
+    /// Returns whether nothing is wrong.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.packs.is_empty() && self.chunks.is_empty() && self.flawed.is_empty()
+    }
+
+    /// Looks again, after everything was read: a pack that no index names any more was pruned
+    /// meanwhile, and one that was too new for the first listing may be there.
+    pub(crate) fn settle(&mut self, contents: &Contents) {
+        self.packs.retain(|pack, _| {
+            let expected = contents.indexed.get(pack);
+            expected.is_some() && expected != contents.stored.get(pack)
+        });
+        self.flawed.retain(|pack, _| contents.indexed.contains_key(pack));
+    }
+
     /// Returns what of it affects a part: at most one message a pack, and a few for chunks.
     pub(crate) fn of_part(&self, part: &PartReferences) -> Vec<String> {
         let mut messages: Vec<String> = part

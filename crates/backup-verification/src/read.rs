@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use backup_core::port::Observer;
-use backup_core::{ChunkId, ErrorKind, Event, PackId, Result};
+use backup_core::{ChunkId, Error, ErrorKind, Event, PackId, Result};
 use backup_repository::{ChunkChecker, Repository};
 use futures::{StreamExt, TryStreamExt};
 
@@ -43,7 +43,9 @@ pub(crate) async fn read_back(
                 observer.on_event(&Event::Progress { bytes: check.bytes });
                 report.packs_read += 1;
                 report.bytes_read += check.bytes;
-                proved.extend(check.proved);
+                let agreed = check.proved.into_iter();
+                let agreed = agreed.filter(|(chunk, at)| checker.agrees(pack, *chunk, *at));
+                proved.extend(agreed.map(|(chunk, _)| chunk));
             }
             Err(error) if error.kind() == ErrorKind::Integrity => {
                 damage.flawed.insert(pack, error.to_string());
@@ -55,20 +57,18 @@ pub(crate) async fn read_back(
     for layer in placed.deepest_first() {
         let rest: Vec<ChunkId> =
             layer.iter().filter(|chunk| !proved.contains(*chunk)).copied().collect();
-        let results: Vec<(ChunkId, Result<(Vec<ChunkId>, u64)>)> = futures::stream::iter(rest)
+        let mut results = futures::stream::iter(rest)
             .map(|chunk| {
                 let checker = &checker;
                 async move {
                     match checker.prove(chunk).await {
                         Err(error) if error.kind() != ErrorKind::Integrity => Err(error),
-                        result => Ok((chunk, result)),
+                        result => Ok::<_, Error>((chunk, result)),
                     }
                 }
             })
-            .buffer_unordered(CHUNKS)
-            .try_collect()
-            .await?;
-        for (chunk, result) in results {
+            .buffer_unordered(CHUNKS);
+        while let Some((chunk, result)) = results.try_next().await? {
             match result {
                 Ok((links, fetched)) => {
                     proved.extend(links);

@@ -1,14 +1,13 @@
 //! The verification itself.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use backup_core::port::{Clock, Observer};
 use backup_core::{
-    ChunkId, Error, ErrorKind, Event, PackId, PartName, Result, SnapshotRecord, Verified,
-    VerifyLevel,
+    ErrorKind, Event, PackId, Result, Snapshot, SnapshotId, SnapshotRecord, Verified, VerifyLevel,
 };
-use backup_repository::{Contents, PartReferences, Repository};
+use backup_repository::{Contents, Repository};
 
 use crate::damage::Damage;
 use crate::read::read_back;
@@ -31,9 +30,8 @@ pub async fn verify(
     let mut report = Report::default();
     let records = in_question(repository, request, &mut report).await?;
     let contents = repository.contents().await?;
-    let wanted = gather(repository, &records).await?;
-    let mut packs: BTreeSet<PackId> =
-        wanted.iter().flat_map(Wanted::good).flat_map(|part| part.packs.iter().copied()).collect();
+    let survey = repository.survey(&records).await?;
+    let mut packs = survey.packs;
     if request.is_all() {
         packs.extend(contents.indexed.keys());
     }
@@ -44,10 +42,9 @@ pub async fn verify(
     report.packs_compared = packs.len() as u64;
     report.bytes_total = packs.iter().filter_map(|pack| contents.stored.get(pack)).sum();
 
-    let needed: HashSet<ChunkId> =
-        wanted.iter().flat_map(Wanted::good).flat_map(|part| part.chunks.iter().copied()).collect();
-    let present: BTreeSet<PackId> =
-        packs.iter().filter(|pack| contents.stored.contains_key(pack)).copied().collect();
+    // What has another size than it had is damaged; no need to fetch it.
+    let sound = |pack: &&PackId| !damage.packs.contains_key(*pack);
+    let present: BTreeSet<PackId> = packs.iter().filter(sound).copied().collect();
     let (chosen, cursor) = match request.depth {
         Depth::Exists => (BTreeSet::new(), None),
         Depth::Read => (present, None),
@@ -60,15 +57,29 @@ pub async fn verify(
         expected_bytes: Some(bytes),
     });
     if !chosen.is_empty() {
-        read_back(repository, &chosen, &needed, &mut damage, &mut report, observer).await?;
+        read_back(repository, &chosen, &survey.chunks, &mut damage, &mut report, observer).await?;
     }
-    let level = request.depth.level();
-    for wanted in wanted {
-        let problems = wanted.problems(&damage);
-        let level = if problems.is_empty() { level } else { VerifyLevel::None };
-        let snapshot = &wanted.record.snapshot;
-        let verified = Verified { level, at: Some(clock.now()) };
-        repository.record_verification(snapshot.id, verified).await?;
+    let suspicious = survey.damaged || !damage.is_empty();
+    if suspicious {
+        damage.settle(&repository.contents().await?);
+    }
+    for record in records {
+        let snapshot = &record.snapshot;
+        let problems =
+            if suspicious { problems(repository, snapshot, &damage).await? } else { Vec::new() };
+        let gone = !problems.is_empty() && is_gone(repository, snapshot.id).await?;
+        if gone {
+            continue;
+        }
+        let level = if problems.is_empty() {
+            let level = request.depth.level();
+            let verified = Verified { level, at: Some(clock.now()) };
+            repository.record_verification(snapshot.id, verified).await?;
+            level
+        } else {
+            repository.withdraw_verification(snapshot.id).await?;
+            VerifyLevel::None
+        };
         report.snapshots.push(SnapshotReport {
             id: snapshot.id,
             source: snapshot.source.clone(),
@@ -83,27 +94,32 @@ pub async fn verify(
     Ok(report)
 }
 
-/// A snapshot with what each of its parts needs.
-struct Wanted {
-    record: SnapshotRecord,
-    parts: Vec<(PartName, Result<PartReferences>)>,
+/// Returns what of the damage affects a snapshot, part by part.
+async fn problems(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    damage: &Damage,
+) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for (name, part) in repository.references(snapshot).await? {
+        let messages = match part {
+            Ok(part) => damage.of_part(&part),
+            Err(error) if error.kind() == ErrorKind::Integrity => vec![error.to_string()],
+            // Only damage belongs into the report; anything else ends the verification.
+            Err(error) => return Err(error.with("snapshot", snapshot.id)),
+        };
+        let problem = |message| Problem { part: name.clone(), message };
+        problems.extend(messages.into_iter().map(problem));
+    }
+    Ok(problems)
 }
 
-impl Wanted {
-    fn good(&self) -> impl Iterator<Item = &PartReferences> {
-        self.parts.iter().filter_map(|(_, part)| part.as_ref().ok())
-    }
-
-    fn problems(&self, damage: &Damage) -> Vec<Problem> {
-        let of = |(name, part): &(PartName, Result<PartReferences>)| -> Vec<Problem> {
-            let messages = match part {
-                Ok(part) => damage.of_part(part),
-                Err(error) => vec![error.to_string()],
-            };
-            let problem = |message| Problem { part: name.clone(), message };
-            messages.into_iter().map(problem).collect()
-        };
-        self.parts.iter().flat_map(of).collect()
+/// Returns whether a snapshot was forgotten while it was verified: then its data may go.
+async fn is_gone(repository: &Repository, id: SnapshotId) -> Result<bool> {
+    match repository.snapshot(id).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() != ErrorKind::Integrity => Err(error),
+        _ => Ok(false),
     }
 }
 
@@ -122,25 +138,6 @@ async fn in_question(
         records.push(repository.snapshot(*id).await?);
     }
     Ok(records)
-}
-
-async fn gather(repository: &Repository, records: &[SnapshotRecord]) -> Result<Vec<Wanted>> {
-    let mut wanted = Vec::with_capacity(records.len());
-    for record in records {
-        let parts = repository.references(&record.snapshot).await?;
-        // Only damage belongs into the report; anything else ends the verification.
-        for (_, part) in &parts {
-            if let Err(error) = part
-                && error.kind() != ErrorKind::Integrity
-            {
-                return Err(Error::new(error.kind(), "read segment map")
-                    .with("snapshot", record.snapshot.id)
-                    .because(error.to_string()));
-            }
-        }
-        wanted.push(Wanted { record: record.clone(), parts });
-    }
-    Ok(wanted)
 }
 
 async fn sample(
