@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backup::config::{
-    Environment, KeyRef, Overrides, RestorePreferences, Settings, SourceSettings,
+    Environment, KeyRef, Overrides, RepositorySettings, RestorePreferences, Settings,
+    SourceSettings,
 };
 use backup::ops::alert::Destination;
 use backup::ops::forget::Retention;
@@ -113,27 +114,30 @@ impl Session {
     }
 
     /// Returns what opens the repository: what is configured, else what a person types.
-    fn secret(&self, settings: &backup::config::RepositorySettings) -> Result<KeySecret> {
-        match settings.key() {
-            Ok(key) => self.composer().key_secret(key),
-            Err(_) if prompt::possible() => {
+    fn secret(&self, settings: &RepositorySettings) -> Result<KeySecret> {
+        let found = settings.key().and_then(|key| self.composer().key_secret(key));
+        match found {
+            Err(error) if prompt::possible() => {
+                self.screen.say(&format!("{error}"));
                 prompt::hidden("Passphrase: ").map(KeySecret::Passphrase)
             }
-            Err(error) => Err(error),
+            found => found,
         }
     }
 
-    /// Returns the passphrase or key that a new repository gets.
+    /// Returns the passphrase or key that a new repository gets, and what to call it.
     pub(crate) fn first_secret(&self) -> Result<(KeySecret, &'static str)> {
-        let settings = self.settings()?.repository()?;
-        match settings.key() {
-            Ok(key @ KeyRef::Passphrase(_)) => Ok((self.composer().key_secret(key)?, "passphrase")),
-            Ok(key @ KeyRef::KeyFile(_)) => Ok((self.composer().key_secret(key)?, "key file")),
-            Err(_) if prompt::possible() => Ok((
-                KeySecret::Passphrase(prompt::twice("Passphrase for the new repository")?),
-                "passphrase",
-            )),
-            Err(error) => Err(error),
+        let found = self.settings()?.repository()?.key().and_then(|key| {
+            let label = if matches!(key, KeyRef::KeyFile(_)) { "key file" } else { "passphrase" };
+            Ok((self.composer().key_secret(key)?, label))
+        });
+        match found {
+            Err(error) if prompt::possible() => {
+                self.screen.say(&format!("{error}"));
+                let passphrase = prompt::twice("Passphrase for the new repository")?;
+                Ok((KeySecret::Passphrase(passphrase), "passphrase"))
+            }
+            found => found,
         }
     }
 

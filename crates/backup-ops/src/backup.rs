@@ -88,8 +88,12 @@ pub async fn backup(
     let mut evidence = match copy(source.as_mut(), &writer, interrupt).await {
         Ok(evidence) => evidence,
         Err(error) => {
-            // The database is let go first. What was stored stays, and a rerun skips it.
+            // The database is let go first; then what was stored is made findable, so that a
+            // rerun skips it. Losing that costs time, not data: the error to tell is the first.
             drop(source);
+            if let Err(lost) = writer.abandon().await {
+                tracing::debug!(error = %lost, "what was stored will be stored again");
+            }
             return Err(error);
         }
     };
@@ -100,13 +104,27 @@ pub async fn backup(
         observer.on_event(&Event::Found(doubt.clone()));
     }
     evidence.findings.extend(doubts);
-    let snapshot = writer.commit(evidence).await?;
+    if request.plausibility.accepted {
+        plausible::accept(&mut evidence.findings);
+    }
+    let snapshot = writer.commit(evidence).await.map_err(lost)?;
     prove(repository, snapshot.id, request.verify, clock, observer, interrupt).await?;
     Ok(BackupReceipt {
         record: repository.snapshot(snapshot.id).await?,
         requests: since(requests, repository.store().requests()),
         seconds: clock.elapsed().saturating_sub(begun).as_secs_f64(),
     })
+}
+
+/// An object that was written a moment ago and is not there is no "nothing matched".
+fn lost(error: Error) -> Error {
+    if error.kind() != ErrorKind::NotFound {
+        return error;
+    }
+    error.into_kind(ErrorKind::Integrity).hint(
+        "The store does not have an object that it took; nothing was committed. Run `backupctl \
+         repair index`, then the backup again; do not trust that store if this happens twice.",
+    )
 }
 
 /// Returns the snapshots that can be read. A damaged one must not keep new backups from being

@@ -41,7 +41,7 @@ pub mod verify;
 
 pub use backup::{BackupReceipt, BackupRequest, backup};
 pub use interrupt::{Interrupt, Interrupter, interrupt};
-pub use plausible::{Plausibility, compare};
+pub use plausible::{Plausibility, accept, compare};
 pub use select::{Selector, newest_of, select};
 pub use status::{Promise, SourceStatus, Standing, assess, status};
 pub use verify::Depth;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use backup_core::{ByteSize, Evidence, Finding, Snapshot, TableEvidence};
+use backup_core::{ByteSize, Evidence, Finding, FindingKind, Snapshot, TableEvidence};
 
 /// What counts as unbelievable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,15 @@ impl Default for Plausibility {
     }
 }
 
+/// Turns every suspicion among `findings` into a note, because a person said that the data really
+/// did shrink.
+pub fn accept(findings: &mut [Finding]) {
+    for finding in findings.iter_mut().filter(|finding| finding.kind == FindingKind::Suspect) {
+        finding.kind = FindingKind::Note;
+        finding.message.push_str(" (accepted by the person who ran the backup)");
+    }
+}
+
 /// Returns what is unbelievable about `now`, compared with the newest snapshot of the source
 /// that was not suspect. No previous snapshot, no findings.
 #[must_use]
@@ -34,18 +43,16 @@ pub fn compare(previous: Option<&Snapshot>, now: &Evidence, policy: Plausibility
     let Some(previous) = previous else {
         return Vec::new();
     };
-    let suspect = |message: String| {
-        if policy.accepted {
-            Finding::note(format!("{message} This was accepted by the person who ran it."))
-        } else {
-            Finding::suspect(message)
-        }
+    // An engine may have noticed the same.
+    let told = |name: &str| {
+        let mut said = now.findings.iter().filter(|f| f.kind == FindingKind::Suspect);
+        said.any(|finding| finding.message.contains(name))
     };
     let mut findings = Vec::new();
     let before = &previous.evidence;
     let today = by_name(now);
     if now.tables.is_empty() && !before.tables.is_empty() {
-        findings.push(suspect(format!(
+        findings.push(Finding::suspect(format!(
             "No table was copied, but snapshot {} had {}.",
             previous.id.short(),
             before.tables.len()
@@ -55,11 +62,13 @@ pub fn compare(previous: Option<&Snapshot>, now: &Evidence, policy: Plausibility
     for table in before.tables.iter().filter(|table| table.rows >= policy.many_rows) {
         let name = format!("{}.{}", table.schema, table.name);
         match today.get(&(table.schema.as_str(), table.name.as_str())) {
-            Some(found) if found.rows == 0 => findings.push(suspect(format!(
-                "Table {name} has no rows, but had {} in snapshot {}.",
-                table.rows,
-                previous.id.short()
-            ))),
+            Some(found) if found.rows == 0 && !told(&name) => {
+                findings.push(Finding::suspect(format!(
+                    "Table {name} has no rows, but had {} in snapshot {}.",
+                    table.rows,
+                    previous.id.short()
+                )))
+            }
             Some(_) => {}
             None => findings.push(Finding::warning(format!(
                 "Table {name} is gone; it had {} rows in snapshot {}.",
@@ -70,7 +79,7 @@ pub fn compare(previous: Option<&Snapshot>, now: &Evidence, policy: Plausibility
     }
     let (was, is) = (bytes(before), bytes(now));
     if was >= policy.watched_bytes && shrunk(was, is, policy.shrink_percent) {
-        findings.push(suspect(format!(
+        findings.push(Finding::suspect(format!(
             "The rows take {}, but took {} in snapshot {}: more than {}% less.",
             ByteSize(is),
             ByteSize(was),
@@ -98,7 +107,6 @@ fn shrunk(was: u64, is: u64, percent: u64) -> bool {
 mod tests {
     use super::*;
     use crate::testing::{record, table};
-    use backup_core::FindingKind;
 
     fn check(before: &[(&str, u64, u64)], now: &[(&str, u64, u64)]) -> Vec<FindingKind> {
         let mut previous = record("aa", "shop", 1, "2026-01-01T00:00:00Z").snapshot;
@@ -130,15 +138,23 @@ mod tests {
     }
 
     #[test]
-    fn acceptance_turns_suspicion_into_a_note_and_the_first_snapshot_is_believed() {
+    fn acceptance_turns_suspicion_into_a_note() {
+        let mut findings = [Finding::suspect("a has no rows"), Finding::warning("foreign data")];
+        accept(&mut findings);
+        assert_eq!(findings[0].kind, FindingKind::Note);
+        assert!(findings[0].message.contains("accepted"));
+        assert_eq!(findings[1], Finding::warning("foreign data"));
+    }
+
+    #[test]
+    fn nothing_is_said_twice_and_the_first_snapshot_is_believed() {
         let mut previous = record("aa", "shop", 1, "2026-01-01T00:00:00Z").snapshot;
         previous.evidence.tables = vec![table("a", 5_000, 10)];
-        let accepted = Plausibility { accepted: true, ..Plausibility::default() };
-        let mut now = Evidence::default();
-        now.tables = vec![table("a", 0, 0)];
-        let findings = compare(Some(&previous), &now, accepted);
-        assert_eq!(findings.len(), 1);
-        assert_eq!(findings[0].kind, FindingKind::Note);
-        assert!(compare(None, &now, Plausibility::default()).is_empty());
+        let mut now = Evidence { tables: vec![table("a", 0, 0)], ..Evidence::default() };
+        let policy = Plausibility::default();
+        assert_eq!(compare(Some(&previous), &now, policy).len(), 1);
+        assert!(compare(None, &now, policy).is_empty());
+        now.findings.push(Finding::suspect("public.a has no rows"));
+        assert!(compare(Some(&previous), &now, policy).is_empty());
     }
 }

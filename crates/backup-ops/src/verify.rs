@@ -56,7 +56,7 @@ pub fn demand(report: &Report) -> Result<()> {
         error = error.with("first", first);
     }
     Err(error.hint(
-        "Take a new backup now: it stores again what is damaged or missing. If an index is \
-         damaged, run `backupctl repair index` first.",
+        "Move damaged packs out of the repository, run `backupctl repair index`, then take a \
+         new backup: it stores again what they held, which heals the snapshots that need it.",
     ))
 }

@@ -7,6 +7,7 @@ mod export;
 mod happy;
 mod keys;
 mod listener;
+mod object_store;
 mod offline;
 mod program;
 mod retention;

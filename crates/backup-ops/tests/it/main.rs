@@ -3,4 +3,5 @@
 mod backup;
 mod faults;
 mod fixture;
+mod luck;
 mod restore;

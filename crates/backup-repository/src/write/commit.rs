@@ -69,6 +69,12 @@ impl SnapshotWriter {
         repository.check_marks(&index, &needed).await
     }
 
+    /// Gives the snapshot up, but makes everything stored so far durable and findable: a rerun
+    /// skips it. Fails as any write may; then a rerun stores some of it again.
+    pub async fn abandon(self) -> Result<()> {
+        self.shared.chunks.packer.flush().await
+    }
+
     /// Prune relies on it that a manifest follows soon upon the look at the marks. If this
     /// process was suspended in between, the manifest is taken back.
     async fn check_delay(&self, id: SnapshotId, checked: Since) -> Result<()> {
