@@ -1,4 +1,10 @@
 //! The provider against a real server.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test that calls them"
+)]
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

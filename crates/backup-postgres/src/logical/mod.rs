@@ -6,6 +6,7 @@ mod catalog;
 mod discover;
 mod export;
 mod names;
+mod neighbours;
 mod ranges;
 mod rate;
 mod restore;

@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backup_core::{Error, ErrorKind, Result};
+use backup_core::Result;
 
 use super::archive::{Archive, Entry};
+use super::neighbours::unknown;
 
 /// Kinds that come along with the relation they depend on.
 const BELONGING: [&str; 18] = [
@@ -36,8 +37,6 @@ const RELATIONS: [&str; 4] = ["TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TAB
 /// Kinds that belong to the whole database.
 const GLOBAL: [&str; 5] =
     ["DEFAULT ACL", "EVENT TRIGGER", "PUBLICATION", "PUBLICATION TABLE", "SUBSCRIPTION"];
-/// Names suggested for an unknown one.
-const SUGGESTIONS: usize = 5;
 
 /// What was chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -240,47 +239,4 @@ fn entries_in_schema(archive: &Archive, wanted: &str) -> Result<Vec<i64>> {
     }
     let names: BTreeSet<String> = objects().map(|entry| entry.schema().to_owned()).collect();
     Err(unknown("schema", wanted, names))
-}
-
-fn unknown(what: &'static str, wanted: &str, names: BTreeSet<String>) -> Error {
-    let mut near: Vec<(usize, String)> =
-        names.into_iter().map(|name| (distance(wanted, &name), name)).collect();
-    near.sort();
-    let close: Vec<String> = near.into_iter().take(SUGGESTIONS).map(|(_, name)| name).collect();
-    let hint = if close.is_empty() {
-        format!("The snapshot holds no {what}.")
-    } else {
-        format!("The nearest names in the snapshot are: {}.", close.join(", "))
-    };
-    Error::new(ErrorKind::NotFound, format!("find {what} in snapshot"))
-        .with(what, wanted)
-        .hint(hint)
-}
-
-/// Edits between two names, case aside; a missing schema in front costs nothing.
-fn distance(wanted: &str, name: &str) -> usize {
-    let wanted = wanted.to_lowercase();
-    let name = name.to_lowercase();
-    let table = name.rsplit_once('.').map_or(name.as_str(), |(_, table)| table);
-    edits(&wanted, &name).min(edits(&wanted, table))
-}
-
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, to) in row.iter_mut().skip(1).zip(&b) {
-            let above = *cell;
-            let best = (diagonal + usize::from(from != *to)).min(above + 1).min(left + 1);
-            diagonal = above;
-            left = best;
-            *cell = best;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }

@@ -128,7 +128,7 @@ fn sessions(cluster: &Cluster) -> String {
     )
 }
 
-async fn large(cluster: &Cluster) {
+fn large(cluster: &Cluster) {
     cluster.sql("postgres", "CREATE DATABASE shop");
     cluster.sql(
         "shop",
@@ -141,7 +141,7 @@ async fn large(cluster: &Cluster) {
 async fn a_killed_session_fails_the_backup() {
     let Some(cluster) = start(17).or_else(|| start(15)) else { return };
     let tools = tools(&[&cluster]);
-    large(&cluster).await;
+    large(&cluster);
     for which in ["state = 'active' AND query LIKE 'COPY%'", "state = 'idle in transaction'"] {
         let mut options = source_options(2);
         options.max_rate = Some(8 << 20);
@@ -171,7 +171,7 @@ async fn a_killed_session_fails_the_backup() {
 async fn a_dropped_backup_ends_its_sessions() {
     let Some(cluster) = start(16).or_else(|| start(15)) else { return };
     let tools = tools(&[&cluster]);
-    large(&cluster).await;
+    large(&cluster);
     let mut options = source_options(2);
     options.max_rate = Some(4 << 20);
     let source = LogicalSource::open(connect(&cluster.url("shop")), &tools, &options);
@@ -190,7 +190,7 @@ async fn a_dropped_backup_ends_its_sessions() {
 async fn the_rate_is_kept() {
     let Some(cluster) = start(15).or_else(|| start(17)) else { return };
     let tools = tools(&[&cluster]);
-    large(&cluster).await;
+    large(&cluster);
     let mut options = source_options(4);
     options.max_rate = Some(20 << 20);
     let source = LogicalSource::open(connect(&cluster.url("shop")), &tools, &options);
@@ -201,4 +201,27 @@ async fn the_rate_is_kept() {
     let fastest = bytes as f64 / (20 << 20) as f64;
     let took = begun.elapsed().as_secs_f64();
     assert!(took > fastest * 0.9, "{bytes} bytes in {took} s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_restore_leaves_no_database_behind() {
+    let Some(cluster) = start(17).or_else(|| start(15)) else { return };
+    let tools = tools(&[&cluster]);
+    large(&cluster);
+    cluster.sql("shop", "CREATE INDEX ON big (v); CREATE INDEX ON big (id, v)");
+    let taken = back_up(&cluster.url("shop"), &tools, MemoryParts::default()).await.unwrap();
+    let there = "SELECT count(*) FROM pg_database WHERE datname = 'copy'";
+    let url = cluster.url("copy");
+    let mut restoring = Box::pin(restore(&taken, &url, &tools, restore_options(2)));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while cluster.sql("postgres", there).trim() == "0" {
+        assert!(Instant::now() < deadline, "the database was never created");
+        let more = tokio::time::timeout(Duration::from_millis(100), &mut restoring).await;
+        assert!(more.is_err(), "the restore was to be cut short");
+    }
+    drop(restoring);
+    while cluster.sql("postgres", there).trim() != "0" {
+        assert!(Instant::now() < deadline + Duration::from_secs(20), "the database is still there");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

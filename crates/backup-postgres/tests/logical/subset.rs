@@ -20,7 +20,7 @@ async fn a_table_comes_with_what_belongs_to_it() {
     let ask = |sql: &str| cluster.sql("part", sql).trim().to_owned();
     assert_eq!(ask("SELECT count(*), max(id) FROM app.everything"), "505|2525");
     assert_eq!(ask("SELECT count(*) FROM app.events"), "900");
-    assert_eq!(ask("SELECT count(*) FROM app.events_2024_h0") == "0", false);
+    assert_ne!(ask("SELECT count(*) FROM app.events_2024_h0"), "0");
     // Identity and serial go on where they were.
     assert_eq!(ask("INSERT INTO app.serials (c) VALUES ('y') RETURNING a, b"), "6|6");
     assert_eq!(ask("INSERT INTO app.everything DEFAULT VALUES RETURNING id"), "2530");

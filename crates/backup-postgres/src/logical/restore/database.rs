@@ -1,5 +1,7 @@
 //! The target database itself: there, created, marked, dropped again.
 
+use std::time::Duration;
+
 use backup_core::{Error, ErrorKind, Result};
 
 use crate::logical::catalog::database::Locale;
@@ -10,6 +12,9 @@ use crate::{Client, ConnectOptions, quote_ident, quote_literal, sqlstate};
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 /// What the comment on an unfinished database begins with.
 const MARK: &str = "unfinished restore of snapshot ";
+
+/// How long a cancelled CREATE DATABASE may take to end one way or the other.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// What was found where the restore is to go.
 pub(super) enum Place {
@@ -70,7 +75,17 @@ async fn maintenance(options: &ConnectOptions) -> Result<Client> {
 /// database: a failed or cancelled restore leaves nothing that looks like a result.
 pub(super) struct Created {
     options: ConnectOptions,
-    armed: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The server was asked to create it and has not answered yet.
+    Asked,
+    /// It is there, unfinished.
+    There,
+    /// Not ours to drop: finished, kept, or never made.
+    LetGo,
 }
 
 impl Created {
@@ -83,13 +98,15 @@ impl Created {
     ) -> Result<Self> {
         let mut client = maintenance(options).await?;
         let sql = create_statement(options.database(), locale, client.server_version_num());
-        client.execute(&sql).await.map_err(|error| {
-            error.hint(
+        let mut created = Self { options: options.clone(), stage: Stage::Asked };
+        if let Err(error) = client.execute(&sql).await {
+            created.stage = Stage::LetGo;
+            return Err(error.hint(
                 "The server must know the source's locale and the role needs CREATEDB; else \
                  create an empty database yourself and restore into it.",
-            )
-        })?;
-        let created = Self { options: options.clone(), armed: true };
+            ));
+        }
+        created.stage = Stage::There;
         let mark = format!(
             "COMMENT ON DATABASE {} IS {}",
             quote_ident(options.database()),
@@ -102,23 +119,28 @@ impl Created {
 
     /// Keeps the database: the restore is done.
     pub(super) fn keep(mut self) {
-        self.armed = false;
+        self.stage = Stage::LetGo;
     }
 
     /// Drops the database now; the error says so when that fails.
     pub(super) async fn remove(mut self) -> Result<()> {
-        self.armed = false;
+        self.stage = Stage::LetGo;
         remove(&self.options).await
     }
 }
 
 impl Drop for Created {
     fn drop(&mut self) {
-        if self.armed
+        let stage = self.stage;
+        if stage != Stage::LetGo
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let options = self.options.clone();
             runtime.spawn(async move {
+                if stage == Stage::Asked {
+                    // The request is being cancelled; it may still win.
+                    tokio::time::sleep(SETTLE).await;
+                }
                 if let Err(error) = remove(&options).await {
                     tracing::warn!(%error, "the unfinished database could not be dropped");
                 }

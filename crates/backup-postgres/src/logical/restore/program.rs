@@ -73,7 +73,7 @@ impl Program<'_> {
 
     async fn finish(&self, run: Run<'_>, operation: &str) -> Result<()> {
         let finished = run.finish(operation).await?;
-        if !finished.status.success() && !(self.is_too_new() && is_harmless(&finished)) {
+        if !finished.status.success() && (!self.is_too_new() || !is_harmless(&finished)) {
             return Err(finished.failure(operation));
         }
         if finished.messages.ignored > 0 && !self.is_too_new() {

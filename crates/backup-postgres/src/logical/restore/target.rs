@@ -1,20 +1,20 @@
 //! The target: a database opened for one restore.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use backup_core::port::{
     PartSource, RestoreOptions, RestorePlan, RestoreReport, RestoreStep, Target,
 };
-use backup_core::{Error, ErrorKind, Event, Finding, Result, Snapshot, SnapshotKind};
+use backup_core::{Error, ErrorKind, Result, Snapshot, SnapshotKind};
 
 use super::check::{Decision, Needs, check};
 use super::database::{Created, Place, look};
 use super::program::Program;
-use super::rows::{self, TablePart};
+use super::report::Report;
 use super::schema::Schema;
-use super::{TemporaryFolder, finish, large_objects, sequences};
+use super::table::TablePart;
+use super::{TemporaryFolder, finish, large_objects, rows, sequences};
 use crate::logical::catalog::database::Locale;
 use crate::logical::catalog::server::{self, Offer};
 use crate::logical::roles::{NeededRoles, RoleMap};
@@ -108,7 +108,7 @@ impl LogicalTarget {
         &self,
         snapshot: &Snapshot,
         parts: &Arc<dyn PartSource>,
-        created: &mut Option<Created>,
+        written: &mut Written,
     ) -> Result<RestoreReport> {
         let mut report = Report::new(&*self.options.observer);
         report.phase("check target");
@@ -128,11 +128,12 @@ impl LogicalTarget {
         report.phase("create database and schema");
         if matches!(place, Place::Missing) {
             let locale = Locale::from_facts(&snapshot.evidence.facts);
-            *created =
-                Some(Created::create(&self.connect, &locale, &snapshot.id.to_string()).await?);
+            let id = snapshot.id.to_string();
+            written.created = Some(Created::create(&self.connect, &locale, &id).await?);
         }
         let mut client = Client::connect(&self.connect).await?;
         prepare_writing(&mut client).await?;
+        written.anything = true;
         create_roles(&mut client, &decision.create_roles, offer.is_superuser).await?;
         let folder = TemporaryFolder::create(&self.tools.temporary())?;
         let files = schema.write(&folder)?;
@@ -144,7 +145,7 @@ impl LogicalTarget {
             server_major: offer.major(),
         };
         report.found(program.finding().into_iter().collect());
-        program.before_rows(&files, created.is_none()).await?;
+        program.before_rows(&files, written.created.is_none()).await?;
 
         report.phase("load rows");
         let jobs = self.options.jobs.get();
@@ -173,7 +174,7 @@ impl LogicalTarget {
             report.phase("gather statistics");
             report.found(finish::analyze(&self.connect, names, jobs).await?);
         }
-        if created.is_some() {
+        if written.created.is_some() {
             let found = finish::database_properties(
                 &mut client,
                 &schema.archive,
@@ -241,9 +242,9 @@ impl Target for LogicalTarget {
         snapshot: &Snapshot,
         parts: Arc<dyn PartSource>,
     ) -> Result<RestoreReport> {
-        let mut created = None;
-        let result = Box::pin(self.carry_out(snapshot, &parts, &mut created)).await;
-        match (result, created) {
+        let mut written = Written::default();
+        let result = Box::pin(self.carry_out(snapshot, &parts, &mut written)).await;
+        match (result, written.created) {
             (Ok(report), created) => {
                 if let Some(created) = created {
                     created.keep();
@@ -258,46 +259,19 @@ impl Target for LogicalTarget {
                 Ok(()) => Err(error.with("target", "dropped again")),
                 Err(_) => Err(error.with("target", "left behind unfinished; drop it")),
             },
-            (Err(error), None) => Err(error.with("target", self.connect.location())),
+            (Err(error), None) if written.anything => {
+                Err(error.with("target", "partly restored; empty it before another try"))
+            }
+            (Err(error), None) => Err(error),
         }
     }
 }
 
-/// What is reported, while it grows.
-struct Report<'a> {
-    inner: RestoreReport,
-    observer: &'a dyn backup_core::port::Observer,
-    phase: Option<(String, Instant)>,
-}
-
-impl<'a> Report<'a> {
-    fn new(observer: &'a dyn backup_core::port::Observer) -> Self {
-        Self { inner: RestoreReport::default(), observer, phase: None }
-    }
-
-    fn phase(&mut self, name: &str) {
-        self.end_phase();
-        self.observer.on_event(&Event::PhaseStarted { phase: name.to_owned() });
-        self.phase = Some((name.to_owned(), Instant::now()));
-    }
-
-    fn end_phase(&mut self) {
-        if let Some((name, began)) = self.phase.take() {
-            self.inner.phases.push((name, began.elapsed().as_secs_f64()));
-        }
-    }
-
-    fn found(&mut self, findings: Vec<Finding>) {
-        for finding in findings {
-            self.observer.on_event(&Event::Found(finding.clone()));
-            self.inner.findings.push(finding);
-        }
-    }
-
-    fn finish(mut self) -> RestoreReport {
-        self.end_phase();
-        self.inner
-    }
+/// What a restore has done to the server so far.
+#[derive(Default)]
+struct Written {
+    created: Option<Created>,
+    anything: bool,
 }
 
 async fn create_roles(client: &mut Client, roles: &[String], is_superuser: bool) -> Result<()> {
