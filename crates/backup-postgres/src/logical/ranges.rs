@@ -48,18 +48,23 @@ impl Before {
 /// Returns the blocks per segment: the previous range, halved while its longest segment was
 /// too long; else the default, halved while rows are estimated to be too wide for it.
 pub(crate) fn choose_range(extent: Extent, before: Before) -> u64 {
-    let (mut range, mut longest) = match before.range {
-        Some(range) => (range, before.longest),
-        None => {
-            let per_block = extent.bytes / extent.blocks.max(1);
-            (DEFAULT_RANGE, per_block.saturating_mul(DEFAULT_RANGE.min(extent.blocks)))
-        }
+    let (mut range, measured) = match before.range {
+        Some(range) => (range, Some(before.longest)),
+        None => (DEFAULT_RANGE, None),
     };
-    while longest > LONGEST_SEGMENT && range > 1 {
+    let per_block = extent.bytes / extent.blocks.max(1);
+    let mut halvings = 0;
+    loop {
+        let longest = match measured {
+            Some(bytes) => bytes >> halvings,
+            None => per_block.saturating_mul(range.min(extent.blocks)),
+        };
+        if longest <= LONGEST_SEGMENT || range == 1 {
+            return range;
+        }
         range /= 2;
-        longest /= 2;
+        halvings += 1;
     }
-    range
 }
 
 /// One segment: blocks from `start` up to, not including, `end` (none: to the end of the

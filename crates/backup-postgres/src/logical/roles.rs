@@ -139,37 +139,18 @@ impl NeededRoles {
 
 #[cfg(test)]
 mod tests {
-    use super::super::archive::{Entry, Section};
+    use super::super::archive::Entry;
     use super::*;
 
-    fn entry(kind: &str, definition: &str, owner: &str) -> Entry {
-        Entry {
-            id: 1,
-            has_data: false,
-            table_oid: None,
-            oid: None,
-            tag: Some(b"t".to_vec()),
-            kind: Some(kind.into()),
-            section: Section::PreData,
-            definition: Some(definition.into()),
-            drop: None,
-            copy: None,
-            schema: Some(b"public".to_vec()),
-            tablespace: None,
-            access_method: None,
-            relation_kind: 0,
-            owner: Some(owner.into()),
-            with_oids: None,
-            depends_on: Vec::new(),
-        }
-    }
-
     fn archive() -> Archive {
+        let entry = |kind, sql| Entry::for_test(1, kind, "public", "t", sql, &[]);
+        let mut mapping = entry("USER MAPPING", "CREATE USER MAPPING FOR PUBLIC SERVER s;");
+        mapping.owner = None;
         Archive::for_test(vec![
-            entry("TABLE", "CREATE TABLE public.t ();", "alice"),
-            entry("ACL", "GRANT SELECT ON TABLE public.t TO reader;", "alice"),
-            entry("POLICY", "CREATE POLICY p ON public.t TO auditor USING (true);", "alice"),
-            entry("USER MAPPING", "CREATE USER MAPPING FOR PUBLIC SERVER s;", ""),
+            entry("TABLE", "CREATE TABLE public.t ();"),
+            entry("ACL", "GRANT SELECT ON TABLE public.t TO reader;"),
+            entry("POLICY", "CREATE POLICY p ON public.t TO auditor USING (true);"),
+            mapping,
         ])
     }
 

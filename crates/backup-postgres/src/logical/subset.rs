@@ -240,3 +240,75 @@ fn entries_in_schema(archive: &Archive, wanted: &str) -> Result<Vec<i64>> {
     let names: BTreeSet<String> = objects().map(|entry| entry.schema().to_owned()).collect();
     Err(unknown("schema", wanted, names))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: i64, kind: &str, schema: &str, tag: &str, depends_on: &[i64]) -> Entry {
+        Entry::for_test(id, kind, schema, tag, "", depends_on)
+    }
+
+    /// orders (with type, sequence, index, key to customers, trigger), customers, and a
+    /// partitioned table.
+    fn archive() -> Archive {
+        Archive::for_test(vec![
+            entry(1, "SCHEMA", "", "app", &[]),
+            entry(2, "TYPE", "app", "state", &[1]),
+            entry(3, "FUNCTION", "app", "f()", &[1]),
+            entry(4, "TABLE", "app", "orders", &[1, 2]),
+            entry(5, "SEQUENCE", "app", "orders_id_seq", &[1, 4]),
+            entry(6, "DEFAULT", "app", "orders id", &[4, 5]),
+            entry(7, "TABLE", "app", "customers", &[1]),
+            entry(8, "CONSTRAINT", "app", "customers customers_pkey", &[7]),
+            entry(9, "FK CONSTRAINT", "app", "orders fk", &[4, 7, 8]),
+            entry(10, "TRIGGER", "app", "orders t", &[4, 3]),
+            entry(11, "TRIGGER", "app", "customers t", &[7, 3]),
+            entry(12, "COMMENT", "app", "COLUMN orders.id", &[4]),
+            entry(13, "TABLE", "app", "events", &[1]),
+            entry(14, "TABLE", "app", "events_1", &[1]),
+            entry(15, "TABLE ATTACH", "app", "events_1", &[13, 14]),
+            entry(16, "VIEW", "app", "v", &[4]),
+            entry(17, "STDSTRINGS", "", "STDSTRINGS", &[]),
+        ])
+    }
+
+    fn tables(names: &[&str]) -> Subset {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        choose(&archive(), &names, &[]).unwrap()
+    }
+
+    #[test]
+    fn a_table_brings_what_belongs_to_it_and_what_that_needs() {
+        let subset = tables(&["app.orders"]);
+        assert_eq!(subset.ids, [1, 2, 3, 4, 5, 6, 10, 12, 17].into());
+        assert_eq!(subset.tables, [("app".to_owned(), "orders".to_owned())].into());
+        assert_eq!(subset.left_out.len(), 1, "{:?}", subset.left_out);
+        assert!(
+            subset.left_out[0].contains("orders fk")
+                && subset.left_out[0].contains("app.customers")
+        );
+    }
+
+    #[test]
+    fn both_ends_bring_their_key() {
+        let subset = tables(&["orders", "customers"]);
+        assert!(subset.ids.contains(&9) && subset.left_out.is_empty(), "{subset:?}");
+    }
+
+    #[test]
+    fn partitions_follow_their_parent_and_may_stand_alone() {
+        assert_eq!(tables(&["events"]).ids, [1, 13, 14, 15, 17].into());
+        let alone = tables(&["events_1"]);
+        assert_eq!(alone.ids, [1, 14, 17].into());
+        assert!(alone.left_out[0].contains("app.events"), "{:?}", alone.left_out);
+    }
+
+    #[test]
+    fn a_schema_brings_its_views_and_functions() {
+        let subset = choose(&archive(), &[], &["app".to_owned()]).unwrap();
+        assert_eq!(subset.ids.len(), 17);
+        assert_eq!(subset.tables.len(), 4);
+        assert!(choose(&archive(), &[], &["ap".to_owned()]).is_err());
+    }
+}

@@ -114,6 +114,39 @@ impl Entry {
     }
 }
 
+#[cfg(test)]
+impl Entry {
+    /// An entry before the rows, owned by alice.
+    pub(crate) fn for_test(
+        id: i64,
+        kind: &str,
+        schema: &str,
+        tag: &str,
+        definition: &str,
+        depends_on: &[i64],
+    ) -> Self {
+        Self {
+            id,
+            has_data: false,
+            table_oid: None,
+            oid: None,
+            tag: Some(tag.into()),
+            kind: Some(kind.into()),
+            section: Section::PreData,
+            definition: Some(definition.into()),
+            drop: None,
+            copy: None,
+            schema: Some(schema.into()),
+            tablespace: None,
+            access_method: None,
+            relation_kind: 0,
+            owner: Some(b"alice".to_vec()),
+            with_oids: None,
+            depends_on: depends_on.to_vec(),
+        }
+    }
+}
+
 fn text(bytes: Option<&[u8]>) -> &str {
     bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
 }

@@ -177,3 +177,91 @@ fn notes(needs: &Needs, offer: &Offer, place: &Place, decision: &mut Decision) {
         )));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+
+    use backup_core::port::NoObserver;
+
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    fn needs() -> Needs {
+        let roles = NeededRoles {
+            owners: set(&["alice"]),
+            grantees: set(&["reader"]),
+            others: BTreeSet::new(),
+        };
+        Needs {
+            roles,
+            extensions: set(&["hstore"]),
+            tablespaces: set(&["fast"]),
+            server_major: 15,
+            encoding: "UTF8".to_owned(),
+        }
+    }
+
+    fn offer() -> Offer {
+        Offer { version_num: 160_000, user: "me".into(), ..Offer::default() }
+    }
+
+    fn options() -> RestoreOptions {
+        RestoreOptions {
+            jobs: NonZeroUsize::MIN,
+            tables: Vec::new(),
+            schemas: Vec::new(),
+            no_owner: false,
+            no_privileges: false,
+            create_roles: false,
+            role_map: Vec::new(),
+            ordered: false,
+            observer: Arc::new(NoObserver),
+        }
+    }
+
+    #[test]
+    fn everything_missing_is_named_in_one_error() {
+        let error = check(&needs(), &offer(), &Place::Missing, &options()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        let text = error.to_string();
+        for part in ["alice (owns", "reader (has", "hstore", "may not create databases"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(error.remedy().is_some_and(|hint| hint.starts_with("Nothing was written.")));
+    }
+
+    #[test]
+    fn missing_roles_are_created_when_that_is_wanted_and_allowed() {
+        let mut offer = offer();
+        offer.extensions = set(&["hstore"]);
+        offer.can_create_databases = true;
+        let wanted = RestoreOptions { create_roles: true, ..options() };
+        assert!(check(&needs(), &offer, &Place::Missing, &wanted).is_err());
+        offer.can_create_roles = true;
+        let decision = check(&needs(), &offer, &Place::Missing, &wanted).unwrap();
+        assert_eq!(decision.create_roles, ["alice", "reader"]);
+        assert!(decision.no_tablespaces);
+    }
+
+    #[test]
+    fn only_a_member_may_hand_objects_over() {
+        let mut offer = offer();
+        offer.extensions = set(&["hstore"]);
+        offer.roles = set(&["alice", "reader"]);
+        let place = Place::Empty { encoding: "LATIN1".to_owned() };
+        let error = check(&needs(), &offer, &place, &options()).unwrap_err();
+        assert!(error.to_string().contains("may not hand objects over to: alice"), "{error}");
+        offer.memberships = set(&["alice"]);
+        let decision = check(&needs(), &offer, &place, &options()).unwrap();
+        let said: Vec<&str> = decision.findings.iter().map(|f| f.message.as_str()).collect();
+        assert!(said.iter().any(|text| text.contains("LATIN1")), "{said:?}");
+        let without = RestoreOptions { no_owner: true, no_privileges: true, ..options() };
+        offer.roles.clear();
+        assert!(check(&needs(), &offer, &place, &without).is_ok());
+    }
+}
