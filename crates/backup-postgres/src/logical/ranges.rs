@@ -126,10 +126,10 @@ mod tests {
 
     #[test]
     fn wide_rows_get_shorter_ranges() {
-        // 100 blocks that point to 10 GiB of out-of-line values.
-        let wide = heap(100, 10 << 30);
+        // 1000 blocks that point to 10 GiB of out-of-line values.
+        let wide = heap(1000, 10 << 30);
         let range = choose_range(wide, Before::default());
-        assert!(range.is_power_of_two() && range * (10 << 30) / 100 <= (64 << 20), "{range}");
+        assert!(range.is_power_of_two() && range * (10 << 30) / 1000 <= (32 << 20), "{range}");
         // A huge value in one block cannot be cut further.
         assert_eq!(choose_range(heap(1, 1 << 40), Before::default()), 1);
     }
