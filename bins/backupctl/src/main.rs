@@ -55,7 +55,7 @@ async fn run(cli: Cli, screen: &Arc<Screen>) -> ExitCode {
     let overrides = overrides(&cli.verb);
     let session =
         Session::new(cli.global, overrides, needs_probe(&cli.verb), Arc::clone(screen), interrupt);
-    match verbs::run(&session, cli.verb).await {
+    match Box::pin(verbs::run(&session, cli.verb)).await {
         Ok(ending) => ending.code(),
         Err(error) => {
             if let Some(verb) = alerting {

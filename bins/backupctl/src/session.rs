@@ -106,9 +106,8 @@ impl Session {
             .get_or_try_init(|| async {
                 let settings = self.settings()?.repository()?;
                 let secret = self.secret(settings)?;
-                let opening =
-                    self.composer().open(settings, &secret, self.probe, self.observer()).await;
-                opening
+                let composer = self.composer();
+                composer.open(settings, &secret, self.probe, self.observer()).await
             })
             .await
     }

@@ -61,8 +61,8 @@ pub(crate) async fn make(
     }
     if session.screen.json() {
         let receipt = ReceiptDocument::new("key_sheet", "added a recovery key")
-            .fact("key", record.id)
-            .fact("file", output.map(|path| path.display().to_string()).unwrap_or_default());
+            .fact("key", &record.id)
+            .fact("file", &output.map(|path| path.display().to_string()).unwrap_or_default());
         session.screen.document(&receipt)?;
     }
     Ok(())

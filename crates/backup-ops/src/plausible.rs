@@ -67,7 +67,7 @@ pub fn compare(previous: Option<&Snapshot>, now: &Evidence, policy: Plausibility
                     "Table {name} has no rows, but had {} in snapshot {}.",
                     table.rows,
                     previous.id.short()
-                )))
+                )));
             }
             Some(_) => {}
             None => findings.push(Finding::warning(format!(
@@ -111,8 +111,8 @@ mod tests {
     fn check(before: &[(&str, u64, u64)], now: &[(&str, u64, u64)]) -> Vec<FindingKind> {
         let mut previous = record("aa", "shop", 1, "2026-01-01T00:00:00Z").snapshot;
         previous.evidence.tables = before.iter().map(|(n, r, b)| table(n, *r, *b)).collect();
-        let mut evidence = Evidence::default();
-        evidence.tables = now.iter().map(|(n, r, b)| table(n, *r, *b)).collect();
+        let tables = now.iter().map(|(n, r, b)| table(n, *r, *b)).collect();
+        let evidence = Evidence { tables, ..Evidence::default() };
         compare(Some(&previous), &evidence, Plausibility::default())
             .into_iter()
             .map(|finding| finding.kind)

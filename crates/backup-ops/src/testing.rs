@@ -1,5 +1,7 @@
 //! Records for unit tests.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use backup_core::{
     Evidence, Snapshot, SnapshotId, SnapshotKind, SnapshotRecord, SourceIdentity, TableEvidence,
     Verified, WriterId,

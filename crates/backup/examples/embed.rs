@@ -3,6 +3,8 @@
 //! `BACKUP_REPOSITORY=file:///tmp/repository BACKUP_PASSPHRASE=… DATABASE_URL=postgres://…/shop
 //!  RESTORE_URL=postgres://…/shop_copy cargo run --example embed`
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example is a program")]
+
 use std::process::ExitCode;
 
 use backup::{Backup, Error, ErrorKind, Result, Secret, verify::Depth};

@@ -22,7 +22,8 @@ pub(super) async fn run(session: &Session, args: &DemoArgs) -> Result<Ending> {
             ),
             _ => error,
         })?;
-    let told = session.interrupt.unless(story::tell(session, &server, &folder, args.rows)).await;
+    let told =
+        session.interrupt.unless(Box::pin(story::tell(session, &server, &folder, args.rows))).await;
     server.stop().await;
     told.map(|()| Ending::Ok)
 }

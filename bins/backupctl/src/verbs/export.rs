@@ -25,8 +25,8 @@ pub(super) async fn run(session: &Session, args: &ExportArgs) -> Result<Ending> 
     drop(observer);
     if session.screen.json() {
         let mut receipt = ReceiptDocument::new("export", "exported a snapshot")
-            .fact("snapshot", record.snapshot.id)
-            .fact("directory", args.output.display())
+            .fact("snapshot", &record.snapshot.id)
+            .fact("directory", &args.output.display())
             .number("tables", report.tables)
             .number("bytes", report.bytes);
         receipt.steps = report.files.iter().map(|path| path.display().to_string()).collect();

@@ -41,12 +41,12 @@ pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Ending> {
         );
     }
     let mut receipt = ReceiptDocument::new("init", "created a repository")
-        .fact("repository", repository.id())
+        .fact("repository", &repository.id())
         .fact("location", &location)
-        .fact("create_if_absent", repository.store().capabilities().create_if_absent);
+        .fact("create_if_absent", &repository.store().capabilities().create_if_absent);
     if let Some(url) = &args.url {
         let path = describe(session, url).await?;
-        receipt = receipt.fact("config", path);
+        receipt = receipt.fact("config", &path);
     }
     if session.screen.json() {
         session.screen.document(&receipt)?;

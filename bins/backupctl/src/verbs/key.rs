@@ -136,7 +136,7 @@ fn receipt(session: &Session, verb: &str, message: &str, key: Option<KeyId>) -> 
     if session.screen.json() {
         let mut receipt = ReceiptDocument::new(verb, message);
         if let Some(key) = key {
-            receipt = receipt.fact("key", key);
+            receipt = receipt.fact("key", &key);
         }
         session.screen.document(&receipt)?;
     } else {

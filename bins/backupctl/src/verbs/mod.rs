@@ -46,7 +46,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Ending> {
         Verb::Key(command) => key::run(session, command).await,
         Verb::Export(args) => export::run(session, &args).await,
         Verb::Notify(command) => notify::run(session, &command).await,
-        Verb::Demo(args) => demo::run(session, &args).await,
+        Verb::Demo(args) => Box::pin(demo::run(session, &args)).await,
         Verb::Completions(args) => offline::completions(&session.screen, &args),
         Verb::Man(args) => offline::man(&session.screen, &args),
         Verb::Schema(args) => offline::schema(&session.screen, &args),

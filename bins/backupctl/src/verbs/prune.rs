@@ -110,5 +110,5 @@ fn receipt(plan: &PrunePlan, deleted: Option<(u64, u64)>) -> ReceiptDocument {
     receipt.steps = steps
         .map(|step| format!("{} pack {}: {}", step.action.as_str(), step.pack, step.reason))
         .collect();
-    receipt.fact("dry_run", deleted.is_none())
+    receipt.fact("dry_run", &deleted.is_none())
 }

@@ -1,5 +1,12 @@
 //! The program as its users run it: processes, exit codes, real PostgreSQL.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
 mod alerts;
 mod damage;
 mod exits;

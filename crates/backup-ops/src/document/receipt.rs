@@ -44,7 +44,7 @@ impl ReceiptDocument {
 
     /// Adds a name, an id or a place.
     #[must_use]
-    pub fn fact(mut self, name: &str, value: impl ToString) -> Self {
+    pub fn fact(mut self, name: &str, value: &(impl ToString + ?Sized)) -> Self {
         self.facts.insert(name.into(), value.to_string());
         self
     }

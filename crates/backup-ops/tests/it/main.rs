@@ -1,5 +1,12 @@
 //! The use cases on memory ports, with everything breaking that can break.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
 mod backup;
 mod faults;
 mod fixture;
