@@ -61,7 +61,13 @@ pub(crate) fn open(
         let last = frames.peek().is_none();
         plain.extend_from_slice(&opener.open(ordinal as u64, last, &[], frame)?);
     }
-    let mut fields = Fields::new(&plain, "object payload");
+    unpack(&plain)
+}
+
+/// Returns the payload in the plaintext of a blob.
+pub(crate) fn unpack(plain: &[u8]) -> Result<Vec<u8>> {
+    let damaged = || Error::new(ErrorKind::Integrity, "open object");
+    let mut fields = Fields::new(plain, "object payload");
     let length = fields.u64()? as usize;
     let (packed, padding) = fields.rest().split_at_checked(length).ok_or_else(damaged)?;
     Fields::new(padding, "object padding").padding()?;

@@ -47,11 +47,14 @@
 mod base;
 mod blob;
 mod bytes;
+mod check;
 mod codec;
 mod config;
 mod contents;
 mod cursor;
 mod cut;
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod keys;
 mod layout;
@@ -59,6 +62,7 @@ mod lease;
 mod map;
 mod open;
 mod pack;
+mod proofs;
 mod prune;
 mod random;
 mod read;
@@ -73,8 +77,9 @@ mod window;
 mod write;
 
 pub use base::DeltaPolicy;
+pub use check::{ChunkChecker, PackCheck, Stand};
 pub use codec::{Compressor, Encoded, Encoding, MAX_CHUNK, decode};
-pub use contents::{ChunkChecker, Contents, PackCheck, PartReferences};
+pub use contents::{Contents, PartReferences, Survey};
 pub use layout::FORMAT;
 pub use lease::Lease;
 pub use open::NewKey;

@@ -20,11 +20,14 @@ pub(crate) struct Parts {
     committed: bool,
 }
 
+/// A finished segment: its address, and its chunks on their way.
+pub(super) type Unplaced = (u64, Vec<Pending>);
+
 struct OpenPart {
     layout: Layout,
     /// Segments opened and not finished yet.
     unfinished: usize,
-    segments: Vec<(u64, Vec<Pending>)>,
+    segments: Vec<Unplaced>,
     previous: Option<Arc<Previous>>,
     finishing: bool,
 }
@@ -68,10 +71,7 @@ impl Parts {
 
     /// Hands out the segments of a part whose segments are all finished; nothing may be added to
     /// it from then on.
-    pub(super) fn begin_finish(
-        &mut self,
-        name: &PartName,
-    ) -> Result<(Layout, Vec<(u64, Vec<Pending>)>)> {
+    pub(super) fn begin_finish(&mut self, name: &PartName) -> Result<(Layout, Vec<Unplaced>)> {
         let open = self.part(name)?;
         if open.unfinished > 0 {
             return Err(Error::new(ErrorKind::Failed, "finish part with open segments")

@@ -173,9 +173,13 @@ async fn verification_names_sources_snapshots_and_parts() {
     let records = repository.snapshots().await.unwrap();
     assert!(records.iter().all(|r| r.verified.level == backup_core::VerifyLevel::Read));
 
-    // A byte in the middle of the first pack's chunks: both snapshots need it.
+    // Once more: a proof replaces its like.
+    verify(&repository, &all(Depth::Read), &clock, &observer).await.unwrap();
+    assert_eq!(store.names("verified/").len(), 2);
+
+    // A byte of the first chunk of a pack, whichever it is.
     let pack = store.names("packs/").remove(0);
-    store.corrupt(&pack, 400, 1);
+    store.corrupt(&pack, 200, 1);
     let report = verify(&repository, &all(Depth::Exists), &clock, &observer).await.unwrap();
     assert!(report.is_clean(), "sizes are right");
     let report = verify(&repository, &all(Depth::Read), &clock, &observer).await.unwrap();
@@ -183,6 +187,11 @@ async fn verification_names_sources_snapshots_and_parts() {
     let hurt: Vec<_> = report.snapshots.iter().filter(|s| !s.problems.is_empty()).collect();
     assert!(!hurt.is_empty(), "{report:?}");
     assert_eq!(hurt[0].source.as_str(), "shop");
+    for record in repository.snapshots().await.unwrap() {
+        let damaged = hurt.iter().any(|hurt| hurt.id == record.snapshot.id);
+        let level = record.verified.level;
+        assert_eq!(level == backup_core::VerifyLevel::None, damaged, "proofs are withdrawn");
+    }
 
     store.remove(&pack);
     let report = verify(&repository, &all(Depth::Exists), &clock, &observer).await.unwrap();

@@ -1,4 +1,5 @@
 //! The repository on a store in memory: round trips, damage, faults, races, growth.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
 
 mod damage;
 mod faults;

@@ -1,0 +1,6 @@
+//! Arbitrary bytes as a stored chunk: zstd frames and differences: no panic, no allocation out of proportion, and the promise holds.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| assert!(backup_repository::fuzzing::stored_chunk(data)));
