@@ -14,25 +14,28 @@ impl Count {
     /// One check that passed.
     pub(super) const ONE: Self = Self { passed: 1, failed: 0 };
 
-    /// Adds up the summary lines of nextest and of the standard test harness.
-    pub(super) fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
-        lines.into_iter().map(Self::read_line).fold(Self::default(), Add::add)
+    /// Adds up the summary lines of nextest or, where there is none, of the standard test
+    /// harness: nextest repeats those of every test that failed.
+    pub(super) fn read<S: AsRef<str>>(lines: &[S]) -> Self {
+        let sum = |read: fn(&str) -> Option<Self>| {
+            lines.iter().filter_map(|line| read(line.as_ref())).reduce(Add::add)
+        };
+        sum(Self::of_nextest).or_else(|| sum(Self::of_harness)).unwrap_or_default()
     }
 
-    fn read_line(line: &str) -> Self {
-        // "Summary [  1.2s] 5 tests run: 4 passed (1 slow), 1 failed, 8 skipped"
-        // "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; …"
-        let line = line.trim();
-        let parts = if let Some((_, parts)) = line.split_once(" run: ") {
-            if !line.starts_with("Summary") {
-                return Self::default();
-            }
-            parts
-        } else if let Some(parts) = line.strip_prefix("test result: ") {
-            parts.split_once(". ").map_or("", |(_, parts)| parts)
-        } else {
-            return Self::default();
-        };
+    /// "Summary [  1.2s] 5 tests run: 4 passed (1 slow), 1 failed, 8 skipped"
+    fn of_nextest(line: &str) -> Option<Self> {
+        let (head, parts) = line.trim().split_once(" run: ")?;
+        head.starts_with("Summary [").then(|| Self::of_parts(parts))
+    }
+
+    /// "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; …"
+    fn of_harness(line: &str) -> Option<Self> {
+        let (_, parts) = line.trim().strip_prefix("test result: ")?.split_once(". ")?;
+        Some(Self::of_parts(parts))
+    }
+
+    fn of_parts(parts: &str) -> Self {
         let mut count = Self::default();
         for part in parts.split([',', ';']) {
             let mut words = part.split_whitespace();
@@ -68,14 +71,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_runners_are_understood_and_other_lines_are_not_counted() {
+    fn nextest_is_believed_before_the_harness_it_quotes() {
         let lines = [
-            "     Summary [   4.676s] 5 tests run: 4 passed (1 slow), 1 failed, 8 skipped",
-            "     Summary [   1.0s] 3 tests run: 1 passed, 1 timed out, 1 exec failed",
-            "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out",
-            "a test said: 9 passed, 9 failed",
+            "     Summary [   4.676s] 5 tests run: 3 passed (1 slow), 1 failed, 1 timed out, 8 skipped",
+            "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 15 filtered out",
             "9 tests run: 9 passed",
         ];
-        assert_eq!(Count::read(lines), Count { passed: 8, failed: 4 });
+        assert_eq!(Count::read(&lines), Count { passed: 3, failed: 2 });
+    }
+
+    #[test]
+    fn the_harness_is_added_up_and_other_lines_are_not_counted() {
+        let lines = [
+            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
+            "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out",
+            "a test said: 9 passed, 9 failed",
+        ];
+        assert_eq!(Count::read(&lines), Count { passed: 5, failed: 1 });
+        assert_eq!(Count::read(&["nothing"]), Count::default());
     }
 }

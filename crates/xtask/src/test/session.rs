@@ -69,7 +69,7 @@ impl Session {
     /// counts once.
     pub(super) fn count(&self, command: &mut Command) -> Result<Count> {
         let finished = self.show(command)?;
-        let mut count = Count::read(finished.lines.iter().map(String::as_str));
+        let mut count = Count::read(&finished.lines);
         if !finished.success && count.failed == 0 {
             count.failed = 1;
         }
