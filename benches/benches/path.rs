@@ -3,6 +3,12 @@
 //! Corpora: `rows` (text like COPY writes it), `pages` (binary with repetition) and `noise`.
 //! `cargo bench -p backup-benches`; one stage: `cargo bench -p backup-benches -- delta`.
 
+#![expect(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a benchmark may stop; criterion writes the main function"
+)]
+
 use std::sync::Arc;
 
 use backup_core::port::{NoObserver, PartSink};
@@ -19,21 +25,46 @@ const SIZES: [usize; 2] = [1 << 20, 16 << 20];
 /// Text of the kind that COPY writes: numbers, words, times, repeated values.
 fn rows(length: usize) -> Vec<u8> {
     const WORDS: [&str; 16] = [
-        "order", "shipped", "pending", "Amsterdam", "Lagos", "refund", "priority", "customer",
-        "invoice", "standard", "express", "gift", "return", "warehouse", "Lima", "Osaka",
+        "order",
+        "shipped",
+        "pending",
+        "Amsterdam",
+        "Lagos",
+        "refund",
+        "priority",
+        "customer",
+        "invoice",
+        "standard",
+        "express",
+        "gift",
+        "return",
+        "warehouse",
+        "Lima",
+        "Osaka",
     ];
     let mut out = Vec::with_capacity(length + 200);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut row = 0u64;
     while out.len() < length {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let word = |shift: u32| WORDS[(state >> shift) as usize & 15];
         let line = format!(
             "{row}\t{:08x}-{:04x}\t{} {} {}\t{}.{:02}\t2026-{:02}-{:02} {:02}:{:02}:{:02}+00\t{{\"s\": \"{}\", \"n\": {}}}\n",
-            state >> 32, state >> 16 & 0xffff, word(5), word(11), word(17),
-            (state >> 20) % 5000, (state >> 9) % 100,
-            1 + (state >> 13) % 12, 1 + (state >> 23) % 28, (state >> 31) % 24,
-            (state >> 37) % 60, (state >> 43) % 60, word(49), (state >> 53) % 1000,
+            state >> 32,
+            state >> 16 & 0xffff,
+            word(5),
+            word(11),
+            word(17),
+            (state >> 20) % 5000,
+            (state >> 9) % 100,
+            1 + (state >> 13) % 12,
+            1 + (state >> 23) % 28,
+            (state >> 31) % 24,
+            (state >> 37) % 60,
+            (state >> 43) % 60,
+            word(49),
+            (state >> 53) % 1000,
         );
         out.extend_from_slice(line.as_bytes());
         row += 1;
@@ -152,8 +183,7 @@ fn seal(c: &mut Criterion) {
         let mut sealer = ObjectSealer::new(&keys, ObjectKind::Pack, [1; 16], &[]).unwrap();
         out.clear();
         sealer.seal(false, &[], &plain, &mut out).unwrap();
-        let opener =
-            ObjectOpener::new(&keys, ObjectKind::Pack, [1; 16], sealer.header()).unwrap();
+        let opener = ObjectOpener::new(&keys, ObjectKind::Pack, [1; 16], sealer.header()).unwrap();
         group.bench_function(BenchmarkId::new("open", size), |b| {
             b.iter(|| opener.open(0, false, &[], &out).unwrap());
         });
@@ -170,9 +200,8 @@ fn pipeline(c: &mut Criterion) {
         let plain = Arc::new(make(size));
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function("first", |b| {
-            b.to_async(&runtime).iter_with_setup(repository, |repository| {
-                back_up(repository, Arc::clone(&plain))
-            });
+            b.to_async(&runtime)
+                .iter_with_setup(repository, |repository| back_up(repository, Arc::clone(&plain)));
         });
         let next = Arc::new(changed(&plain));
         group.bench_function("next-day", |b| {

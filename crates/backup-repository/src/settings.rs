@@ -17,7 +17,7 @@ pub struct Settings {
     pub level: i32,
     /// Bytes at which a pack is closed.
     pub pack_bytes: usize,
-    /// Packs on their way to the store at the same time; each is in memory.
+    /// Packs on their way to the store at the same time; each is in memory. A near store gets one.
     pub uploads: NonZeroUsize,
     /// Label of the writer key made at `init`.
     pub writer_label: String,

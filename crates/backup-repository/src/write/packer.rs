@@ -52,6 +52,8 @@ impl Packer {
         settings: &Settings,
         observer: Arc<dyn Observer>,
     ) -> Self {
+        // A near store takes one pack as fast as two, and each is in memory.
+        let uploads = if store.capabilities().near { 1 } else { settings.uploads.get() };
         let ledger = Arc::new(Ledger::new(store, clock, keys, observer));
         let timed = Arc::clone(&ledger);
         // Also when nothing new arrives for hours, what was stored gets its index soon.
@@ -68,7 +70,7 @@ impl Packer {
             ledger,
             open: Mutex::default(),
             capacity: settings.pack_bytes.min(MOST_PACK),
-            uploads: Arc::new(Semaphore::new(settings.uploads.get())),
+            uploads: Arc::new(Semaphore::new(uploads)),
             running: tokio::sync::Mutex::new(JoinSet::new()),
             timer: timer.abort_handle(),
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use backup_core::port::Observer;
-use backup_core::{ChunkId, Error, ErrorKind, Event, Part, PartName, Result, Snapshot};
+use backup_core::{ChunkId, Error, ErrorKind, Part, PartName, Result, Snapshot};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -53,12 +53,9 @@ impl Shared {
     ) -> Result<Pending> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| poisoned())?;
         let (chunks, run) = (Arc::clone(&self.chunks), Arc::clone(&self.run));
-        let observer = Arc::clone(&self.observer);
         Ok(tokio::spawn(async move {
-            let bytes = plain.len() as u64;
             let stored = chunks.put(lane, plain, place).await;
             drop(permit);
-            observer.on_event(&Event::Progress { bytes });
             stored
                 .map(|(reference, plain)| {
                     run.recycle(plain);
