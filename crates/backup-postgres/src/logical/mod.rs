@@ -1,4 +1,25 @@
-//! Logical backups: one instant, the schema from pg_dump, rows by parallel COPY.
+//! Logical backups: one instant of one database, the schema from `pg_dump`, the rows by
+//! parallel COPY.
+//!
+//! [`LogicalSource`] writes these parts, and [`LogicalTarget`] and [`export`] read them:
+//!
+//! | part | what it holds | attributes |
+//! |---|---|---|
+//! | `schema` | pg_dump's custom archive of everything but rows | `format`, `tool`, `entries` |
+//! | `globals` | roles and tablespaces as SQL; absent where they cannot be read | `format`, `tool`, `role_passwords` |
+//! | `table/<schema>.<name>` | COPY text in the database's encoding; one segment per range of heap blocks, its address the first block | `schema`, `table`, `columns`, `rows`, `range`, `longest_segment`, `encoding`; where they apply `extension`, `oid`, `after`, `load_through`, `unlogged` |
+//! | `sequences` | one JSON object per line | `count` |
+//! | `large-objects` | COPY text of oid, offset and bytes; one segment per range of oids, its address the first oid | `range`, `count` |
+//! | `large-object-metadata` | one JSON object per line: owner, privileges, comment, labels | `count` |
+//!
+//! In a table's part name `%`, `.`, `/` and control characters of schema or name are written as
+//! `%` and two hexadecimal digits.
+//!
+//! Facts in the evidence: `encoding`, `collate`, `ctype`, `locale_provider`, `locale`,
+//! `icu_rules`, `extensions` (JSON object of versions), `roles`, `role_owners`,
+//! `role_grantees`, `role_others`, `tablespaces` (JSON arrays), `database`, `database_bytes`,
+//! `server_version_num`, `block_size`, `timezone`, `standby`, `identity_from`, `wal_lsn`,
+//! `instant` (RFC 3339), `large_objects`.
 
 mod archive;
 mod backup;

@@ -63,3 +63,35 @@ async fn latin1_names_and_values_survive() {
     let value = cluster.sql("unicode", "SELECT \"maß\" FROM \"schön\".\"größe\" LIMIT 1");
     assert_eq!(value.trim(), "éàü");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_copy_sorts_like_its_source() {
+    // Builds differ in what they offer; each of these is in at least one of ours.
+    for (major, locale) in [
+        (15, "LOCALE_PROVIDER icu ICU_LOCALE 'de-u-kn' LOCALE 'C.UTF-8'"),
+        (17, "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"),
+        (18, "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'PG_UNICODE_FAST' LOCALE 'C'"),
+        (14, "LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"),
+    ] {
+        let Some(cluster) = start(major) else { continue };
+        let create =
+            format!("CREATE DATABASE sorted_source TEMPLATE template0 ENCODING 'UTF8' {locale}");
+        match cluster.try_sql("postgres", &create) {
+            Err(error) if error.to_string().contains("ICU is not supported") => continue,
+            other => other.unwrap(),
+        };
+        cluster.sql("sorted_source", "CREATE TABLE t AS SELECT 'a'::text AS v");
+        let tools = tools(&[&cluster]);
+        let taken =
+            back_up(&cluster.url("sorted_source"), &tools, MemoryParts::default()).await.unwrap();
+        restore(&taken, &cluster.url("sorted_copy"), &tools, restore_options(1)).await.unwrap();
+        let row = |database: &str| {
+            let sql = format!(
+                "SELECT to_jsonb(d) - '{{oid,datname,datfrozenxid,datminmxid,dathasloginevt}}'::text[] \
+                 FROM pg_database d WHERE datname = '{database}'"
+            );
+            cluster.sql("postgres", &sql)
+        };
+        assert_eq!(row("sorted_source"), row("sorted_copy"), "{major}");
+    }
+}

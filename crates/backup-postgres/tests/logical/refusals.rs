@@ -180,3 +180,32 @@ async fn nothing_where_there_was_much_is_suspect() {
     let blank = back_up(&cluster.url("blank"), &tools, MemoryParts::default()).await.unwrap();
     assert!(blank.snapshot.is_suspect() && blank.findings().contains("no tables"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tablespaces_and_extensions_that_are_not_there() {
+    let Some(source) = Cluster::builder(17).setting("allow_in_place_tablespaces", "on").start()
+    else {
+        return;
+    };
+    let Some(other) = Cluster::start(18) else { return };
+    source.sql("postgres", "CREATE TABLESPACE fast LOCATION ''");
+    source.sql("postgres", "CREATE DATABASE shop");
+    source.sql(
+        "shop",
+        "CREATE TABLE t TABLESPACE fast AS SELECT 1 AS a; CREATE INDEX i ON t (a) TABLESPACE fast",
+    );
+    let tools = tools(&[&source, &other]);
+    let mut taken = back_up(&source.url("shop"), &tools, MemoryParts::default()).await.unwrap();
+    let space = "SELECT count(*) FROM pg_class WHERE reltablespace <> 0 AND relname IN ('t', 'i')";
+    restore(&taken, &source.url("same"), &tools, restore_options(1)).await.unwrap();
+    assert_eq!(source.sql("same", space).trim(), "2");
+    let report = restore(&taken, &other.url("copy"), &tools, restore_options(1)).await.unwrap();
+    assert!(report.findings.iter().any(|f| f.message.contains("tablespaces fast")), "{report:?}");
+    assert_eq!(other.sql("copy", space).trim(), "0");
+
+    let facts = &mut taken.snapshot.evidence.facts;
+    facts
+        .insert("extensions".to_owned(), "{\"plpgsql\":\"1.0\",\"not_packaged\":\"2\"}".to_owned());
+    let error = restore(&taken, &other.url("more"), &tools, restore_options(1)).await.unwrap_err();
+    assert!(error.to_string().contains("not installed on the server: not_packaged"), "{error}");
+}
