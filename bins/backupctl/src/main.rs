@@ -58,6 +58,9 @@ async fn run(cli: Cli, screen: &Arc<Screen>) -> ExitCode {
     match Box::pin(verbs::run(&session, cli.verb)).await {
         Ok(ending) => ending.code(),
         Err(error) => {
+            if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Terminated) {
+                settle().await;
+            }
             if let Some(verb) = alerting {
                 alerts::failed(&session, verb, None, &error).await;
             }
@@ -65,6 +68,22 @@ async fn run(cli: Cli, screen: &Arc<Screen>) -> ExitCode {
             ExitCode::from(error.kind().exit_code())
         }
     }
+}
+
+/// What was dropped halfway tidies up behind itself: sessions are cancelled, an unfinished
+/// database is dropped. This waits for it, for a while; a second signal does not wait.
+async fn settle() {
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+    const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+    // The task that listens to signals stays.
+    let tidying = || tokio::runtime::Handle::current().metrics().num_alive_tasks() > 1;
+    let waiting = async {
+        while tidying() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    // Connections kept for reuse count as well: then the whole time is waited.
+    let _ = tokio::time::timeout(PATIENCE, waiting).await;
 }
 
 /// Returns what flags say about settings.

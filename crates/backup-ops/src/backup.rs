@@ -9,7 +9,7 @@ use std::sync::Arc;
 use backup_core::port::{Clock, Observer, Provider, RequestCounts, Source, SourceOptions};
 use backup_core::{
     Error, ErrorKind, Event, Evidence, Finding, Result, SnapshotId, SnapshotKind, SnapshotRecord,
-    SourceIdentity, SourceName,
+    SourceIdentity, SourceName, Verified,
 };
 use backup_repository::{Repository, SnapshotDraft, SnapshotWriter};
 
@@ -108,9 +108,16 @@ pub async fn backup(
         plausible::accept(&mut evidence.findings);
     }
     let snapshot = writer.commit(evidence).await.map_err(lost)?;
-    prove(repository, snapshot.id, request.verify, clock, observer, interrupt).await?;
+    let record = if repository.can_read() {
+        prove(repository, snapshot.id, request.verify, clock, observer, interrupt).await?;
+        repository.snapshot(snapshot.id).await?
+    } else {
+        // Only its owner can look at it again; the time is ours, not the store's.
+        let stored_at = clock.now();
+        SnapshotRecord { snapshot, verified: Verified::default(), pinned: false, stored_at }
+    };
     Ok(BackupReceipt {
-        record: repository.snapshot(snapshot.id).await?,
+        record,
         requests: since(requests, repository.store().requests()),
         seconds: clock.elapsed().saturating_sub(begun).as_secs_f64(),
     })
@@ -134,6 +141,13 @@ async fn known(
     observer: &Arc<dyn Observer>,
     interrupt: &Interrupt,
 ) -> Result<Vec<SnapshotRecord>> {
+    if !repository.can_read() {
+        observer.on_event(&Event::Found(Finding::note(
+            "The key here can only write: the snapshot is neither compared with earlier ones nor \
+             verified. Verify it where the passphrase is.",
+        )));
+        return Ok(Vec::new());
+    }
     let scan = interrupt.unless(repository.scan_snapshots()).await?;
     for (id, error) in scan.unreadable {
         let message = format!("Snapshot {} cannot be read: {error}.", id.short());

@@ -107,9 +107,9 @@ impl PlannedRestore {
             })
             .await
             .map_err(|error| match error.kind() {
-                ErrorKind::Interrupted | ErrorKind::Terminated => error
-                    .with("target", &location)
-                    .hint("The target is incomplete: drop it, then run the restore again."),
+                ErrorKind::Interrupted | ErrorKind::Terminated => {
+                    error.with("target", &location).hint(LEFTOVERS)
+                }
                 _ => advise(error, &self.snapshot),
             })?;
         Ok(RestoreReceipt {
@@ -121,6 +121,9 @@ impl PlannedRestore {
     }
 }
 
+const LEFTOVERS: &str = "A database that the restore created is dropped again; one that was \
+                         there before may hold leftovers: empty it, then run the restore again.";
+
 /// What to do about an error that does not say.
 fn advise(error: Error, snapshot: &Snapshot) -> Error {
     if error.remedy().is_some() {
@@ -130,8 +133,8 @@ fn advise(error: Error, snapshot: &Snapshot) -> Error {
     match error.kind() {
         ErrorKind::Integrity => error.hint(format!(
             "Stored data is damaged or gone: `backupctl verify {id} --read-data` says which. \
-             Drop the incomplete target, and restore an older snapshot."
+             Restore an older snapshot meanwhile."
         )),
-        _ => error.hint("The target is incomplete: drop it before the restore is run again."),
+        _ => error.hint(LEFTOVERS),
     }
 }

@@ -43,7 +43,7 @@ pub use backup_storage as storage;
 pub use backup_verification as verify;
 
 pub use backup_core::{Error, ErrorKind, Result, Secret};
-pub use backup_crypto::{KeyKind, KeyRecord, KeySecret, generate_key_file};
+pub use backup_crypto::{KeyKind, KeyRecord, KeySecret, Role, generate_key_file};
 pub use backup_ops::{BackupReceipt, restore::RestoreReceipt};
 
 pub use compose::Composer;

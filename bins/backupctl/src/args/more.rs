@@ -50,6 +50,9 @@ pub(crate) enum KeyCommand {
         /// Make a random key and write it to FILE, readable only by you
         #[arg(long, value_name = "FILE")]
         key_file: Option<PathBuf>,
+        /// Let its holder back up, and read nothing
+        #[arg(long)]
+        write_only: bool,
     },
     /// Remove a key; the last one stays
     Remove {

@@ -5,7 +5,7 @@ use std::path::Path;
 use backup::ops::document::{KeyDocument, KeysDocument, ReceiptDocument};
 use backup::ops::key;
 use backup::repository::NewKey;
-use backup::{KeyKind, KeyRecord, KeySecret};
+use backup::{KeyKind, KeyRecord, KeySecret, Role};
 use backup_core::{Error, ErrorKind, KeyId, Result, Secret};
 
 use crate::args::KeyCommand;
@@ -17,7 +17,9 @@ use crate::{private, prompt, sheet};
 pub(super) async fn run(session: &Session, command: KeyCommand) -> Result<Ending> {
     match command {
         KeyCommand::List => list(session).await,
-        KeyCommand::Add { label, key_file } => add(session, &label, key_file.as_deref()).await,
+        KeyCommand::Add { label, key_file, write_only } => {
+            add(session, &label, key_file.as_deref(), write_only).await
+        }
         KeyCommand::Remove { key } => remove(session, &key).await,
         KeyCommand::Rotate { data: true, .. } => rotate_data(session).await,
         KeyCommand::Rotate { key, label, .. } => rotate(session, key.as_deref(), &label).await,
@@ -43,6 +45,7 @@ async fn list(session: &Session) -> Result<Ending> {
     let mut table = Table::new(&[
         ("ID", Align::Left),
         ("KIND", Align::Left),
+        ("MAY", Align::Left),
         ("ADDED (UTC)", Align::Left),
         ("LABEL", Align::Left),
     ]);
@@ -50,6 +53,7 @@ async fn list(session: &Session) -> Result<Ending> {
         table.row([
             record.id.short(),
             record.kind.as_str().into(),
+            may(record).into(),
             render::time(record.created_at),
             record.label.clone(),
         ]);
@@ -58,32 +62,51 @@ async fn list(session: &Session) -> Result<Ending> {
     Ok(Ending::Ok)
 }
 
+fn may(record: &KeyRecord) -> &'static str {
+    match record.role {
+        Role::Owner => "everything",
+        Role::Writer => "write",
+    }
+}
+
 fn document(record: &KeyRecord) -> KeyDocument {
     KeyDocument {
         id: record.id.to_string(),
         kind: record.kind.as_str().into(),
+        may: may(record).into(),
         label: record.label.clone(),
         created_at: record.created_at,
     }
 }
 
-async fn add(session: &Session, label: &str, key_file: Option<&Path>) -> Result<Ending> {
+async fn add(
+    session: &Session,
+    label: &str,
+    key_file: Option<&Path>,
+    write_only: bool,
+) -> Result<Ending> {
     let repository = session.repository().await?;
-    let record = match key_file {
+    let (secret, kind) = match key_file {
         Some(path) => {
             // The file is there before the key is: a key nobody holds would be worth nothing.
             let secret = backup::generate_key_file()?;
             private::write(path, &with_newline(&secret))?;
-            let label = if label.is_empty() { "key file" } else { label };
-            repository
-                .add_key(NewKey { secret: KeySecret::KeyFile(secret), label: label.into() })
-                .await?
+            (KeySecret::KeyFile(secret), "key file")
         }
-        None => {
-            let secret = KeySecret::Passphrase(prompt::new_passphrase(session)?);
-            let label = if label.is_empty() { "passphrase" } else { label };
-            repository.add_key(NewKey { secret, label: label.into() }).await?
+        None => (KeySecret::Passphrase(prompt::new_passphrase(session)?), "passphrase"),
+    };
+    let label = if label.is_empty() { kind } else { label };
+    let key = NewKey { secret, label: label.into() };
+    let added =
+        if write_only { repository.add_writer(key).await } else { repository.add_key(key).await };
+    let record = match (added, key_file) {
+        (Ok(record), _) => record,
+        (Err(error), Some(path)) => {
+            // It opens nothing; leaving it would be misleading.
+            let _ = std::fs::remove_file(path);
+            return Err(error);
         }
+        (Err(error), None) => return Err(error),
     };
     receipt(session, "key_add", &format!("added key {}", record.id.short()), Some(record.id))
 }

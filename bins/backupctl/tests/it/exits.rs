@@ -171,3 +171,30 @@ fn another_database_under_the_same_name_is_refused() {
     ctl.ok(&["backup", "--accept-new-identity"]);
     ctl.ok(&["backup"]);
 }
+
+#[test]
+fn passwords_are_never_shown_and_argv_is_warned_about() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, "shop", 100);
+    let mut ctl = Program::of(&cluster, "shop");
+    ctl.ok(&["init"]);
+    ctl.ok(&["backup"]);
+    let secret = "hunter2secret";
+    let target = format!("postgres://postgres:{secret}@127.0.0.1:1/copy");
+    for words in [
+        vec!["restore", "latest", "--to", &target],
+        vec!["--json", "restore", "latest", "--to", &target],
+    ] {
+        let done = ctl.run(&words).expect(3);
+        assert!(!done.stderr.contains(secret) && !done.stdout.contains(secret), "{}", done.stderr);
+        assert!(done.stderr.contains("other users of this machine"), "{}", done.stderr);
+    }
+    ctl.set("DATABASE_URL", target.replace("copy", "shop"));
+    let done = ctl.run(&["-vv", "backup"]).fails(3);
+    assert!(!done.stderr.contains(secret), "{}", done.stderr);
+    let done = ctl.run(&["-vv", "doctor"]).expect(3);
+    assert!(!done.stderr.contains(secret) && !done.stdout.contains(secret));
+    ctl.set("DATABASE_URL", "not a url, but hunter2secret");
+    let done = ctl.run(&["backup"]).expect(2);
+    assert!(!done.stderr.contains(secret), "{}", done.stderr);
+}

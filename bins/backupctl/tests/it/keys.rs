@@ -1,6 +1,8 @@
 //! Keys: added, replaced, removed, on paper.
 
-use crate::program::Program;
+use backup_testkit::postgres::Cluster;
+
+use crate::program::{Program, fingerprint, shop};
 
 fn keys(ctl: &Program) -> Vec<(String, String)> {
     let listed = ctl.json(&["key", "list"]);
@@ -60,4 +62,32 @@ fn keys_come_and_go_and_the_last_one_stays() {
     let host = keys(&ctl).into_iter().find(|(_, kind)| kind == "key-file").unwrap().0;
     ctl.json(&["key", "remove", &host]);
     ctl.run(&["snapshots"]).fails(6);
+}
+
+#[test]
+fn a_write_only_host_backs_up_and_reads_nothing() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, "shop", 2_000);
+    let mut ctl = Program::of(&cluster, "shop");
+    ctl.ok(&["init"]);
+    ctl.json(&["key", "add", "--write-only", "--key-file", "host.key"]);
+    assert!(ctl.ok(&["key", "list"]).contains("write"));
+
+    let passphrase = "correct horse battery staple";
+    ctl.unset("BACKUP_PASSPHRASE");
+    ctl.set("BACKUP_KEY_FILE", "host.key");
+    let taken = ctl.json(&["backup"]);
+    assert_eq!(taken["snapshot"]["verified"]["level"], "none");
+    ctl.json(&["backup"]);
+    ctl.run(&["snapshots"]).fails(6);
+    ctl.run(&["verify"]).fails(6);
+    ctl.run(&["restore", "latest", "--to", &cluster.url("copy")]).fails(6);
+    ctl.run(&["key", "add", "--key-file", "owner.key"]).fails(6);
+    assert!(!ctl.path("owner.key").exists());
+
+    ctl.unset("BACKUP_KEY_FILE");
+    ctl.set("BACKUP_PASSPHRASE", passphrase);
+    assert_eq!(ctl.json(&["verify", "--read-data"])["ok"], true);
+    ctl.ok(&["restore", "latest", "--to", &cluster.url("copy")]);
+    assert_eq!(fingerprint(&cluster, "copy"), fingerprint(&cluster, "shop"));
 }

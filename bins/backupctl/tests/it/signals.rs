@@ -83,3 +83,28 @@ fn a_server_that_dies_is_said_and_nothing_is_committed() {
     cluster.restart();
     ctl.ok(&["backup"]);
 }
+
+#[test]
+fn an_interrupted_restore_leaves_no_half_database() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, "shop", 400_000);
+    let ctl = Program::of(&cluster, "shop");
+    ctl.ok(&["init"]);
+    ctl.ok(&["backup"]);
+    let target = cluster.url("copy");
+    let child = ctl
+        .command(&["restore", "latest", "--to", &target, "--jobs", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let copying = "select count(*) from pg_stat_activity where datname = 'copy'";
+    wait("the restore to begin", || cluster.sql("postgres", copying).trim() != "0");
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    let databases = "select count(*) from pg_database where datname = 'copy'";
+    assert_eq!(cluster.sql("postgres", databases).trim(), "0");
+    ctl.ok(&["restore", "latest", "--to", &target]);
+    assert_eq!(fingerprint(&cluster, "copy"), fingerprint(&cluster, "shop"));
+}

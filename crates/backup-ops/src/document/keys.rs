@@ -21,8 +21,11 @@ pub struct KeysDocument {
 pub struct KeyDocument {
     /// Its id.
     pub id: String,
-    /// `passphrase`, `key_file` or `recipient`.
+    /// `passphrase`, `key-file` or `recipient`.
     pub kind: String,
+    /// What its holder may do: `everything`, or only `write`.
+    #[schemars(extend("enum" = ["everything", "write"]))]
+    pub may: String,
     /// What its owner called it.
     pub label: String,
     /// When it was added.
