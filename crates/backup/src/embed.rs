@@ -9,6 +9,7 @@ use backup_crypto::KeySecret;
 use backup_ops::restore::{self, RestoreReceipt};
 use backup_ops::verify::{self, Depth, Report, Request};
 use backup_ops::{BackupReceipt, BackupRequest, Interrupt, Plausibility, Selector, select};
+use backup_postgres::tools::ToolPaths;
 use backup_repository::{NewKey, Repository, Settings};
 use backup_storage::{CreateIfAbsent, StoreOptions, SystemClock};
 
@@ -26,6 +27,7 @@ pub struct Backup {
     observer: Arc<dyn Observer>,
     interrupt: Interrupt,
     jobs: NonZeroUsize,
+    tools: ToolPaths,
 }
 
 impl Backup {
@@ -67,6 +69,7 @@ impl Backup {
             observer: Arc::new(NoObserver),
             interrupt: Interrupt::never(),
             jobs: NonZeroUsize::MIN.saturating_add(1),
+            tools: ToolPaths::system(),
         }
     }
 
@@ -88,6 +91,13 @@ impl Backup {
     #[must_use]
     pub fn jobs(mut self, jobs: NonZeroUsize) -> Self {
         self.jobs = jobs;
+        self
+    }
+
+    /// Looks for PostgreSQL's client programs there; by default where systems put them.
+    #[must_use]
+    pub fn with_tools(mut self, tools: ToolPaths) -> Self {
+        self.tools = tools;
         self
     }
 
@@ -116,7 +126,7 @@ impl Backup {
             plausibility: Plausibility::default(),
             verify: Depth::Exists,
         };
-        let provider = provider(url)?;
+        let provider = provider(url, &self.tools)?;
         backup_ops::backup(
             &self.repository,
             provider.as_ref(),
@@ -150,7 +160,7 @@ impl Backup {
             ordered: false,
             observer: Arc::clone(&self.observer),
         };
-        let provider = provider(target_url)?;
+        let provider = provider(target_url, &self.tools)?;
         let planned = restore::plan(provider.as_ref(), snapshot, &options, &self.interrupt).await?;
         planned.execute(&self.repository, &self.clock, &self.observer, &self.interrupt).await
     }

@@ -10,9 +10,9 @@ use backup_provider_postgres::{PostgresConfig, PostgresProvider};
 
 /// Returns the provider for a database URL; connects to nothing. An engine that this version
 /// does not speak is `Unsupported`.
-pub fn provider(url: &str) -> Result<Arc<dyn Provider>> {
+pub fn provider(url: &str, tools: &ToolPaths) -> Result<Arc<dyn Provider>> {
     refuse_other_engines(url)?;
-    postgres(url, None, &ToolPaths::system())
+    postgres(url, None, tools)
 }
 
 /// Returns the database's name in a URL.
@@ -67,6 +67,7 @@ mod tests {
 
     #[test]
     fn knows_what_it_can_speak_to() {
+        let provider = |url| provider(url, &ToolPaths::system());
         assert_eq!(provider("postgres://u@h/d").unwrap().name(), "postgres");
         assert_eq!(database_name("postgresql://u@h/shop").unwrap(), "shop");
         assert_eq!(provider("mysql://u@h/d").unwrap_err().kind(), ErrorKind::Unsupported);

@@ -144,3 +144,23 @@ fn names_of_existing_setups_work() {
     ctl.set("BACKUP_PASSPHRASE_COMMAND", "cat passphrase");
     ctl.ok(&["snapshots"]);
 }
+
+#[test]
+fn the_demo_proves_itself_and_leaves_nothing_behind() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    let mut ctl = Program::new();
+    ctl.unset("BACKUP_REPOSITORY");
+    ctl.unset("BACKUP_PASSPHRASE");
+    let bin = cluster.bin("").display().to_string();
+    let path = std::env::var("PATH").unwrap_or_default();
+    ctl.set("PATH", format!("{bin}:{path}"));
+    let receipt = ctl.json(&["demo", "--rows", "3000", "--pg-bin", &bin]);
+    assert!(receipt["numbers"]["restored_rows"].as_u64() > Some(3_000), "{receipt}");
+    let text = ctl.ok(&["demo", "--rows", "500", "--pg-bin", &bin]);
+    assert!(text.contains("RECEIPT"), "{text}");
+    ctl.run(&["demo", "--pg-bin", "/nonexistent"]).fails(2);
+    let left = std::fs::read_dir(std::env::temp_dir()).unwrap().filter_map(Result::ok);
+    let left: Vec<_> =
+        left.filter(|e| e.file_name().to_string_lossy().starts_with("backupctl-demo-")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}

@@ -45,6 +45,7 @@ pub(super) struct Cluster {
     server: Child,
     socket: PathBuf,
     pub(super) version: String,
+    pub(super) tools: ToolPaths,
 }
 
 impl Cluster {
@@ -83,8 +84,15 @@ impl Cluster {
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
-        let mut cluster =
-            Self { server, socket: folder.path().to_owned(), version: initdb.version.clone() };
+        let mut cluster = Self {
+            server,
+            socket: folder.path().to_owned(),
+            version: initdb.version.clone(),
+            tools: match initdb.path.parent() {
+                Some(bin) => ToolPaths::system().with_directory(bin),
+                None => ToolPaths::system(),
+            },
+        };
         cluster.wait().await?;
         Ok(cluster)
     }

@@ -30,6 +30,7 @@ pub(super) async fn tell(
     let repository = format!("file://{}/repository", folder.path().display());
     let backup = Backup::open_or_create(&repository, Secret::new("only for this demo"))
         .await?
+        .with_tools(server.tools.clone())
         .observed_by(session.observer())
         .interrupted_by(session.interrupt.clone());
     let first = backup.backup(&server.url(SHOP)).await?;
