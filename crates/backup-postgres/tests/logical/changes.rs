@@ -1,7 +1,7 @@
 //! A database that does not hold still.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use backup_core::port::Source;
@@ -15,28 +15,38 @@ use crate::support::{
     MemoryParts, back_up, connect, finish, restore, restore_options, source_options, tools,
 };
 
-/// Runs statements over and over until told to stop; returns how often.
+/// Runs statements over and over until told to stop; counts those that succeeded.
 fn keep_running(
     cluster: &Cluster,
     sql: &[&str],
     pause: Duration,
     stop: &Arc<AtomicBool>,
-) -> JoinHandle<u64> {
+    done: &Arc<AtomicU64>,
+) -> JoinHandle<()> {
     let options = connect(&cluster.url("shop"));
-    let (sql, stop) = (sql.iter().map(ToString::to_string).collect::<Vec<_>>(), Arc::clone(stop));
+    let sql: Vec<String> = sql.iter().map(ToString::to_string).collect();
+    let (stop, done) = (Arc::clone(stop), Arc::clone(done));
     tokio::spawn(async move {
         let mut client = Client::connect(&options).await.unwrap();
-        let mut rounds = 0;
         while !stop.load(Relaxed) {
             for statement in &sql {
                 // Deadlocks among these sessions are theirs to bear.
-                let _ = client.execute(statement).await;
+                match client.execute(statement).await {
+                    Ok(_) => done.fetch_add(1, Relaxed),
+                    Err(_) => u64::from(client.execute("ROLLBACK").await.is_err()),
+                };
                 tokio::time::sleep(pause).await;
             }
-            rounds += 1;
         }
-        rounds
     })
+}
+
+async fn until(done: &AtomicU64, enough: u64) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while done.load(Relaxed) < enough {
+        assert!(Instant::now() < deadline, "{} of {enough}", done.load(Relaxed));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,24 +61,32 @@ async fn transfers_in_flight_never_show_half() {
          INSERT INTO one SELECT g, 100, repeat('x', 500) FROM generate_series(1, 60000) g; \
          INSERT INTO two SELECT g, 100, repeat('y', 500) FROM generate_series(1, 60000) g",
     );
-    let stop = Arc::new(AtomicBool::new(false));
-    let transfer = "BEGIN; UPDATE one SET v = v - 7 WHERE id = 1 + floor(random() * 59999)::int; \
-         UPDATE two SET v = v + 7 WHERE id = 1 + floor(random() * 59999)::int; COMMIT";
+    let (stop, done) = (Arc::default(), Arc::default());
+    // A subquery, so that each UPDATE draws one number and changes one row.
+    let transfer = "BEGIN; \
+         UPDATE one SET v = v - 7 WHERE id = (SELECT 1 + floor(random() * 60000)::int); \
+         UPDATE two SET v = v + 7 WHERE id = (SELECT 1 + floor(random() * 60000)::int); COMMIT";
     let writers: Vec<_> =
-        (0..3).map(|_| keep_running(&cluster, &[transfer], Duration::ZERO, &stop)).collect();
+        (0..3).map(|_| keep_running(&cluster, &[transfer], Duration::ZERO, &stop, &done)).collect();
+    until(&done, 50).await;
     let taken = back_up(&cluster.url("shop"), &tools, MemoryParts::default()).await.unwrap();
+    let during = done.load(Relaxed);
+    until(&done, during + 50).await;
     stop.store(true, Relaxed);
-    let mut transfers = 0;
     for writer in writers {
-        transfers += writer.await.unwrap();
+        writer.await.unwrap();
     }
-    assert!(transfers > 20, "{transfers}");
     let segments = taken.parts.addressed("table/public.one").len();
     assert!(segments >= 2, "{segments}");
     restore(&taken, &cluster.url("copy"), &tools, restore_options(3)).await.unwrap();
     let sums = "SELECT (SELECT sum(v) FROM one) + (SELECT sum(v) FROM two), \
          (SELECT count(*) FROM one) + (SELECT count(*) FROM two)";
+    assert_eq!(cluster.sql("shop", sums).trim(), "12000000|120000");
     assert_eq!(cluster.sql("copy", sums).trim(), "12000000|120000");
+    // The copy is of an instant in between, not of the beginning or the end.
+    let moved = "SELECT count(*) FROM one WHERE v <> 100";
+    let count = |database: &str| cluster.sql(database, moved).trim().parse::<u64>().unwrap();
+    assert!(count("copy") >= 20 && count("copy") < count("shop"), "{}", count("copy"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,14 +99,14 @@ async fn rewritten_tables_are_never_read_as_empty() {
         "CREATE TABLE t (id integer, v integer); \
          INSERT INTO t SELECT g, g FROM generate_series(1, 2000) g; CREATE TABLE other AS TABLE t",
     );
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, done) = (Arc::default(), Arc::default());
     let rewriting = [
         "BEGIN; TRUNCATE t; INSERT INTO t SELECT g, g FROM generate_series(1, 2000) g; COMMIT",
         "ALTER TABLE t ALTER COLUMN v TYPE bigint",
         "ALTER TABLE t ALTER COLUMN v TYPE integer",
         "CREATE TABLE IF NOT EXISTS passing AS TABLE t; DROP TABLE passing",
     ];
-    let changer = keep_running(&cluster, &rewriting, Duration::from_millis(100), &stop);
+    let changer = keep_running(&cluster, &rewriting, Duration::from_millis(100), &stop, &done);
     for _ in 0..6 {
         let taken = back_up(&cluster.url("shop"), &tools, MemoryParts::default()).await.unwrap();
         let rows = |name: &str| {
@@ -97,9 +115,11 @@ async fn rewritten_tables_are_never_read_as_empty() {
         };
         assert_eq!((rows("t"), rows("other")), (Some(2000), Some(2000)));
         assert!(matches!(rows("passing"), None | Some(2000)), "{:?}", rows("passing"));
+        let changes = done.load(Relaxed);
+        until(&done, changes + 2).await;
     }
     stop.store(true, Relaxed);
-    assert!(changer.await.unwrap() > 3);
+    changer.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

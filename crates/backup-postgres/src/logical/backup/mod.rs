@@ -1,5 +1,6 @@
 //! Reading a database at one instant.
 
+mod facts;
 mod globals;
 mod instant;
 mod large_objects;

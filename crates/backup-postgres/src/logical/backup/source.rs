@@ -1,6 +1,5 @@
 //! The source: a database opened for one backup.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,10 +12,10 @@ use super::instant::{BEHIND_WAITER, Instant, explain};
 use super::queue::{Job, Queue};
 use super::rows::Reading;
 use super::schema::Schema;
-use super::{globals, large_objects, schema, stream};
+use super::{facts, globals, large_objects, schema, stream};
 use crate::logical::catalog::database::Database;
+use crate::logical::catalog::sequences;
 use crate::logical::catalog::tables::Table;
-use crate::logical::catalog::{sequences, usage};
 use crate::logical::discover::{coverage, identity};
 use crate::logical::names::{SEQUENCES, table_part};
 use crate::logical::ranges::Before;
@@ -87,7 +86,7 @@ impl LogicalSource {
     async fn copy(&self, sink: &dyn PartSink) -> Result<Evidence> {
         self.phase("take a consistent instant");
         let (mut instant, schema) = self.instant_with_schema().await?;
-        let mut facts = self.facts_at(&mut instant.holder).await?;
+        let mut facts = facts::read(&mut instant.holder, &self.database).await?;
         NeededRoles::of(&schema.archive).to_facts(&mut facts);
         let mut findings = self.findings(&instant.tables);
         findings.extend(schema.findings.iter().cloned());
@@ -197,40 +196,6 @@ impl LogicalSource {
         }
         let attributes = stream::attributes([("count", sequences.len().to_string())]);
         stream::write(sink, &*self.options.observer, SEQUENCES, &lines, attributes).await
-    }
-
-    /// Everything about the instant that a restore or a question to it may need.
-    async fn facts_at(&self, holder: &mut Client) -> Result<BTreeMap<String, String>> {
-        let database = &self.database;
-        let mut facts = BTreeMap::new();
-        database.locale.to_facts(&mut facts);
-        usage::read(holder, &mut facts).await?;
-        let mut put = |name: &str, value: String| facts.insert(name.to_owned(), value);
-        put("database", database.name.clone());
-        put("server_version_num", database.version_num.to_string());
-        put("block_size", database.block_size.to_string());
-        put("timezone", database.timezone.clone());
-        put("database_bytes", database.bytes.to_string());
-        put("standby", database.in_recovery.to_string());
-        let kind = if database.system_is_stand_in { "location" } else { "system identifier" };
-        put("identity_from", kind.to_owned());
-        let position = if database.in_recovery {
-            "pg_catalog.pg_last_wal_replay_lsn()"
-        } else {
-            "pg_catalog.pg_current_wal_insert_lsn()"
-        };
-        let sql = format!(
-            "SELECT {position} AS lsn, \
-             pg_catalog.to_char(pg_catalog.transaction_timestamp() AT TIME ZONE 'UTC', \
-             'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS instant"
-        );
-        if let Ok(rows) = holder.query(&sql).await
-            && let Some(row) = rows.first()
-        {
-            put("wal_lsn", row.by_name("lsn").unwrap_or_default().to_owned());
-            put("instant", row.by_name("instant").unwrap_or_default().to_owned());
-        }
-        Ok(facts)
     }
 
     fn findings(&self, tables: &[Table]) -> Vec<Finding> {
