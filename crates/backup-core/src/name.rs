@@ -49,9 +49,9 @@ impl TryFrom<String> for SourceName {
         if good {
             return Ok(Self(text));
         }
-        Err(Error::new(ErrorKind::Usage, "parse source name").with("text", text.escape_debug()).hint(
-            "Use 1 to 64 letters, digits, '_', '-' or '.', not starting with '.' or '-'.",
-        ))
+        Err(Error::new(ErrorKind::Usage, "parse source name")
+            .with("text", text.escape_debug())
+            .hint("Use 1 to 64 letters, digits, '_', '-' or '.', not starting with '.' or '-'."))
     }
 }
 
@@ -129,9 +129,9 @@ impl FromStr for ObjectName {
             && text.split('/').all(|segment| {
                 !segment.is_empty()
                     && segment.bytes().any(|b| b != b'.')
-                    && segment.bytes().all(
-                        |b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.'),
-                    )
+                    && segment
+                        .bytes()
+                        .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.'))
             });
         if good {
             return Ok(Self(text.to_owned()));

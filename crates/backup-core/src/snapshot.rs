@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ChunkId, Evidence, FindingKind, PartName, SnapshotId, SourceName, Verified, WriterId,
-};
+use crate::{ChunkId, Evidence, FindingKind, PartName, SnapshotId, SourceName, Verified, WriterId};
 
 /// The committed description of a snapshot: what its manifest object holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Observer, PartSink, PartSource};
-use crate::{
-    Error, ErrorKind, Evidence, Finding, Result, Snapshot, SnapshotKind, SourceIdentity,
-};
+use crate::{Error, ErrorKind, Evidence, Finding, Result, Snapshot, SnapshotKind, SourceIdentity};
 
 /// A platform that hosts databases: a server you run, or a vendor.
 ///
