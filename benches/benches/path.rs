@@ -3,11 +3,7 @@
 //! Corpora: `rows` (text like COPY writes it), `pages` (binary with repetition) and `noise`.
 //! `cargo bench -p backup-benches`; one stage: `cargo bench -p backup-benches -- delta`.
 
-#![expect(
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a benchmark may stop; criterion writes the main function"
-)]
+#![expect(clippy::unwrap_used, reason = "a benchmark may stop")]
 
 use std::sync::Arc;
 

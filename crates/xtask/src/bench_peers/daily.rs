@@ -154,6 +154,7 @@ fn section(series: &BTreeMap<(&str, &str), Series>, size: u64, floor: &Floor) ->
         "### Restore of the second day into an empty database\n\n{}\n",
         tools(&rows(restore), None)
     );
+    let peak = PHASES.iter().map(|phase| ours(phase).peak()).max().unwrap_or_default();
     let targets = [
         ("first backup ÷ floor", ours(first).wall() / floor.wall, 1.3),
         ("first backup ÷ pg_dump -Fd -j2", ratio(ours(first), of(first, Peer::Directory)), 0.35),

@@ -11,7 +11,7 @@ use super::{Bench, PARTS};
 use crate::command::capture;
 use crate::workspace;
 
-/// When, at which commit, on how much data a section was measured.
+/// When, at which commit and on how busy a machine a section was measured.
 pub(super) fn provenance(bench: &Bench) -> Result<String> {
     let date = capture(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
     let mut git = Command::new("git");
