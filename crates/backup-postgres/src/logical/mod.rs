@@ -36,6 +36,8 @@ mod session;
 mod statement;
 mod subset;
 
+#[doc(hidden)]
+pub use archive::is_archive;
 pub use backup::LogicalSource;
 pub use discover::discover;
 pub use export::{ExportOptions, ExportReport, export};

@@ -10,6 +10,10 @@ use std::collections::BTreeMap;
 const DEFAULT_RANGE: u64 = 2048;
 /// The longest segment wanted, in bytes of text.
 const LONGEST_SEGMENT: u64 = 32 << 20;
+/// A recorded range is kept up to this many bytes of text: halving it moves the addresses of half
+/// of the segments away from their bases, which costs more than long segments do (they are cut
+/// into chunks anyway).
+const LONGEST_KEPT: u64 = 4 * LONGEST_SEGMENT;
 
 /// What is known about a table's size before it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,9 +52,9 @@ impl Before {
 /// Returns the blocks per segment: the previous range, halved while its longest segment was
 /// too long; else the default, halved while rows are estimated to be too wide for it.
 pub(crate) fn choose_range(extent: Extent, before: Before) -> u64 {
-    let (mut range, measured) = match before.range {
-        Some(range) => (range, Some(before.longest)),
-        None => (DEFAULT_RANGE, None),
+    let (mut range, measured, most) = match before.range {
+        Some(range) => (range, Some(before.longest), LONGEST_KEPT),
+        None => (DEFAULT_RANGE, None, LONGEST_SEGMENT),
     };
     let per_block = extent.bytes / extent.blocks.max(1);
     let mut halvings = 0;
@@ -59,7 +63,7 @@ pub(crate) fn choose_range(extent: Extent, before: Before) -> u64 {
             Some(bytes) => bytes >> halvings,
             None => per_block.saturating_mul(range.min(extent.blocks)),
         };
-        if longest <= LONGEST_SEGMENT || range == 1 {
+        if longest <= most || range == 1 {
             return range;
         }
         range /= 2;
@@ -139,7 +143,8 @@ mod tests {
         let extent = heap(100_000, 1 << 40);
         let before = |longest| Before { range: Some(512), longest, rows: 0 };
         assert_eq!(choose_range(extent, before(20 << 20)), 512);
-        assert_eq!(choose_range(extent, before(40 << 20)), 256);
+        assert_eq!(choose_range(extent, before(100 << 20)), 512);
+        assert_eq!(choose_range(extent, before(200 << 20)), 256);
         assert_eq!(choose_range(extent, before(1 << 40)), 1);
     }
 

@@ -8,3 +8,10 @@ mod write;
 
 pub(crate) use entry::{Entry, Section};
 pub(crate) use read::Archive;
+
+/// Reads bytes as an archive; for the fuzz target.
+#[doc(hidden)]
+#[must_use]
+pub fn is_archive(bytes: &[u8]) -> bool {
+    Archive::parse(bytes).is_ok()
+}
