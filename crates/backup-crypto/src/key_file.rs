@@ -8,7 +8,8 @@
 //! 0): any wrong character, any two swapped neighbours, and any group in the wrong place are
 //! found and named. Group 14 is the first 25 bits of SHA-256(`backup.v1.key-file` ‖ key).
 //!
-//! Lines that start with `#`, white space and missing dashes do not matter.
+//! Lines that start with `#`, white space and missing dashes do not matter. In a text that begins
+//! with something else, such as a recovery sheet, the key is the paragraph that begins with BKEY1.
 
 use backup_core::{Error, ErrorKind, Result, Secret};
 use sha2::{Digest, Sha256};
@@ -73,7 +74,8 @@ pub(crate) fn parse(text: &str) -> Result<Zeroizing<[u8; 32]>> {
 fn digits(text: &str) -> Result<Zeroizing<[u8; DIGITS]>> {
     let mut compact = Zeroizing::new(String::with_capacity(text.len()));
     compact.extend(
-        text.lines()
+        paragraph(text)
+            .lines()
             .filter(|line| !line.trim_start().starts_with('#'))
             .flat_map(str::chars)
             .filter(|c| !c.is_whitespace() && *c != '-' && *c != '\u{feff}')
@@ -104,6 +106,29 @@ fn digits(text: &str) -> Result<Zeroizing<[u8; DIGITS]>> {
             .hint("Copy the whole key: BKEY1 and fourteen groups of five characters."));
     }
     Ok(out)
+}
+
+/// Returns the paragraph with the key when other text comes before it, else the whole text.
+fn paragraph(text: &str) -> &str {
+    let marked = |line: &str| {
+        let line = line.trim_start().as_bytes();
+        line.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()))
+    };
+    let own = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    if text.trim_start_matches('\u{feff}').lines().find(own).is_none_or(marked) {
+        return text;
+    }
+    let mut from = None;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        match from {
+            None if marked(line) => from = Some(at),
+            Some(from) if line.trim().is_empty() => return text.get(from..at).unwrap_or_default(),
+            _ => {}
+        }
+        at += line.len();
+    }
+    from.and_then(|from| text.get(from..)).unwrap_or(text)
 }
 
 fn value(character: char) -> Option<u8> {
@@ -164,4 +189,27 @@ fn set_bits(bytes: &mut [u8; 32], offset: usize, value: u8) {
 
 fn invalid(reason: &str) -> Error {
     Error::new(ErrorKind::ConfigInvalid, "read key file").with("reason", reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_in_the_sheet_that_holds_it() {
+        let key = [7; 32];
+        let text = format(&key).expose().to_lowercase();
+        let (left, right) = text.split_at(40);
+        for sheet in [
+            format!("Sheet\r\n\r\n   {text}\r\n\r\nTo recover:\r\n"),
+            format!("RECOVERY\n====\nKey:\n\n    {left}\n    {right}\n\nmore BKEY1 text\n"),
+            format!("# mine\n\n{left}\n\n{right}\n"),
+            format!("notes\n{text}"),
+        ] {
+            assert_eq!(*parse(&sheet).unwrap(), key, "{sheet}");
+        }
+        let absent = parse("RECOVERY\n\nno key here\n").unwrap_err();
+        assert!(absent.to_string().contains("BKEY1"), "{absent}");
+        assert!(parse(&format!("notes\n{text} and then some words\n")).is_err());
+    }
 }

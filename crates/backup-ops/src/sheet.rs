@@ -50,7 +50,7 @@ pub fn recovery_sheet(facts: &SheetFacts<'_>) -> Secret {
          To recover on any machine:\n\
          \n\
          1. Install backupctl and PostgreSQL's client programs.\n\
-         2. Write the recovery key into a file that only you can read, say recovery.key:\n\
+         2. Write the recovery key (or this whole sheet) into a file that only you can read:\n\
          \n    umask 077 && cat > recovery.key      (type the key, Enter, Ctrl-D)\n\
          \n\
          3. Say where the repository is and which key opens it; an object store also wants\n\

@@ -18,5 +18,6 @@ mod object_store;
 mod offline;
 mod program;
 mod retention;
+mod runbooks;
 mod schema;
 mod signals;
