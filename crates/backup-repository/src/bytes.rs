@@ -37,6 +37,13 @@ impl<'a> Fields<'a> {
         Ok(*head)
     }
 
+    /// Reads so many bytes as they are.
+    pub(crate) fn bytes(&mut self, length: usize) -> Result<&'a [u8]> {
+        let (head, tail) = self.rest.split_at_checked(length).ok_or_else(|| self.damaged())?;
+        self.rest = tail;
+        Ok(head)
+    }
+
     /// Reads a count of items that each take at least `least` bytes of what is left, so that a
     /// hostile count cannot make anyone allocate more than the object's own size.
     pub(crate) fn count(&mut self, least: usize) -> Result<usize> {

@@ -74,6 +74,14 @@ pub fn stored_chunk(bytes: &[u8]) -> bool {
     plain.map_or(true, |plain| plain.len() == length && length <= MAX_CHUNK)
 }
 
+/// The head of a WAL object: refused, or within its bounds.
+pub fn wal_head(bytes: &[u8]) -> bool {
+    crate::wal::read_head(bytes).map_or(true, |head| {
+        let points = head.facts.as_ref().map_or(0, |facts| facts.restore_points.len());
+        head.length <= 1 << 30 && points * 17 <= bytes.len()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use backup_core::{ChunkId, PackId};
@@ -107,6 +115,10 @@ mod tests {
         fn promises_hold_for_any_bytes(bytes in vec(any::<u8>(), 0..400)) {
             prop_assert!(index_object(&bytes) && pack_footer(&bytes) && segment_map(&bytes));
             prop_assert!(config(&bytes) && blob_payload(&bytes) && stored_chunk(&bytes));
+            let mut head = vec![1];
+            head.extend_from_slice(&bytes);
+            head.resize(1024, 0);
+            prop_assert!(wal_head(&head) && wal_head(&bytes));
         }
 
         #[test]

@@ -14,6 +14,7 @@ pub(crate) const VERIFIED: &str = "verified/";
 pub(crate) const PINS: &str = "pins/";
 pub(crate) const LEASES: &str = "leases/";
 pub(crate) const CURSORS: &str = "cursors/";
+pub(crate) const WAL: &str = "wal/";
 pub(crate) const PROBES: &str = "probes/";
 
 /// Parses a name built here; cannot fail for the names below.

@@ -73,6 +73,7 @@ mod signed;
 mod since;
 
 mod snapshots;
+mod wal;
 mod window;
 mod write;
 
@@ -88,6 +89,7 @@ pub use repair::RepairReport;
 pub use repository::Repository;
 pub use settings::{DeltaMode, Settings};
 pub use snapshots::SnapshotScan;
+pub use wal::{WalEntry, WalHead, WalLog, WalObject, WalPut, WalTally};
 pub use write::{SnapshotDraft, SnapshotWriter};
 
 use backup_core::{Error, ErrorKind, Result};

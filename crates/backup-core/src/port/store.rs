@@ -40,8 +40,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Returns an object's size and time.
     async fn stat(&self, name: &ObjectName) -> Result<Object>;
 
-    /// Lists every object whose name starts with `prefix` (which ends in `/` or is empty), in
-    /// any order; objects that appear meanwhile may be missing, others may not.
+    /// Lists every object whose name starts with `prefix` (a folder with its `/`, with or without
+    /// the beginning of a name in it; empty: everything), in any order; objects that appear meanwhile may be missing, others may not.
     async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Object>>>;
 
     /// Deletes an object; an absent one is success.

@@ -11,4 +11,5 @@ mod prune;
 mod resume;
 mod round_trip;
 mod stress;
+mod wal;
 mod world;

@@ -16,15 +16,17 @@ use super::read::object;
 /// Walks below `prefix`, one directory at a time, as fast as the listing is read. What has no
 /// object's name (temporary files, `lost+found`) is passed over.
 pub(super) fn walk(root: PathBuf, prefix: &str) -> BoxStream<'static, Result<Object>> {
-    let start = prefix.trim_end_matches('/').to_owned();
-    let pending = VecDeque::from([start]);
+    // What follows the last `/` is the beginning of names in that folder.
+    let (start, begins) = prefix.rsplit_once('/').unwrap_or(("", prefix));
+    let pending = VecDeque::from([(start.to_owned(), begins.to_owned())]);
     let directories = stream::unfold((root, pending), |(root, mut pending)| async move {
-        let directory = pending.pop_front()?;
+        let (directory, begins) = pending.pop_front()?;
         let at = root.clone();
-        let read = tokio::task::spawn_blocking(move || read_directory(&at, &directory)).await;
+        let read = tokio::task::spawn_blocking(move || read_directory(&at, &directory, &begins));
+        let read = read.await;
         let found = match read {
             Ok(Ok((objects, directories))) => {
-                pending.extend(directories);
+                pending.extend(directories.into_iter().map(|name| (name, String::new())));
                 objects
             }
             Ok(Err(error)) => vec![Err(error)],
@@ -37,8 +39,9 @@ pub(super) fn walk(root: PathBuf, prefix: &str) -> BoxStream<'static, Result<Obj
 
 type Found = (Vec<Result<Object>>, Vec<String>);
 
-/// Returns the objects and the directories in `directory`, whose name is relative to `root`.
-fn read_directory(root: &Path, directory: &str) -> Result<Found> {
+/// Returns the objects and the directories in `directory`, whose name is relative to `root`, that
+/// begin so.
+fn read_directory(root: &Path, directory: &str, begins: &str) -> Result<Found> {
     let path = root.join(directory);
     let entries = match fs::read_dir(&path) {
         Ok(entries) => entries,
@@ -49,6 +52,9 @@ fn read_directory(root: &Path, directory: &str) -> Result<Found> {
     for entry in entries {
         let entry = entry.map_err(|error| unavailable("list objects", &path, error))?;
         let Some(name) = name_of(directory, &entry) else { continue };
+        if !name.file_name().starts_with(begins) {
+            continue;
+        }
         // `metadata` of the path follows links, as reading does.
         match entry.path().metadata() {
             Ok(metadata) if metadata.is_dir() => found.1.push(name.as_str().to_owned()),

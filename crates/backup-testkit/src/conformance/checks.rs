@@ -168,6 +168,9 @@ pub(super) async fn listings_are_complete(place: &Place) -> Outcome {
     ensure!(nested == 221, "{nested} of 221 nested objects were listed");
     ensure!(place.list("").await?.len() == all.len(), "the whole place lists other objects");
     ensure!(place.list("nothing/here/").await?.is_empty(), "an empty prefix lists objects");
+    let begun = place.list("a/de").await?.len();
+    ensure!(begun == 221, "{begun} of 221 objects begin so");
+    ensure!(place.list("a/nothing").await?.is_empty(), "an unknown beginning lists objects");
     let everything: BTreeSet<_> = names(said(place.store.list("").await)?).await?;
     let missing = all.iter().find(|(name, _)| !everything.contains(&place.name(name)));
     ensure!(missing.is_none(), "the whole store does not list {missing:?}");
