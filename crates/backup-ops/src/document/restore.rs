@@ -64,7 +64,7 @@ pub struct RestoreDocument {
 }
 
 /// One phase of a restore.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseDocument {
     /// Its name.
     pub name: String,
