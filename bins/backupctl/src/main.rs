@@ -55,19 +55,25 @@ async fn run(cli: Cli, screen: &Arc<Screen>) -> ExitCode {
     let overrides = overrides(&cli.verb);
     let session =
         Session::new(cli.global, overrides, needs_probe(&cli.verb), Arc::clone(screen), interrupt);
-    match Box::pin(verbs::run(&session, cli.verb)).await {
+    let ran = Box::pin(verbs::run(&session, cli.verb)).await;
+    match ran.and_then(|ending| screen.demand_printed().map(|()| ending)) {
         Ok(ending) => ending.code(),
         Err(error) => {
             if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Terminated) {
                 settle().await;
             }
             if let Some(verb) = alerting {
-                alerts::failed(&session, verb, None, &error).await;
+                alerts::failed(&session, verb, source_of(&error), &error).await;
             }
             screen.error(&error);
             ExitCode::from(error.kind().exit_code())
         }
     }
+}
+
+/// Returns the source that an error is about, where it says so.
+fn source_of(error: &Error) -> Option<&str> {
+    error.context().iter().find(|(name, _)| *name == "source").map(|(_, source)| source.as_str())
 }
 
 /// What was dropped halfway tidies up behind itself: sessions are cancelled, an unfinished

@@ -165,13 +165,15 @@ impl Session {
         backup::ops::select(&scan.records, selector).cloned()
     }
 
-    /// Returns the configured sources of these names, or all.
-    pub(crate) fn sources(&self, names: &[SourceName]) -> Result<Vec<ChosenSource>> {
+    /// Returns the configured sources of these names, or all. Nothing is resolved yet, so that
+    /// one that is set up wrongly does not stand in the way of the others.
+    pub(crate) fn sources(&self, names: &[SourceName]) -> Result<Vec<&SourceSettings>> {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        self.settings()?.select(&names)?.into_iter().map(|source| self.choose(source)).collect()
+        self.settings()?.select(&names)
     }
 
-    fn choose(&self, source: &SourceSettings) -> Result<ChosenSource> {
+    /// Resolves a source: reads its URL and finds who speaks to it; connects to nothing.
+    pub(crate) fn choose(&self, source: &SourceSettings) -> Result<ChosenSource> {
         Ok(ChosenSource {
             name: source.name.clone(),
             provider: self.composer().source(source)?,
@@ -266,7 +268,14 @@ impl Session {
         if let Some(destinations) = self.destinations.get() {
             return Ok(destinations.clone());
         }
-        let made = self.composer().destinations(&self.settings()?.notify)?;
+        let made = match self.settings() {
+            Ok(settings) => self.composer().destinations(&settings.notify)?,
+            // Whoever must hear that the settings are broken is named by what can be read.
+            Err(_) => {
+                let config = self.global.config.as_deref();
+                self.composer().destinations(&backup::load_channels(config, &self.environment))?
+            }
+        };
         Ok(self.destinations.get_or_init(|| made).clone())
     }
 }

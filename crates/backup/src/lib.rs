@@ -51,7 +51,7 @@ pub use embed::Backup;
 pub use export::{ExportReport, export};
 pub use machine::{check_space, check_tools};
 pub use provider::{database_name, has_password, provider};
-pub use settings::load_settings;
+pub use settings::{load_channels, load_settings};
 pub use store::open_store;
 pub use tls::install_tls;
 

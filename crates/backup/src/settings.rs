@@ -1,9 +1,11 @@
 //! Reading the configuration of this process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backup_config::{ConfigFile, Environment, Inputs, Overrides, Secrets, Settings, ShellRunner};
+use backup_config::{
+    ConfigFile, Environment, Inputs, NotifySettings, Overrides, Secrets, Settings, ShellRunner,
+};
 use backup_core::{Error, ErrorKind, Result};
 
 /// Reads `config`, or what BACKUP_CONFIG names, or `backup.toml` in the working directory, and
@@ -13,11 +15,8 @@ pub fn load_settings(
     environment: &Environment,
     overrides: &Overrides,
 ) -> Result<Settings> {
-    let directory = std::env::current_dir().map_err(|error| {
-        Error::new(ErrorKind::ConfigInvalid, "find working directory").because(error)
-    })?;
-    let named = environment.get("BACKUP_CONFIG")?.map(Path::new);
-    let file = ConfigFile::find(config.or(named), &directory)?;
+    let directory = working_directory()?;
+    let file = find_file(config, environment, &directory)?;
     let secrets = Secrets::new(environment.clone(), Arc::new(ShellRunner::default()));
     Settings::load(&Inputs {
         overrides,
@@ -26,4 +25,35 @@ pub fn load_settings(
         directory: &directory,
         secrets: &secrets,
     })
+}
+
+/// Reads who is told of failures from the same places, as far as they can be read: for telling
+/// that [`load_settings`] failed. What cannot be read is left out.
+#[must_use]
+pub fn load_channels(config: Option<&Path>, environment: &Environment) -> Vec<NotifySettings> {
+    let directory = working_directory().unwrap_or_default();
+    let file = find_file(config, environment, &directory).ok().flatten();
+    let secrets = Secrets::new(environment.clone(), Arc::new(ShellRunner::default()));
+    NotifySettings::salvage(&Inputs {
+        overrides: &Overrides::default(),
+        environment,
+        file: file.as_ref(),
+        directory: &directory,
+        secrets: &secrets,
+    })
+}
+
+fn working_directory() -> Result<PathBuf> {
+    std::env::current_dir().map_err(|error| {
+        Error::new(ErrorKind::ConfigInvalid, "find working directory").because(error)
+    })
+}
+
+fn find_file(
+    config: Option<&Path>,
+    environment: &Environment,
+    directory: &Path,
+) -> Result<Option<ConfigFile>> {
+    let named = environment.get("BACKUP_CONFIG")?.map(Path::new);
+    ConfigFile::find(config.or(named), directory)
 }

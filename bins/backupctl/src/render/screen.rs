@@ -1,6 +1,7 @@
 //! Where text goes: data to standard output, everything else to standard error.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use anstream::{AutoStream, ColorChoice};
 use backup::ops::document::ErrorDocument;
@@ -23,6 +24,7 @@ pub(crate) struct Screen {
     verbose: u8,
     color: ColorChoice,
     bars: Option<MultiProgress>,
+    lost: OnceLock<io::Error>,
 }
 
 /// A warning as JSON, on standard error.
@@ -46,6 +48,7 @@ impl Screen {
             verbose: global.verbose,
             color,
             bars: bars.then(MultiProgress::new),
+            lost: OnceLock::new(),
         }
     }
 
@@ -74,10 +77,24 @@ impl Screen {
     pub(crate) fn data(&self, text: &str) {
         self.above_bars(|| {
             let mut out = AutoStream::new(io::stdout(), self.color).lock();
-            // A reader that has seen enough (`| head`) is no failure, and nobody else is there
-            // to be told.
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                // The first failure is the one to tell.
+                let _ = self.lost.set(error);
+            }
         });
+    }
+
+    /// Demands that everything that was to be printed went out. A reader that has seen enough
+    /// (`| head`) is no failure.
+    pub(crate) fn demand_printed(&self) -> Result<(), Error> {
+        match self.lost.get() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Error::new(backup_core::ErrorKind::Failed, "write to standard output")
+                    .hint("The work itself is done; only what it printed is incomplete.")
+                    .because(error.to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Prints a document as one line.

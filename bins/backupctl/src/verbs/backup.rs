@@ -1,5 +1,6 @@
 //! `backup`: a snapshot of each source.
 
+use backup::config::SourceSettings;
 use backup::ops::document::BackupDocument;
 use backup::ops::{BackupReceipt, BackupRequest, Depth, Plausibility};
 use backup_core::{ByteSize, Error, ErrorKind, Result, SnapshotKind};
@@ -8,14 +9,14 @@ use crate::alerts;
 use crate::args::{BackupArgs, Mode, ProofArg};
 use crate::exit::Ending;
 use crate::render;
-use crate::session::{ChosenSource, Session, default_jobs};
+use crate::session::{Session, default_jobs};
 
 pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
     let sources = session.sources(&args.sources)?;
     session.repository().await?;
     let alone = sources.len() == 1;
     let mut worst = None;
-    for source in &sources {
+    for source in sources {
         match one(session, source, &args).await {
             Ok(receipt) => {
                 show(session, &receipt)?;
@@ -48,7 +49,12 @@ pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
     Ok(worst.map_or(Ending::Ok, Ending::Found))
 }
 
-async fn one(session: &Session, source: &ChosenSource, args: &BackupArgs) -> Result<BackupReceipt> {
+async fn one(
+    session: &Session,
+    settings: &SourceSettings,
+    args: &BackupArgs,
+) -> Result<BackupReceipt> {
+    let source = session.choose(settings)?;
     let request = BackupRequest {
         source: source.name.clone(),
         kind: match args.mode {

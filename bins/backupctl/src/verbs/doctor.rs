@@ -33,12 +33,9 @@ async fn examine(session: &Session, live: bool) -> Vec<Check> {
         ));
     }
     for source in &settings.sources {
-        match session.sources(std::slice::from_ref(&source.name)) {
-            Ok(chosen) => {
-                for source in chosen {
-                    let found = doctor::check_source(&source.name, source.provider.as_ref()).await;
-                    checks.extend(found);
-                }
+        match session.choose(source) {
+            Ok(source) => {
+                checks.extend(doctor::check_source(&source.name, source.provider.as_ref()).await);
             }
             Err(error) => checks.push(Check::failure(format!("source {}", source.name), error)),
         }

@@ -25,6 +25,7 @@ fn failures_always_alert_and_success_where_wanted() {
     ctl.run(&["backup"]).fails(3);
     let heard = hook.heard();
     assert_eq!(heard[0]["event"], "backup.failed");
+    assert_eq!(heard[0]["source"], "shop");
     assert_eq!(heard[0]["severity"], "critical");
     assert_eq!(heard.len(), 1);
     assert_eq!(slack.heard().len(), 1);
@@ -53,4 +54,33 @@ fn a_deaf_channel_never_decides_how_a_command_ends() {
     ctl.set("DATABASE_URL", "postgres://postgres@127.0.0.1:1/shop");
     ctl.run(&["backup"]).fails(3);
     ctl.run(&["notify", "test"]).expect(1);
+}
+
+#[test]
+fn a_broken_configuration_is_told_as_well() {
+    let hook = Listener::answering("200 OK");
+    let mut ctl = Program::new();
+    ctl.set("DATABASE_URL", "postgres://postgres@127.0.0.1:1/shop");
+    ctl.set("BACKUP_WEBHOOK_URL", hook.url());
+    ctl.ok(&["init"]);
+    let told = |ctl: &Program| {
+        let refused = ctl.run(&["backup"]).fails(2);
+        assert!(!refused.stderr.contains("was told"), "{}", refused.stderr);
+        let heard = hook.heard();
+        assert_eq!(heard.len(), 1, "{heard:?}");
+        assert_eq!(heard[0]["event"], "backup.failed");
+        assert_eq!(heard[0]["facts"]["exit_code"], "2");
+    };
+    // By a channel of the environment, whatever is wrong.
+    std::fs::write(ctl.path("backup.toml"), "[repository]\nurll = 1\n").unwrap();
+    told(&ctl);
+    std::fs::remove_file(ctl.path("backup.toml")).unwrap();
+    ctl.set("DATABASE_URL", "nonsense");
+    told(&ctl);
+    // By one of the file, where the file is sound.
+    ctl.unset("BACKUP_WEBHOOK_URL");
+    ctl.set("HOOK", hook.url());
+    let file = "[[notify]]\nkind = \"webhook\"\nurl = \"env:HOOK\"\n";
+    std::fs::write(ctl.path("backup.toml"), file).unwrap();
+    told(&ctl);
 }

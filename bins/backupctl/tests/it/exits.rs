@@ -116,8 +116,11 @@ fn several_sources_say_which_failed() {
     let ctl = Program::of(&cluster, "shop");
     let config = format!(
         "[repository]\npassphrase = \"env:BACKUP_PASSPHRASE\"\n\
-         [[source]]\nname = \"good\"\nurl = \"{}\"\n\
-         [[source]]\nname = \"gone\"\nurl = \"postgres://postgres@127.0.0.1:1/x\"\n",
+         [[source]]\nname = \"good\"\nurl = \"{0}\"\n\
+         [[source]]\nname = \"gone\"\nurl = \"postgres://postgres@127.0.0.1:1/x\"\n\
+         [[source]]\nname = \"unset\"\nurl = \"env:NOT_THERE\"\n\
+         [[source]]\nname = \"alien\"\nurl = \"mysql://root@127.0.0.1/x\"\n\
+         [[source]]\nname = \"last\"\nurl = \"{0}\"\n",
         cluster.url("shop")
     );
     std::fs::write(ctl.path("backup.toml"), config).unwrap();
@@ -128,12 +131,33 @@ fn several_sources_say_which_failed() {
     let documents: Vec<serde_json::Value> =
         done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     documents.iter().for_each(crate::schema::check);
-    assert_eq!(documents.len(), 2);
+    let outcomes: Vec<&str> =
+        documents.iter().map(|document| document["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["ok", "failed", "failed", "failed", "ok"]);
     assert_eq!((&documents[0]["source"], &documents[0]["outcome"]), (&"good".into(), &"ok".into()));
-    assert_eq!(documents[1]["outcome"], "failed");
-    assert_eq!(documents[1]["error"]["exit_code"], 3);
-    assert_eq!(ctl.json(&["snapshots"])["snapshots"].as_array().unwrap().len(), 1);
+    for (document, code) in documents[1..4].iter().zip([3, 2, 2]) {
+        assert_eq!(document["error"]["exit_code"], code, "{document}");
+    }
+    assert_eq!(ctl.json(&["snapshots"])["snapshots"].as_array().unwrap().len(), 2);
     ctl.run(&["backup", "gone"]).fails(3);
+}
+
+#[test]
+fn output_that_was_lost_is_a_failure() {
+    let ctl = Program::new();
+    ctl.ok(&["init"]);
+    for words in [&["--json", "snapshots"][..], &["schema"], &["completions", "bash"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = ctl.command(words).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("standard output"), "{said}");
+    }
+    // A reader that went away has seen what it wanted.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = ctl.command(&["schema"]).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]

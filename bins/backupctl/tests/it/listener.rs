@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -36,13 +35,14 @@ impl Listener {
                 }
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).unwrap();
+                // Before the answer, so that whoever waited for it finds the body heard.
+                if sender.send(serde_json::from_slice(&body).unwrap()).is_err() {
+                    return;
+                }
                 let answer = format!(
                     "HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
                 );
                 stream.write_all(answer.as_bytes()).unwrap();
-                if sender.send(serde_json::from_slice(&body).unwrap()).is_err() {
-                    return;
-                }
             }
         });
         Self { port, heard }
@@ -55,7 +55,7 @@ impl Listener {
     /// Everything heard by now, in order.
     pub(crate) fn heard(&self) -> Vec<Value> {
         let mut all = Vec::new();
-        while let Ok(body) = self.heard.recv_timeout(Duration::from_millis(200)) {
+        while let Ok(body) = self.heard.try_recv() {
             all.push(body);
         }
         all

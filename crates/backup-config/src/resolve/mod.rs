@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use crate::file::raw::RawFile;
 use crate::file::text::{FromText, Hidden};
 use crate::kinds::ProviderKind;
-use crate::settings::{PruneSettings, Settings};
+use crate::settings::{NotifySettings, PruneSettings, Settings};
 use crate::variables::misspelt;
 use crate::{ConfigFile, Environment, SecretRef, Secrets};
 
@@ -82,6 +82,17 @@ impl Settings {
             },
             notes: resolver.notes,
         })
+    }
+}
+
+impl NotifySettings {
+    /// Returns who is told, as far as that can be read when [`Settings::load`] fails: those of
+    /// the environment, and those of a file that is sound itself.
+    #[must_use]
+    pub fn salvage(inputs: &Inputs<'_>) -> Vec<Self> {
+        let file = inputs.file.and_then(|file| file.parse().ok()).unwrap_or_default();
+        let mut resolver = Resolver { inputs, base: base(inputs), notes: Vec::new() };
+        resolver.notify(&file.notify).unwrap_or_default()
     }
 }
 

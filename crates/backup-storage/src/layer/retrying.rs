@@ -65,7 +65,8 @@ impl<S: Store> Retrying<S> {
 
 /// Tells that the attempt of this number failed and is followed by another.
 pub(crate) fn tell(observer: &dyn Observer, attempt: u32, error: &Error) {
-    tracing::warn!(%error, attempt, "a store request is tried again");
+    // Observers show it to people.
+    tracing::debug!(%error, attempt, "a store request is tried again");
     observer.on_event(&Event::Retrying {
         operation: error.operation().to_owned(),
         attempt,
