@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Fingerprint;
+
 /// Facts recorded with a snapshot, all read inside its one instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -14,6 +16,19 @@ pub struct Evidence {
     pub schema_tool_version: String,
     /// Every table copied.
     pub tables: Vec<TableEvidence>,
+    /// Every sequence copied. Snapshots of before they were recorded have none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sequences: Vec<SequenceEvidence>,
+    /// How many there are of each kind of object ("index", "index, invalid" …). Snapshots of
+    /// before they were counted have none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub objects: BTreeMap<String, u64>,
+    /// Fingerprint of the schema's statements, owners and privileges included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Fingerprint>,
+    /// Fingerprint of the pages of large objects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub large_objects: Option<Fingerprint>,
     /// What was noticed on the way.
     pub findings: Vec<Finding>,
     /// Further facts by name (encoding, locale, extensions, roles used, WAL position).
@@ -26,10 +41,37 @@ impl Evidence {
     pub fn rows(&self) -> u64 {
         self.tables.iter().map(|table| table.rows).sum()
     }
+
+    /// Returns rows and fingerprint by table, as `schema.name`, the way they can be compared
+    /// with another database's: partitions whose rows may move in a restore count as one.
+    #[must_use]
+    pub fn row_sets(&self) -> BTreeMap<String, RowSet> {
+        let mut sets: BTreeMap<String, RowSet> = BTreeMap::new();
+        for table in &self.tables {
+            let own = format!("{}.{}", table.schema, table.name);
+            let set = sets.entry(table.root.clone().unwrap_or(own)).or_insert(RowSet::EMPTY);
+            set.rows += table.rows;
+            set.fingerprint = set.fingerprint.zip(table.fingerprint).map(|(a, b)| a + b);
+        }
+        sets
+    }
+}
+
+/// The rows of a table, or of partitions taken together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowSet {
+    /// How many.
+    pub rows: u64,
+    /// Which; nothing when one of them has no fingerprint.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl RowSet {
+    const EMPTY: Self = Self { rows: 0, fingerprint: Some(Fingerprint(0)) };
 }
 
 /// One table's facts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableEvidence {
     /// Schema, unquoted.
     pub schema: String,
@@ -39,6 +81,27 @@ pub struct TableEvidence {
     pub rows: u64,
     /// Bytes of the copied stream.
     pub bytes: u64,
+    /// Fingerprint of its rows as they were copied, whatever their order. Snapshots of before
+    /// it was taken have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
+    /// The partitioned table it is loaded through, as `schema.name`, where a restore may put
+    /// its rows into other partitions: then only the whole can be compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+}
+
+/// Where a sequence stood.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SequenceEvidence {
+    /// Schema, unquoted.
+    pub schema: String,
+    /// Name, unquoted.
+    pub name: String,
+    /// The last value, or the next one when `is_called` is false.
+    pub last_value: i64,
+    /// Whether `last_value` was handed out.
+    pub is_called: bool,
 }
 
 /// Something a person should know about a snapshot.

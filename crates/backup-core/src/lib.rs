@@ -20,6 +20,7 @@
 mod error;
 mod event;
 mod evidence;
+mod fingerprint;
 mod id;
 mod lsn;
 mod name;
@@ -32,7 +33,8 @@ mod wal;
 
 pub use error::{Error, ErrorKind, ErrorStatus, Result};
 pub use event::{Event, Severity};
-pub use evidence::{Evidence, Finding, FindingKind, TableEvidence};
+pub use evidence::{Evidence, Finding, FindingKind, RowSet, SequenceEvidence, TableEvidence};
+pub use fingerprint::Fingerprint;
 pub use id::{ChunkId, IndexId, KeyId, PackId, RepositoryId, SnapshotId, WriterId};
 pub use lsn::Lsn;
 pub use name::{ObjectName, PartName, SourceName};

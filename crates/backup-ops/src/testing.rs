@@ -40,5 +40,11 @@ pub(crate) fn record(pair: &str, source: &str, sequence: u64, at: &str) -> Snaps
 }
 
 pub(crate) fn table(name: &str, rows: u64, bytes: u64) -> TableEvidence {
-    TableEvidence { schema: "public".into(), name: name.into(), rows, bytes }
+    TableEvidence {
+        schema: "public".into(),
+        name: name.into(),
+        rows,
+        bytes,
+        ..TableEvidence::default()
+    }
 }

@@ -59,6 +59,7 @@ async fn back_up(repository: &Repository, day: u64) -> Fallible<()> {
         name: "orders".into(),
         rows: 6000,
         bytes: (0..3).map(|segment| rows(segment, day).len() as u64).sum(),
+        ..TableEvidence::default()
     };
     writer.commit(Evidence { tables: vec![table], ..Evidence::default() }).await?;
     Ok(())

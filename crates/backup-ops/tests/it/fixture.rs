@@ -123,6 +123,7 @@ impl Source for Opened {
                 name: name.clone(),
                 rows: rows.len() as u64,
                 bytes,
+                ..TableEvidence::default()
             });
         }
         Ok(evidence)

@@ -19,19 +19,23 @@
 //! `icu_rules`, `extensions` (JSON object of versions), `roles`, `role_owners`,
 //! `role_grantees`, `role_others`, `tablespaces` (JSON arrays), `database`, `database_bytes`,
 //! `server_version_num`, `block_size`, `timezone`, `standby`, `identity_from`, `wal_lsn`,
-//! `instant` (RFC 3339), `large_objects`.
+//! `instant` (RFC 3339), `large_objects`, `large_objects_read` (`pages` or `pieces`),
+//! `row_fingerprint` (how rows are hashed), `collation_version`, `lc_monetary`.
 
 mod archive;
 mod backup;
 mod catalog;
 mod discover;
+mod examine;
 mod export;
+mod fingerprint;
 mod names;
 mod neighbours;
 mod ranges;
 mod rate;
 mod restore;
 mod roles;
+mod schema_text;
 mod session;
 mod statement;
 mod subset;
@@ -40,5 +44,6 @@ mod subset;
 pub use archive::is_archive;
 pub use backup::LogicalSource;
 pub use discover::discover;
+pub use examine::{Examination, Examined, examine};
 pub use export::{ExportOptions, ExportReport, export};
 pub use restore::LogicalTarget;

@@ -1,9 +1,16 @@
 //! The yardstick: pg_dump of the restored database equals pg_dump of the source.
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
 use backup_core::FindingKind;
+use backup_core::port::NoObserver;
+use backup_postgres::logical::{Examination, examine};
 use backup_testkit::postgres::Cluster;
 
-use crate::support::{MemoryParts, assert_same, back_up, dump, restore, restore_options, tools};
+use crate::support::{
+    MemoryParts, assert_same, back_up, connect, dump, restore, restore_options, tools,
+};
 
 const FIXTURE: &str = include_str!("fixture.sql");
 const ROLES: &str = "\
@@ -50,6 +57,25 @@ async fn round_trip(major: u32) {
         &dump(&cluster, &cluster, "shop_source", false),
         &dump(&cluster, &cluster, "shop_copy", false),
     );
+
+    // Asked for its own evidence, the copy says what the source said.
+    let how = Examination {
+        jobs: NonZeroUsize::new(2).unwrap(),
+        owners: true,
+        privileges: true,
+        observer: Arc::new(NoObserver),
+    };
+    let copy = connect(&cluster.url("shop_copy"));
+    let found = examine(&copy, &tools, &taken.snapshot, &*taken.parts, &how).await.unwrap();
+    let source = &taken.snapshot.evidence;
+    assert_eq!(found.schema_differences, Vec::<String>::new());
+    assert!(source.tables.iter().all(|table| table.fingerprint.is_some()));
+    assert_eq!(found.evidence.row_sets(), source.row_sets());
+    assert_eq!(found.evidence.sequences, source.sequences);
+    assert_eq!(found.evidence.objects, source.objects);
+    assert_eq!(found.evidence.schema, source.schema);
+    assert!(source.large_objects.is_some());
+    assert_eq!(found.evidence.large_objects, source.large_objects);
 
     // In order: equal to the byte.
     let mut ordered = restore_options(4);

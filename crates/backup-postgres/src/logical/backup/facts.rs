@@ -7,6 +7,10 @@ use backup_core::Result;
 use crate::Client;
 use crate::logical::catalog::database::Database;
 use crate::logical::catalog::usage;
+use crate::logical::fingerprint::CONSTRUCTION;
+
+/// The first server that knows the version of a database's collation.
+const COLLATION_VERSIONS: u32 = 150_000;
 
 /// Reads everything about the instant that a restore, or a question to it, may need.
 pub(super) async fn read(
@@ -40,5 +44,17 @@ pub(super) async fn read(
         put("wal_lsn", row.by_name("lsn").unwrap_or_default().to_owned());
         put("instant", row.by_name("instant").unwrap_or_default().to_owned());
     }
+    if database.version_num >= COLLATION_VERSIONS {
+        let sql = "SELECT pg_catalog.pg_database_collation_actual_version(oid) AS version \
+             FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()";
+        let rows = holder.query(sql).await?;
+        if let Some(version) = rows.first().and_then(|row| row.by_name("version")) {
+            facts.insert("collation_version".to_owned(), version.to_owned());
+        }
+    }
+    let rows = holder.query("SHOW lc_monetary").await?;
+    let money = rows.first().and_then(|row| row.get(0)).unwrap_or_default();
+    facts.insert("lc_monetary".to_owned(), money.to_owned());
+    facts.insert("row_fingerprint".to_owned(), CONSTRUCTION.to_owned());
     Ok(facts)
 }

@@ -1,15 +1,17 @@
 //! Large objects: their pages as segments of oid ranges, their metadata as JSON lines.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use backup_core::port::{Observer, PartSink};
-use backup_core::{Error, ErrorKind, Event, Layout, PartName, Result};
+use backup_core::{Error, ErrorKind, Event, Fingerprint, Layout, PartName, Result};
 use futures::future::try_join_all;
 
 use super::stream;
 use crate::Client;
 use crate::logical::catalog::database::Database;
 use crate::logical::catalog::large_objects::{self, LargeObject, Summary};
+use crate::logical::fingerprint::RowHasher;
 use crate::logical::names::{LARGE_OBJECT_METADATA, LARGE_OBJECTS};
 use crate::logical::rate::RateLimit;
 
@@ -20,7 +22,17 @@ const LONGEST_SEGMENT: u64 = 16 << 20;
 /// Metadata rows read at once.
 const METADATA_BATCH: usize = 10_000;
 
-/// Copies all large objects; returns how many there are.
+/// What was copied.
+#[derive(Default)]
+pub(super) struct Copied {
+    pub(super) count: u64,
+    pub(super) fingerprint: Option<Fingerprint>,
+    /// Whether the fingerprint is of the server's own pages.
+    pub(super) direct: bool,
+}
+
+/// Copies all large objects; `pieces` reads them through functions even where the server's
+/// pages could be read.
 pub(super) async fn write(
     holder: &mut Client,
     readers: &mut [Client],
@@ -28,11 +40,13 @@ pub(super) async fn write(
     sink: &dyn PartSink,
     observer: &dyn Observer,
     rate: &RateLimit,
-) -> Result<u64> {
-    let summary = large_objects::summary(holder).await?;
+    pieces: bool,
+) -> Result<Copied> {
+    let mut summary = large_objects::summary(holder).await?;
     if summary.count == 0 {
-        return Ok(0);
+        return Ok(Copied::default());
     }
+    summary.direct &= !pieces;
     let count = metadata(holder, sink, observer).await?;
     let pages = Pages {
         part: PartName::new(LARGE_OBJECTS),
@@ -40,13 +54,15 @@ pub(super) async fn write(
         range: choose_range(summary, sink),
         next: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
+        fingerprint: Mutex::default(),
         block_size: database.block_size,
         sink,
         observer,
         rate,
     };
     pages.write(readers).await?;
-    Ok(count)
+    let fingerprint = *pages.fingerprint.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(Copied { count, fingerprint: Some(fingerprint), direct: summary.direct })
 }
 
 async fn metadata(
@@ -108,6 +124,7 @@ struct Pages<'a> {
     /// The next segment's position, counted from the one that holds the lowest oid.
     next: AtomicU64,
     bytes: AtomicU64,
+    fingerprint: Mutex<Fingerprint>,
     block_size: u64,
     sink: &'a dyn PartSink,
     observer: &'a dyn Observer,
@@ -153,17 +170,21 @@ impl Pages<'_> {
         let mut sink = self.sink.segment(&self.part, start).await?;
         let mut copy = reader.copy_out(&sql).await?;
         let mut buffer = Vec::new();
+        let mut hasher = RowHasher::default();
         loop {
             buffer.clear();
             let more = copy.read(&mut buffer).await?;
             if !buffer.is_empty() {
                 self.rate.take(buffer.len()).await;
+                hasher.feed(&buffer);
                 sink.write(&buffer).await?;
                 self.bytes.fetch_add(buffer.len() as u64, Relaxed);
                 self.observer.on_event(&Event::Progress { bytes: buffer.len() as u64 });
             }
             if !more {
                 drop(copy);
+                *self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner) +=
+                    hasher.finish()?;
                 return sink.finish().await;
             }
         }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use backup_core::port::{Observer, PartSink};
-use backup_core::{Event, Layout, PartName, Result, TableEvidence};
+use backup_core::{Event, Fingerprint, Layout, PartName, Result, TableEvidence};
 use futures::future::try_join_all;
 use tokio::sync::OnceCell;
 
 use super::queue::{Job, Queue};
+use crate::logical::fingerprint::RowHasher;
 use crate::logical::names::table_part;
 use crate::logical::ranges::Segment;
 use crate::logical::rate::RateLimit;
@@ -31,6 +33,18 @@ struct Tally {
     rows: AtomicU64,
     bytes: AtomicU64,
     longest: AtomicU64,
+    fingerprint: Mutex<Fingerprint>,
+}
+
+impl Tally {
+    fn add(&self, fingerprint: Fingerprint) {
+        let sum = self.fingerprint.lock();
+        *sum.unwrap_or_else(PoisonError::into_inner) += fingerprint;
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        *self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Reading<'_> {
@@ -44,6 +58,8 @@ impl Reading<'_> {
             name: job.table.name.clone(),
             rows: tally.rows.load(Relaxed),
             bytes: tally.bytes.load(Relaxed),
+            fingerprint: Some(tally.fingerprint()),
+            root: job.table.load_through.as_ref().map(|(schema, name)| format!("{schema}.{name}")),
         });
         Ok(evidence.collect())
     }
@@ -88,11 +104,13 @@ impl Reading<'_> {
         let mut sink = self.sink.segment(part, segment.start).await?;
         let mut copy = reader.copy_out(&sql).await?;
         let mut bytes = 0;
+        let mut hasher = RowHasher::default();
         loop {
             buffer.clear();
             let more = copy.read(buffer).await?;
             if !buffer.is_empty() {
                 self.rate.take(buffer.len()).await;
+                hasher.feed(buffer);
                 sink.write(buffer).await?;
                 bytes += buffer.len() as u64;
                 self.observer.on_event(&Event::Progress { bytes: buffer.len() as u64 });
@@ -103,6 +121,7 @@ impl Reading<'_> {
         }
         let rows = copy.rows().unwrap_or(0);
         drop(copy);
+        tally.add(hasher.finish()?);
         sink.finish().await?;
         tally.rows.fetch_add(rows, Relaxed);
         tally.bytes.fetch_add(bytes, Relaxed);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backup_core::port::{PartSink, Source, SourceFacts, SourceOptions};
 use backup_core::{
-    Error, ErrorKind, ErrorStatus, Event, Evidence, Finding, Result, SnapshotKind, TableEvidence,
+    Error, ErrorKind, ErrorStatus, Event, Evidence, Finding, Result, SequenceEvidence,
+    SnapshotKind, TableEvidence,
 };
 
 use super::instant::{BEHIND_WAITER, Instant, explain};
@@ -14,9 +15,10 @@ use super::rows::Reading;
 use super::schema::Schema;
 use super::{facts, globals, large_objects, schema, stream};
 use crate::logical::catalog::database::Database;
-use crate::logical::catalog::sequences;
 use crate::logical::catalog::tables::Table;
+use crate::logical::catalog::{objects, sequences};
 use crate::logical::discover::{coverage, identity};
+use crate::logical::fingerprint;
 use crate::logical::names::{SEQUENCES, table_part};
 use crate::logical::ranges::Before;
 use crate::logical::rate::RateLimit;
@@ -41,6 +43,7 @@ pub struct LogicalSource {
     connect: ConnectOptions,
     options: SourceOptions,
     lock_wait: Duration,
+    large_objects_in_pieces: bool,
     pg_dump: Tool,
     database: Database,
     facts: SourceFacts,
@@ -73,13 +76,29 @@ impl LogicalSource {
             location: connect.location(),
         };
         let options = options.clone();
-        Ok(Self { connect, options, lock_wait: LOCK_WAIT, pg_dump, database, facts })
+        Ok(Self {
+            connect,
+            options,
+            lock_wait: LOCK_WAIT,
+            large_objects_in_pieces: false,
+            pg_dump,
+            database,
+            facts,
+        })
     }
 
     /// Waits at most this long for each lock.
     #[must_use]
     pub fn with_lock_wait(mut self, lock_wait: Duration) -> Self {
         self.lock_wait = lock_wait;
+        self
+    }
+
+    /// Reads large objects through functions even where the server's pages could be read, so
+    /// that their fingerprint can be compared with one that was taken so.
+    #[must_use]
+    pub(crate) fn with_large_objects_in_pieces(mut self, pieces: bool) -> Self {
+        self.large_objects_in_pieces = pieces;
         self
     }
 
@@ -103,7 +122,8 @@ impl LogicalSource {
             )
             .await?,
         );
-        self.sequences(&mut instant.holder, sink).await?;
+        let sequences = self.sequences(&mut instant.holder, sink).await?;
+        let objects = objects::count(&mut instant.holder).await?;
 
         self.phase("copy rows");
         let rate = RateLimit::new(self.options.max_rate);
@@ -116,16 +136,19 @@ impl LogicalSource {
             encoding: &self.database.locale.encoding,
         };
         let mut tables = reading.run(&mut instant.readers).await?;
-        let count = large_objects::write(
+        let large_objects = large_objects::write(
             &mut instant.holder,
             &mut instant.readers,
             &self.database,
             sink,
             &*self.options.observer,
             &rate,
+            self.large_objects_in_pieces,
         )
         .await?;
-        facts.insert("large_objects".to_owned(), count.to_string());
+        facts.insert("large_objects".to_owned(), large_objects.count.to_string());
+        let read = if large_objects.direct { "pages" } else { "pieces" };
+        facts.insert("large_objects_read".to_owned(), read.to_owned());
         still_there(&mut instant.holder).await?;
         instant.release().await;
 
@@ -138,6 +161,10 @@ impl LogicalSource {
             server_version: self.database.server_version.clone(),
             schema_tool_version: self.pg_dump.version.clone(),
             tables,
+            sequences,
+            objects,
+            schema: Some(fingerprint::of_schema(&schema.archive)),
+            large_objects: large_objects.fingerprint,
             findings,
             facts,
         })
@@ -185,7 +212,11 @@ impl LogicalSource {
         Queue::new(jobs.collect())
     }
 
-    async fn sequences(&self, holder: &mut Client, sink: &dyn PartSink) -> Result<()> {
+    async fn sequences(
+        &self,
+        holder: &mut Client,
+        sink: &dyn PartSink,
+    ) -> Result<Vec<SequenceEvidence>> {
         let sequences = sequences::read(holder, &self.database.user).await?;
         let mut lines = Vec::new();
         for sequence in &sequences {
@@ -195,7 +226,8 @@ impl LogicalSource {
             lines.push(b'\n');
         }
         let attributes = stream::attributes([("count", sequences.len().to_string())]);
-        stream::write(sink, &*self.options.observer, SEQUENCES, &lines, attributes).await
+        stream::write(sink, &*self.options.observer, SEQUENCES, &lines, attributes).await?;
+        Ok(sequences.into_iter().map(sequences::Sequence::into_evidence).collect())
     }
 
     fn findings(&self, tables: &[Table]) -> Vec<Finding> {

@@ -3,6 +3,7 @@
 pub(crate) mod database;
 pub(crate) mod emptiness;
 pub(crate) mod large_objects;
+pub(crate) mod objects;
 pub(crate) mod sequences;
 pub(crate) mod server;
 pub(crate) mod tables;

@@ -1,6 +1,6 @@
 //! The values of sequences.
 
-use backup_core::{Error, ErrorKind, Result};
+use backup_core::{Error, ErrorKind, Result, SequenceEvidence};
 use serde::{Deserialize, Serialize};
 
 use super::{flag, number, text};
@@ -20,6 +20,16 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
+    /// Returns what is recorded of it.
+    pub(crate) fn into_evidence(self) -> SequenceEvidence {
+        SequenceEvidence {
+            schema: self.schema,
+            name: self.name,
+            last_value: self.last_value,
+            is_called: self.is_called,
+        }
+    }
+
     /// Returns the statement that puts it there.
     pub(crate) fn setval(&self) -> String {
         let name = format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name));
