@@ -1,6 +1,7 @@
 //! What happens during a run, told once; progress bars, logs, metrics and alerts listen.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{Finding, PartName, SnapshotId, SourceName};
 
@@ -74,7 +75,8 @@ pub enum Event {
 }
 
 /// How urgent an alert is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Good news, or a recovery.
     Info,

@@ -3,7 +3,8 @@
 //! **What it is.** The words every other crate speaks (ids, sizes, snapshots, evidence,
 //! events, errors) and the traits through which they meet: [`port::Store`] (where bytes rest),
 //! [`port::Provider`] (what is backed up and restored), [`port::Observer`] (who watches),
-//! [`port::Notifier`] (who is told) and [`port::Clock`] (what time it is).
+//! [`port::Notifier`] (who is told), [`port::AlertLedger`] (what is remembered of that) and
+//! [`port::Clock`] (what time it is).
 //!
 //! **What it is not.** It does no IO, reads no clock or environment, and knows no vendor,
 //! protocol, storage service or terminal.

@@ -7,7 +7,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backup_core::port::{Alert, Notifier as _};
+use backup_core::port::{Alert, Notifier as _, Phase};
 use backup_core::{ErrorStatus, Severity};
 use backup_notify::Slack;
 use common::{Answer, NOW, QuickClock, Server, alert, assert_clean, client, delivery, soon};
@@ -40,6 +40,8 @@ async fn a_success_without_source_body_or_facts() {
         body: String::new(),
         at: NOW.parse().unwrap(),
         facts: Vec::new(),
+        problem: None,
+        phase: Phase::News,
     })
     .await;
     insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap());

@@ -23,6 +23,7 @@
 //! ```
 
 pub mod alert;
+pub mod alerting;
 mod backup;
 pub mod doctor;
 pub mod document;

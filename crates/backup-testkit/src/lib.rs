@@ -25,6 +25,7 @@
 mod clock;
 pub mod conformance;
 mod fault;
+mod ledger;
 mod memory;
 pub mod postgres;
 mod process;
@@ -35,5 +36,6 @@ pub mod tools;
 
 pub use clock::FakeClock;
 pub use fault::{Call, Fault, FaultStore, Operation};
+pub use ledger::MemoryLedger;
 pub use memory::MemoryStore;
 pub use recorder::Recorder;

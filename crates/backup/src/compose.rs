@@ -11,7 +11,7 @@ use backup_core::port::{Clock, Notifier, Observer, Provider, Store};
 use backup_core::{ByteSize, Result, Secret};
 use backup_crypto::KeySecret;
 use backup_notify::{Delivery, Slack, Webhook};
-use backup_ops::alert::Destination;
+use backup_ops::alert::{Destination, Route};
 use backup_postgres::tools::ToolPaths;
 use backup_repository::{NewKey, Repository, Settings};
 use backup_storage::{CreateIfAbsent, Credentials, StoreOptions};
@@ -138,7 +138,10 @@ impl Composer {
                         Arc::new(Webhook::new(client, clock, &url, secret.transpose()?, delivery)?)
                     }
                 };
-                Ok(Destination { notifier, on_success: one.on_success, on_failure: one.on_failure })
+                let channel = notifier.name();
+                let (on_success, on_failure) = (one.on_success, one.on_failure);
+                let route = Route { on_success, on_failure, ..Route::default() };
+                Ok(Destination { channel, notifier, route })
             })
             .collect()
     }

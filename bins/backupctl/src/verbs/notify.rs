@@ -2,7 +2,7 @@
 
 use backup::ops::alert;
 use backup::ops::document::ReceiptDocument;
-use backup_core::port::Alert;
+use backup_core::port::{Alert, Phase};
 use backup_core::{Error, ErrorKind, Result, Severity};
 
 use crate::args::NotifyCommand;
@@ -32,11 +32,13 @@ async fn test(session: &Session) -> Result<Ending> {
         body: "If you can read this, alerts reach you. Nothing is wrong.".into(),
         at: session.clock.now(),
         facts: Vec::new(),
+        problem: None,
+        phase: Phase::News,
     };
     let missed = alert::announce(&destinations, &message).await;
     for destination in &destinations {
-        let name = destination.notifier.name();
-        let how = if missed.iter().any(|(other, _)| *other == name) { "FAILED" } else { "sent" };
+        let name = &destination.channel;
+        let how = if missed.iter().any(|(other, _)| other == name) { "FAILED" } else { "sent" };
         session.screen.say(&format!("{name}: {how}"));
     }
     if let Some((name, error)) = missed.into_iter().next() {

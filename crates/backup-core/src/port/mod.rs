@@ -5,6 +5,7 @@
 //! retry can help.
 
 mod clock;
+mod ledger;
 mod notify;
 mod observe;
 mod parts;
@@ -12,7 +13,10 @@ mod provider;
 mod store;
 
 pub use clock::Clock;
-pub use notify::{Alert, Notifier};
+pub use ledger::{
+    AlertBook, AlertLedger, DeliveryState, LedgerChange, OpenProblem, QueuedAlert, Told,
+};
+pub use notify::{Alert, Notifier, Phase};
 pub use observe::{NoObserver, Observer};
 pub use parts::{PartSink, PartSource, SegmentInfo, SegmentSink};
 pub use provider::{

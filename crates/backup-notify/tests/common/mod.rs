@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use backup_core::port::{Alert, Clock};
+use backup_core::port::{Alert, Clock, Phase};
 use backup_core::{Secret, Severity};
 use backup_notify::Delivery;
 use jiff::Timestamp;
@@ -174,6 +174,8 @@ pub(crate) fn alert() -> Alert {
             ("exit_code".into(), "3".into()),
             ("last_success".into(), "2026-03-30T02:00:00Z".into()),
         ],
+        problem: Some("backup/shop".into()),
+        phase: Phase::Open,
     }
 }
 

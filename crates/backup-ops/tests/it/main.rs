@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod alerting;
 mod backup;
 mod faults;
 mod fixture;

@@ -1,22 +1,37 @@
 //! Who is told what about a run.
 
-use std::sync::Arc;
+mod protection;
+mod route;
 
-use backup_core::port::{Alert, Notifier};
+use backup_core::port::{Alert, Phase};
 use backup_core::{ByteSize, Error, ErrorKind, Severity};
 use jiff::Timestamp;
 
 use crate::backup::BackupReceipt;
+pub use protection::protection;
+pub use route::{Destination, Route, announce};
 
-/// One destination and what it wants to hear.
-#[derive(Clone, Debug)]
-pub struct Destination {
-    /// Where to.
-    pub notifier: Arc<dyn Notifier>,
-    /// Whether good news goes there.
-    pub on_success: bool,
-    /// Whether failures and warnings go there.
-    pub on_failure: bool,
+/// Returns the name of the problem that a verb can have with a source, or with the repository.
+#[must_use]
+pub fn problem(verb: &str, source: Option<&str>) -> String {
+    source.map_or_else(|| verb.to_owned(), |source| format!("{verb}/{source}"))
+}
+
+/// Returns the alert for a run that begins: only those who measure runs hear it.
+#[must_use]
+pub fn started(verb: &str, source: Option<&str>, at: Timestamp) -> Alert {
+    let about = source.map(|source| format!(" of {source}")).unwrap_or_default();
+    Alert {
+        severity: Severity::Info,
+        event: format!("{verb}.started"),
+        source: source.map(str::to_owned),
+        title: format!("{verb}{about} started"),
+        body: String::new(),
+        at,
+        facts: Vec::new(),
+        problem: Some(problem(verb, source)),
+        phase: Phase::Started,
+    }
 }
 
 /// Returns the alert for a run that failed. An interrupted run is a warning: somebody wanted
@@ -44,6 +59,8 @@ pub fn failure(verb: &str, source: Option<&str>, error: &Error, at: Timestamp) -
             ("kind".into(), error.kind().as_str().into()),
             ("exit_code".into(), error.kind().exit_code().to_string()),
         ],
+        problem: Some(problem(verb, source)),
+        phase: Phase::Open,
     }
 }
 
@@ -83,6 +100,8 @@ pub fn backup(receipt: &BackupReceipt, at: Timestamp) -> Alert {
             ("stored_bytes".into(), snapshot.stored_bytes.to_string()),
             ("verified".into(), receipt.record.verified.level.as_str().into()),
         ],
+        problem: Some(problem("backup", Some(snapshot.source.as_str()))),
+        phase: if suspect { Phase::Open } else { Phase::News },
     }
 }
 
@@ -104,69 +123,26 @@ pub fn finding(
         body,
         at,
         facts: Vec::new(),
+        problem: Some(problem(verb, source)),
+        phase: Phase::Open,
     }
-}
-
-/// Delivers `alert` to everyone who wants it and returns who could not be told, by name. It
-/// never fails: an alert does not decide how a run ends.
-pub async fn announce(destinations: &[Destination], alert: &Alert) -> Vec<(String, Error)> {
-    let mut missed = Vec::new();
-    for destination in destinations {
-        let wanted = match alert.severity {
-            Severity::Info => destination.on_success,
-            Severity::Warning | Severity::Critical => destination.on_failure,
-        };
-        if !wanted {
-            continue;
-        }
-        if let Err(error) = destination.notifier.deliver(alert).await {
-            missed.push((destination.notifier.name(), error));
-        }
-    }
-    missed
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
-    use async_trait::async_trait;
 
-    #[derive(Debug, Default)]
-    struct Heard(Mutex<Vec<String>>, bool);
-
-    #[async_trait]
-    impl Notifier for Heard {
-        fn name(&self) -> String {
-            "ear".into()
-        }
-
-        async fn deliver(&self, alert: &Alert) -> backup_core::Result<()> {
-            self.0.lock().unwrap().push(alert.event.clone());
-            if self.1 { Err(Error::new(ErrorKind::Failed, "deliver alert")) } else { Ok(()) }
-        }
-    }
-
-    #[tokio::test]
-    async fn good_news_only_to_those_who_want_it_and_failures_are_reported() {
+    #[test]
+    fn a_failure_says_what_why_and_what_to_do() {
         let error = Error::new(ErrorKind::SourceUnavailable, "connect to database").hint("Look.");
         let at = "2026-01-01T00:00:00Z".parse().unwrap();
         let bad = failure("backup", Some("shop"), &error, at);
         assert_eq!(bad.title, "backup of shop failed: connect to database");
         assert!(bad.body.ends_with("Look."));
-        let good =
-            Alert { severity: Severity::Info, event: "backup.succeeded".into(), ..bad.clone() };
-
-        let quiet = Arc::new(Heard::default());
-        let broken = Arc::new(Heard(Mutex::default(), true));
-        let all = [
-            Destination { notifier: quiet.clone(), on_success: false, on_failure: true },
-            Destination { notifier: broken.clone(), on_success: true, on_failure: true },
-        ];
-        assert_eq!(announce(&all, &good).await.len(), 1);
-        assert_eq!(announce(&all, &bad).await.len(), 1);
-        assert_eq!(*quiet.0.lock().unwrap(), ["backup.failed"]);
-        assert_eq!(broken.0.lock().unwrap().len(), 2);
+        assert_eq!(bad.problem.as_deref(), Some("backup/shop"));
+        assert_eq!(bad.phase, Phase::Open);
+        let stopped = Error::new(ErrorKind::Terminated, "stop");
+        assert_eq!(failure("prune", None, &stopped, at).severity, Severity::Warning);
+        assert_eq!(failure("prune", None, &stopped, at).problem.as_deref(), Some("prune"));
     }
 }
