@@ -18,6 +18,7 @@
 
 mod connect;
 pub mod logical;
+pub mod replication;
 pub mod tools;
 #[doc(hidden)]
 pub mod wire;

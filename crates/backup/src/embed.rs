@@ -158,6 +158,7 @@ impl Backup {
             create_roles: false,
             role_map: Vec::new(),
             ordered: false,
+            recovery: <_>::default(),
             observer: Arc::clone(&self.observer),
         };
         let provider = provider(target_url, &self.tools)?;

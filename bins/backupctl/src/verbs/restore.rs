@@ -26,6 +26,7 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
         create_roles: args.create_roles || preferred.create_roles,
         role_map: if args.map_roles.is_empty() { preferred.role_map } else { args.map_roles },
         ordered: args.ordered,
+        recovery: <_>::default(),
         observer: observer.clone(),
     };
     let planned = restore::plan(provider.as_ref(), snapshot, &options, &session.interrupt).await?;

@@ -10,6 +10,7 @@ mod notify;
 mod observe;
 mod parts;
 mod provider;
+mod recovery;
 mod store;
 
 pub use clock::Clock;
@@ -22,5 +23,8 @@ pub use parts::{PartSink, PartSource, SegmentInfo, SegmentSink};
 pub use provider::{
     Capability, Discovery, Provider, RestoreOptions, RestorePlan, RestoreReport, RestoreStep,
     Source, SourceFacts, SourceOptions, Target,
+};
+pub use recovery::{
+    RecoveryAction, RecoverySettings, RecoverySignal, RecoveryTarget, RecoveryTimeline,
 };
 pub use store::{Object, RequestCounts, Store, StoreCapabilities};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Observer, PartSink, PartSource};
+use super::{Observer, PartSink, PartSource, RecoverySettings};
 use crate::{Error, ErrorKind, Evidence, Finding, Result, Snapshot, SnapshotKind, SourceIdentity};
 
 /// A platform that hosts databases: a server you run, or a vendor.
@@ -117,6 +117,8 @@ pub struct RestoreOptions {
     pub role_map: Vec<(String, String)>,
     /// Write rows in their original order (slower).
     pub ordered: bool,
+    /// How a physical snapshot recovers once it is started.
+    pub recovery: RecoverySettings,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
 }

@@ -255,6 +255,7 @@ pub(crate) async fn restored(repository: &Repository, snapshot: &Snapshot) -> Re
         create_roles: false,
         role_map: Vec::new(),
         ordered: false,
+        recovery: <_>::default(),
         observer: observer(),
     };
     let never = Interrupt::never();

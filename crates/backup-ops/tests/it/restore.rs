@@ -23,6 +23,7 @@ async fn refuses_its_own_source_even_when_that_is_empty_now() {
         create_roles: false,
         role_map: Vec::new(),
         ordered: false,
+        recovery: <_>::default(),
         observer: observer(),
     };
     let never = Interrupt::never();

@@ -216,10 +216,15 @@ impl Client {
         }
     }
 
+    /// The server ended the session by itself.
+    pub(crate) fn lose(&mut self, reason: String) {
+        self.link.close();
+        self.state = State::Lost(reason);
+    }
+
     /// The server closed the session with this error.
     pub(crate) fn dismissed(&mut self, operation: &'static str, error: DbError) -> Error {
-        self.link.close();
-        self.state = State::Lost(error.to_string());
+        self.lose(error.to_string());
         fault::statement(operation, error)
     }
 

@@ -101,7 +101,14 @@ impl CopyIn<'_> {
     /// # Errors
     /// The server's error (a constraint, a bad row), or a lost connection; the rows are not stored
     /// then.
-    pub async fn finish(mut self) -> Result<u64> {
+    pub async fn finish(self) -> Result<u64> {
+        let tag = self.complete().await?;
+        let rows = tag.strip_prefix("COPY ").and_then(|count| count.parse().ok());
+        rows.ok_or_else(|| fault::violation(COPY, "COPY ended without a row count"))
+    }
+
+    /// As [`CopyIn::finish`], for commands that count nothing; returns the command tag.
+    pub(crate) async fn complete(mut self) -> Result<String> {
         self.check()?;
         self.seal()?;
         let mut done = BytesMut::new();
@@ -111,22 +118,19 @@ impl CopyIn<'_> {
         self.over = true;
         // Deferred triggers and indexes may take their time now.
         self.client.link.watch(None);
-        let mut rows = None;
+        let mut tag = None;
         loop {
             match self.client.receive(COPY).await? {
-                Incoming::Known(Message::CommandComplete(body)) if rows.is_none() => {
-                    let tag = body.tag().map_err(|error| self.client.violated(COPY, error))?;
-                    rows = tag.strip_prefix("COPY ").and_then(|count| count.parse().ok());
-                    if rows.is_none() {
-                        return Err(self.client.violated(COPY, "COPY ended without a row count"));
-                    }
+                Incoming::Known(Message::CommandComplete(body)) if tag.is_none() => {
+                    let said = body.tag().map_err(|error| self.client.violated(COPY, error))?;
+                    tag = Some(said.to_owned());
                 }
                 Incoming::Known(Message::ErrorResponse(body)) => {
                     return Err(self.client.failed(COPY, &body).await);
                 }
                 Incoming::Known(Message::ReadyForQuery(body)) => {
                     self.client.ready(COPY, &body)?;
-                    return rows.ok_or_else(|| fault::violation(COPY, "COPY ended unconfirmed"));
+                    return tag.ok_or_else(|| fault::violation(COPY, "COPY ended unconfirmed"));
                 }
                 _ => return Err(self.client.violated(COPY, "a message after the end of COPY")),
             }

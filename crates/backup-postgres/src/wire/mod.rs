@@ -31,3 +31,6 @@ pub use error::{DbError, sqlstate};
 pub use quote::{quote_ident, quote_literal};
 pub use row::Row;
 pub use session::TransactionStatus;
+
+pub(crate) use link::Incoming;
+pub(crate) use row::column_names;

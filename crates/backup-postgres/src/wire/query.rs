@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backup_core::{Error, ErrorKind, Result};
 use bytes::BytesMut;
-use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::backend::{DataRowBody, Message};
 use postgres_protocol::message::frontend;
 
 use super::client::Client;
@@ -14,6 +14,9 @@ use super::link::Incoming;
 use super::row::{self, Row};
 
 const QUERY: &str = "run query";
+
+/// How a row is read.
+type ReadRow = fn(&Arc<[String]>, &DataRowBody) -> Result<Row, String>;
 
 /// What a statement brought.
 #[derive(Default)]
@@ -29,7 +32,7 @@ impl Client {
     /// # Errors
     /// The server's error, with its [`DbError`] as the cause; the connection stays usable.
     pub async fn execute(&mut self, sql: &str) -> Result<String> {
-        Ok(self.simple(sql).await?.tag)
+        Ok(self.simple(sql, Row::read).await?.tag)
     }
 
     /// Runs one or more statements and returns the rows of the last one that has any, in memory.
@@ -37,10 +40,15 @@ impl Client {
     /// # Errors
     /// The server's error, with its [`DbError`] as the cause; the connection stays usable.
     pub async fn query(&mut self, sql: &str) -> Result<Vec<Row>> {
-        Ok(self.simple(sql).await?.rows)
+        Ok(self.simple(sql, Row::read).await?.rows)
     }
 
-    async fn simple(&mut self, sql: &str) -> Result<Answer> {
+    /// As [`Client::query`], for values that need not be UTF-8.
+    pub(crate) async fn query_bytes(&mut self, sql: &str) -> Result<Vec<Row>> {
+        Ok(self.simple(sql, Row::read_bytes).await?.rows)
+    }
+
+    async fn simple(&mut self, sql: &str, read: ReadRow) -> Result<Answer> {
         self.begin(QUERY, sql).await?;
         let mut answer = Answer::default();
         let mut columns: Option<Arc<[String]>> = None;
@@ -63,7 +71,7 @@ impl Client {
                 Message::DataRow(body) => {
                     let row = columns.as_ref().map_or_else(
                         || Err("a row came before its description".to_owned()),
-                        |columns| Row::read(columns, &body),
+                        |columns| read(columns, &body),
                     );
                     answer.rows.push(row.map_err(|error| self.violated(QUERY, error))?);
                 }

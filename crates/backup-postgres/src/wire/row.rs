@@ -47,13 +47,28 @@ impl Row {
         &self.columns
     }
 
+    /// Returns the bytes of column `index`, whatever their encoding.
+    pub(crate) fn bytes(&self, index: usize) -> Option<&[u8]> {
+        self.bytes.get(self.values.get(index)?.clone()?)
+    }
+
+    /// Reads a row of text; a value that is not UTF-8 is refused.
     pub(crate) fn read(columns: &Arc<[String]>, body: &DataRowBody) -> Result<Self, String> {
+        let row = Self::read_bytes(columns, body)?;
+        let mut values = (0..row.len()).filter_map(|index| row.bytes(index));
+        if values.any(|value| std::str::from_utf8(value).is_err()) {
+            return Err("a value is not UTF-8".to_owned());
+        }
+        Ok(row)
+    }
+
+    /// Reads a row whose values may hold any bytes.
+    pub(crate) fn read_bytes(columns: &Arc<[String]>, body: &DataRowBody) -> Result<Self, String> {
         let mut values = Vec::with_capacity(columns.len());
         let mut ranges = body.ranges();
         while let Some(range) = ranges.next().map_err(|error| error.to_string())? {
             if let Some(range) = &range {
-                let value = body.buffer().get(range.clone());
-                value.and_then(|v| std::str::from_utf8(v).ok()).ok_or("a value is not UTF-8")?;
+                body.buffer().get(range.clone()).ok_or("a value lies outside its row")?;
             }
             values.push(range);
         }

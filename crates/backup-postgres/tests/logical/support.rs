@@ -59,6 +59,7 @@ pub(crate) fn restore_options(jobs: usize) -> RestoreOptions {
         create_roles: false,
         role_map: Vec::new(),
         ordered: false,
+        recovery: <_>::default(),
         observer: Arc::new(NoObserver),
     }
 }

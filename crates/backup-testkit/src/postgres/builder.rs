@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::io;
 use std::net::TcpListener;
+use std::path::Path;
 
 use super::home::Home;
 use super::installation::Installation;
@@ -71,10 +72,7 @@ impl Builder {
     /// the end of the server's log.
     pub fn try_start(&self) -> io::Result<Cluster> {
         let Some(installation) = Installation::find(self.major) else {
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("PostgreSQL {} is not installed; run `cargo xtask tools`", self.major),
-            ));
+            return Err(self.not_installed());
         };
         let mut last = None;
         for _ in 0..ATTEMPTS {
@@ -86,6 +84,33 @@ impl Builder {
             }
         }
         Err(last.unwrap_or_else(|| io::Error::other("no free port")))
+    }
+
+    /// Starts a server on a data directory that `fill` writes at the path it is given: a restored
+    /// copy, a standby. Ports, sockets and access are set as for any throw-away cluster; what
+    /// `postgresql.auto.conf` says wins. Fails as [`Builder::try_start`], or as `fill` does.
+    pub fn try_start_from(
+        &self,
+        fill: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> io::Result<Cluster> {
+        let Some(installation) = Installation::find(self.major) else {
+            return Err(self.not_installed());
+        };
+        let home = Home::create()?;
+        fill(&home.data())?;
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        self.configure(&home, port).map_err(own_kind)?;
+        home.own_all()?;
+        let mut cluster = Cluster { installation, home, port, server: None };
+        cluster.launch().map_err(own_kind)?;
+        Ok(cluster)
+    }
+
+    fn not_installed(&self) -> io::Error {
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("PostgreSQL {} is not installed; run `cargo xtask tools`", self.major),
+        )
     }
 
     fn attempt(&self, installation: &Installation) -> io::Result<Cluster> {

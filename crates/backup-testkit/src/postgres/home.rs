@@ -1,7 +1,7 @@
 //! The temporary folder of one cluster, owned by whoever runs the server.
 
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -47,6 +47,23 @@ impl Home {
         std::fs::write(path, text)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         self.own(path)
+    }
+
+    /// Gives everything inside to whoever runs the server, with the modes it insists on.
+    pub(super) fn own_all(&self) -> io::Result<()> {
+        std::fs::set_permissions(self.data(), std::fs::Permissions::from_mode(0o700))?;
+        let Some((user, group)) = server_user() else { return Ok(()) };
+        let mut folders = vec![self.path.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let entry = entry?;
+                lchown(entry.path(), Some(user), Some(group))?;
+                if entry.file_type()?.is_dir() {
+                    folders.push(entry.path());
+                }
+            }
+        }
+        Ok(())
     }
 
     fn own(&self, path: &Path) -> io::Result<()> {

@@ -260,14 +260,15 @@ impl Cluster {
         Ok(server)
     }
 
-    /// The server writes its number and, when it accepts connections, the word `ready` here.
+    /// The server writes its number and, when it accepts connections, the word `ready` (or
+    /// `standby`, while it recovers) here.
     fn is_ready(&self, server: &Child) -> bool {
         let Ok(text) = std::fs::read_to_string(self.data_directory().join("postmaster.pid")) else {
             return false;
         };
         let mut lines = text.lines();
         lines.next() == Some(&server.id().to_string())
-            && lines.nth(6).is_some_and(|state| state.trim() == "ready")
+            && lines.nth(6).is_some_and(|state| matches!(state.trim(), "ready" | "standby"))
     }
 
     fn tail(&self) -> String {

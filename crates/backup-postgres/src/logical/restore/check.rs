@@ -220,6 +220,7 @@ mod tests {
             create_roles: false,
             role_map: Vec::new(),
             ordered: false,
+            recovery: <_>::default(),
             observer: Arc::new(NoObserver),
         }
     }
