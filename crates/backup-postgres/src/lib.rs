@@ -20,6 +20,7 @@ mod connect;
 pub mod logical;
 pub mod replication;
 pub mod tools;
+pub mod wal;
 #[doc(hidden)]
 pub mod wire;
 

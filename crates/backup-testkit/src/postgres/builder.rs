@@ -20,11 +20,12 @@ pub struct Builder {
     settings: Vec<(String, String)>,
     hba: Option<String>,
     tls: Option<(String, String)>,
+    segment_mib: Option<u32>,
 }
 
 impl Builder {
     pub(super) fn new(major: u32) -> Self {
-        Self { major, settings: Vec::new(), hba: None, tls: None }
+        Self { major, settings: Vec::new(), hba: None, tls: None, segment_mib: None }
     }
 
     /// One line of `postgresql.conf`; quoting is done here. Later settings win.
@@ -46,6 +47,13 @@ impl Builder {
     #[must_use]
     pub fn tls(mut self, certificate: &str, key: &str) -> Self {
         self.tls = Some((certificate.to_owned(), key.to_owned()));
+        self
+    }
+
+    /// The size of WAL segments in MiB, a power of two, instead of 16.
+    #[must_use]
+    pub fn wal_segment_mib(mut self, size: u32) -> Self {
+        self.segment_mib = Some(size);
         self
     }
 
@@ -115,7 +123,7 @@ impl Builder {
 
     fn attempt(&self, installation: &Installation) -> io::Result<Cluster> {
         let home = Home::create()?;
-        template::copy_to(installation, &home.data()).map_err(own_kind)?;
+        template::copy_to(installation, self.segment_mib, &home.data()).map_err(own_kind)?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         self.configure(&home, port).map_err(own_kind)?;
         let installation = installation.clone();

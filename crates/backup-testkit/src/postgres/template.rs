@@ -11,16 +11,21 @@ use super::installation::Installation;
 use crate::{process, tools};
 
 /// Copies the template of that installation to `target`, making it first when needed.
-pub(super) fn copy_to(installation: &Installation, target: &Path) -> io::Result<()> {
-    let template = provide(installation)?;
+pub(super) fn copy_to(
+    installation: &Installation,
+    segment_mib: Option<u32>,
+    target: &Path,
+) -> io::Result<()> {
+    let template = provide(installation, segment_mib)?;
     // `cp` keeps owner and modes, and shares blocks where the file system can.
     let mut copy = Command::new("cp");
     run(copy.args(["-a", "--reflink=auto"]).arg(&template).arg(target), "copying a new cluster")
 }
 
-fn provide(installation: &Installation) -> io::Result<PathBuf> {
+fn provide(installation: &Installation, segment_mib: Option<u32>) -> io::Result<PathBuf> {
     let cache = cache_folder()?;
-    let template = cache.join(name(installation)?);
+    let special = segment_mib.map(|size| format!("-wal{size}")).unwrap_or_default();
+    let template = cache.join(format!("{}{special}", name(installation)?));
     let lock = File::options()
         .create(true)
         .truncate(false)
@@ -28,7 +33,7 @@ fn provide(installation: &Installation) -> io::Result<PathBuf> {
         .open(template.with_extension("lock"))?;
     lock.lock()?;
     if !template.join("PG_VERSION").is_file() {
-        make(installation, &template)?;
+        make(installation, segment_mib, &template)?;
     }
     Ok(template)
 }
@@ -59,7 +64,7 @@ fn name(installation: &Installation) -> io::Result<String> {
     Ok(format!("initdb-1-{version}-{user}"))
 }
 
-fn make(installation: &Installation, template: &Path) -> io::Result<()> {
+fn make(installation: &Installation, segment_mib: Option<u32>, template: &Path) -> io::Result<()> {
     let scratch = tempfile::Builder::new()
         .prefix("initdb-")
         .permissions(std::fs::Permissions::from_mode(0o755))
@@ -75,6 +80,7 @@ fn make(installation: &Installation, template: &Path) -> io::Result<()> {
         .arg(&data)
         .args(["-U", "postgres", "-A", "trust", "-k", "--no-sync"])
         .args(["-E", "UTF8", "--locale=C.UTF-8"])
+        .args(segment_mib.map(|size| format!("--wal-segsize={size}")))
         .current_dir(scratch.path());
     run(&mut command, "initdb")?;
     if template.exists() {

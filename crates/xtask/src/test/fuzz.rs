@@ -10,8 +10,11 @@ use crate::command::capture;
 const SECONDS_PER_TARGET: u32 = 12;
 
 /// Real bytes to start from, besides `fuzz/corpus`.
-const SEEDS: [&str; 2] =
-    ["crates/backup-crypto/tests/golden", "crates/backup-repository/tests/fixtures"];
+const SEEDS: [&str; 3] = [
+    "crates/backup-crypto/tests/golden",
+    "crates/backup-repository/tests/fixtures",
+    "crates/backup-postgres/tests/golden",
+];
 
 /// Builds all targets, then runs each for a few seconds; a crash is a failure and leaves its
 /// input in `fuzz/artifacts`.
