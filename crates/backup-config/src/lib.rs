@@ -36,7 +36,6 @@
 //! ```
 
 mod command;
-mod cron;
 mod environment;
 mod file;
 mod kinds;
@@ -48,8 +47,8 @@ mod settings;
 mod template;
 mod variables;
 
+pub use backup_schedule::Cron;
 pub use command::{CommandRunner, ShellRunner};
-pub use cron::Cron;
 pub use environment::Environment;
 pub use file::{ConfigFile, FILE_NAME, schema};
 pub use kinds::{DeltaMode, NotifyKind, ProviderKind};

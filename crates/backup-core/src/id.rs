@@ -99,6 +99,10 @@ id!(
     RepositoryId, 16, "repository id"
 );
 id!(
+    /// A run. Milliseconds since 1970 first, then random: ids of later runs are greater.
+    RunId, 16, "run id"
+);
+id!(
     /// A writer: the first 16 bytes of BLAKE3 of its Ed25519 public key.
     WriterId, 16, "writer id"
 );

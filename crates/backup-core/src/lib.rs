@@ -4,6 +4,7 @@
 //! events, errors) and the traits through which they meet: [`port::Store`] (where bytes rest),
 //! [`port::Provider`] (what is backed up and restored), [`port::Observer`] (who watches),
 //! [`port::Notifier`] (who is told), [`port::AlertLedger`] (what is remembered of that) and
+//! [`port::Notifier`] (who is told), [`port::Catalog`] (what is remembered of runs) and
 //! [`port::Clock`] (what time it is).
 //!
 //! **What it is not.** It does no IO, reads no clock or environment, and knows no vendor,
@@ -27,6 +28,7 @@ mod lsn;
 mod name;
 pub mod port;
 mod protection;
+mod run;
 mod secret;
 mod size;
 mod snapshot;
@@ -37,9 +39,12 @@ pub use event::{Event, Severity};
 pub use evidence::{Evidence, Finding, FindingKind, RowSet, SequenceEvidence, TableEvidence};
 pub use fingerprint::Fingerprint;
 pub use id::{ChunkId, IndexId, KeyId, PackId, RepositoryId, SnapshotId, WriterId};
+pub use evidence::{Evidence, Finding, FindingKind, TableEvidence};
+pub use id::{ChunkId, IndexId, KeyId, PackId, RepositoryId, RunId, SnapshotId, WriterId};
 pub use lsn::Lsn;
 pub use name::{ObjectName, PartName, SourceName};
 pub use protection::{Verified, VerifyLevel};
+pub use run::{JobKey, JobKind, Run, RunError, RunPhase, RunState, Trigger};
 pub use secret::Secret;
 pub use size::ByteSize;
 pub use snapshot::{Layout, Part, Snapshot, SnapshotKind, SnapshotRecord, SourceIdentity};

@@ -4,6 +4,7 @@
 //! All are object-safe. A failure returns [`crate::Error`], whose status alone says whether a
 //! retry can help.
 
+mod catalog;
 mod clock;
 mod ledger;
 mod notify;
@@ -13,6 +14,7 @@ mod provider;
 mod recovery;
 mod store;
 
+pub use catalog::{Catalog, Chained, RunFilter};
 pub use clock::Clock;
 pub use ledger::{
     AlertBook, AlertLedger, DeliveryState, LedgerChange, OpenProblem, QueuedAlert, Told,
