@@ -38,8 +38,6 @@ pub use error::{Error, ErrorKind, ErrorStatus, Result};
 pub use event::{Event, Severity};
 pub use evidence::{Evidence, Finding, FindingKind, RowSet, SequenceEvidence, TableEvidence};
 pub use fingerprint::Fingerprint;
-pub use id::{ChunkId, IndexId, KeyId, PackId, RepositoryId, SnapshotId, WriterId};
-pub use evidence::{Evidence, Finding, FindingKind, TableEvidence};
 pub use id::{ChunkId, IndexId, KeyId, PackId, RepositoryId, RunId, SnapshotId, WriterId};
 pub use lsn::Lsn;
 pub use name::{ObjectName, PartName, SourceName};

@@ -138,6 +138,8 @@ impl Trigger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
+    /// Asked for, and waiting for its turn.
+    Queued,
     /// Under way.
     Running,
     /// Did what it should.
@@ -157,6 +159,7 @@ impl RunState {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Queued => "queued",
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Suspect => "suspect",
@@ -176,6 +179,8 @@ pub struct Run {
     pub job: JobKey,
     /// Why it began.
     pub trigger: Trigger,
+    /// Which attempt it is, from 1.
+    pub attempt: u32,
     /// Who asked for it, where somebody did.
     pub actor: Option<String>,
     /// When it began.
@@ -202,6 +207,7 @@ impl Run {
             id,
             job,
             trigger,
+            attempt: 1,
             actor: None,
             started_at: now,
             ended_at: None,

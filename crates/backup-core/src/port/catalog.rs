@@ -26,6 +26,9 @@ pub trait Catalog: Send + Sync + std::fmt::Debug {
     /// Counts the runs that `filter` asks for, by how they stand; its limit is not heeded.
     async fn count(&self, filter: &RunFilter) -> Result<Vec<(RunState, u64)>>;
 
+    /// Drops the runs that ended and began before `before`; returns how many.
+    async fn drop_runs(&self, before: Timestamp) -> Result<u64>;
+
     /// Returns the value of `key` in `space`.
     async fn get(&self, space: &str, key: &str) -> Result<Option<String>>;
 
@@ -35,16 +38,16 @@ pub trait Catalog: Send + Sync + std::fmt::Debug {
     /// Writes several values of `space` at once, all or none; `None` removes.
     async fn put(&self, space: &str, values: &[(String, Option<String>)]) -> Result<()>;
 
-    /// Appends to the log named `space` and returns the entry's number, from 1 and without gaps.
-    /// `body` is made from the entry before it (for chains of hashes), inside one transaction.
-    async fn append(&self, space: &str, body: Chained) -> Result<u64>;
+    /// Appends entry `number` to the log named `space`: entries count from 1 without holes, and
+    /// are never changed. `Conflict` unless it is one more than the newest.
+    async fn append(&self, space: &str, number: u64, body: &str) -> Result<()>;
 
-    /// Returns the entries of a log from `first` on, in order, at most `limit`.
-    async fn log(&self, space: &str, first: u64, limit: u32) -> Result<Vec<(u64, String)>>;
+    /// Returns the entries of a log after number `after`, in order, at most `limit`.
+    async fn log(&self, space: &str, after: u64, limit: u32) -> Result<Vec<(u64, String)>>;
+
+    /// Returns the newest entry of a log.
+    async fn newest(&self, space: &str) -> Result<Option<(u64, String)>>;
 }
-
-/// Makes the next entry of a log from the one before.
-pub type Chained = Box<dyn FnOnce(Option<(u64, String)>) -> Result<String> + Send>;
 
 /// Which runs are meant; everything absent means "any".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

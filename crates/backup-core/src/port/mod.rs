@@ -14,7 +14,7 @@ mod provider;
 mod recovery;
 mod store;
 
-pub use catalog::{Catalog, Chained, RunFilter};
+pub use catalog::{Catalog, RunFilter};
 pub use clock::Clock;
 pub use ledger::{
     AlertBook, AlertLedger, DeliveryState, LedgerChange, OpenProblem, QueuedAlert, Told,
