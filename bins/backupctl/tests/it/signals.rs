@@ -108,3 +108,46 @@ fn an_interrupted_restore_leaves_no_half_database() {
     ctl.ok(&["restore", "latest", "--to", &target]);
     assert_eq!(fingerprint(&cluster, "copy"), fingerprint(&cluster, "shop"));
 }
+
+#[test]
+fn a_killed_restore_is_followed_by_one_that_succeeds() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, "shop", 100_000);
+    let ctl = Program::of(&cluster, "shop");
+    ctl.ok(&["init"]);
+    ctl.ok(&["backup"]);
+    let there = "select count(*) from pg_database where datname = 'copy'";
+    let marked = "select count(*) from pg_database d join pg_shdescription on objoid = d.oid \
+                  where datname = 'copy'";
+    let loading = "select count(*) from pg_stat_activity where datname = 'copy' \
+                   and query ilike 'copy%'";
+    let indexing = "select count(*) from pg_stat_activity where datname = 'copy' \
+                    and query ilike 'alter table%primary key%'";
+    let target = cluster.url("copy");
+    // Killed when its database is there, when rows are loaded, when indexes are built; one that
+    // is over before it is seen counts as well.
+    for moment in [there, marked, loading, indexing] {
+        cluster.sql("postgres", "drop database if exists copy");
+        let mut child = ctl
+            .command(&["restore", "latest", "--to", &target, "--jobs", "1"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut over = false;
+        wait(moment, || {
+            over = child.try_wait().unwrap().is_some();
+            over || cluster.sql("postgres", moment).trim() != "0"
+        });
+        child.kill().unwrap();
+        let finished = child.wait().unwrap().success();
+        let sessions = "select count(*) from pg_stat_activity where datname = 'copy'";
+        wait("the sessions to end", || cluster.sql("postgres", sessions).trim() == "0");
+        if finished {
+            ctl.run(&["restore", "latest", "--to", &target]).fails(8);
+        } else {
+            ctl.ok(&["restore", "latest", "--to", &target]);
+        }
+        assert_eq!(fingerprint(&cluster, "copy"), fingerprint(&cluster, "shop"));
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use backup_core::ErrorKind;
 use backup_core::port::Source;
 use backup_postgres::Client;
 use backup_postgres::logical::LogicalSource;
@@ -244,4 +245,48 @@ async fn a_dropped_restore_leaves_no_database_behind() {
         assert!(Instant::now() < deadline + Duration::from_secs(20), "the database is still there");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_restore_left_behind_is_made_anew() {
+    let Some(cluster) = start(17).or_else(|| start(15)) else { return };
+    let tools = tools(&[&cluster]);
+    cluster.sql("postgres", "CREATE DATABASE shop");
+    cluster.sql("shop", "CREATE TABLE t AS SELECT generate_series(1, 100) AS a");
+    cluster.sql("postgres", "COMMENT ON DATABASE shop IS 'mine'");
+    let taken = back_up(&cluster.url("shop"), &tools, MemoryParts::default()).await.unwrap();
+    let leave = |name: &str, snapshot: &str, sql: &str| {
+        cluster.sql("postgres", &format!("CREATE DATABASE {name}"));
+        let mark = format!("unfinished restore of snapshot {snapshot}");
+        cluster.sql("postgres", &format!("COMMENT ON DATABASE {name} IS '{mark}'"));
+        cluster.sql(name, sql);
+    };
+    let comment = |name: &str| {
+        let sql = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = ";
+        cluster.sql("postgres", &format!("{sql}'{name}'")).trim().to_owned()
+    };
+    let rows = |name: &str| cluster.sql(name, "SELECT count(*) FROM t").trim().to_owned();
+    let same = taken.snapshot.id.to_string();
+    leave("half", &same, "CREATE TABLE t (a integer)");
+    leave("nothing", "00000000000000000000000000000000", "SELECT 1");
+    for name in ["half", "nothing"] {
+        restore(&taken, &cluster.url(name), &tools, restore_options(1)).await.unwrap();
+        assert_eq!((rows(name), comment(name)), ("100".to_owned(), "mine".to_owned()), "{name}");
+    }
+
+    // What another snapshot left is named and left alone, and so is what somebody works in.
+    leave("other", "00000000000000000000000000000000", "CREATE TABLE t (a integer)");
+    let url = cluster.url("other");
+    let error = restore(&taken, &url, &tools, restore_options(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert!(error.remedy().unwrap().contains("another snapshot"), "{error:?}");
+    leave("busy", &same, "CREATE TABLE t (a integer)");
+    let url = cluster.url("busy");
+    let client = Client::connect(&connect(&url)).await.unwrap();
+    let error = restore(&taken, &url, &tools, restore_options(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert_eq!((rows("other"), rows("busy")), ("0".to_owned(), "0".to_owned()));
+    client.close().await;
+    restore(&taken, &url, &tools, restore_options(1)).await.unwrap();
+    assert_eq!(rows("busy"), "100");
 }

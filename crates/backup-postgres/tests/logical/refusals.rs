@@ -152,13 +152,16 @@ async fn rows_that_do_not_add_up_fail_the_restore_and_leave_nothing() {
     let there = cluster.sql("postgres", "SELECT count(*) FROM pg_database WHERE datname = 'copy'");
     assert_eq!(there.trim(), "0");
 
-    // Asked to, it keeps what it made, marked; a second try says what that is.
+    // Asked to, it keeps what it made, marked: only the same restore may replace that.
     let mut target =
         LogicalTarget::new(connect(&cluster.url("copy")), tools.clone(), restore_options(2))
             .keep_failed(true);
     let parts: std::sync::Arc<dyn backup_core::port::PartSource> = taken.parts.clone();
     let error = target.restore(&taken.snapshot, parts).await.unwrap_err();
     assert!(error.to_string().contains("kept"), "{error}");
+    let plan = target.plan(&taken.snapshot).await.unwrap();
+    assert_eq!(plan.steps[0].action, "replace unfinished database");
+    taken.snapshot.id = backup_core::SnapshotId([8; 16]);
     let error = target.plan(&taken.snapshot).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(error.remedy().unwrap().contains("interrupted restore"), "{error:?}");

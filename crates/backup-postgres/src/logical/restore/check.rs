@@ -84,7 +84,7 @@ pub(super) fn check(
         problems.push(format!("extensions not installed on the server: {}", missing.join(", ")));
         remedies.push("install the extensions' packages on the server".to_owned());
     }
-    if matches!(place, Place::Missing) && !offer.can_create_databases {
+    if !matches!(place, Place::Empty { .. }) && !offer.can_create_databases {
         problems.push(format!("role {} may not create databases", offer.user));
         remedies.push("create an empty database first, or grant CREATEDB".to_owned());
     }

@@ -13,6 +13,11 @@ const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 /// What the comment on an unfinished database begins with.
 const MARK: &str = "unfinished restore of snapshot ";
 
+/// SQLSTATEs of a name that is taken, also by a CREATE DATABASE that ran at the same time.
+const TAKEN: [&str; 2] = ["42P04", "23505"];
+/// SQLSTATE of a database that sessions are connected to.
+const IN_USE: &str = "55006";
+
 /// How long a cancelled CREATE DATABASE may take to end one way or the other.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -22,17 +27,25 @@ pub(super) enum Place {
     Missing,
     /// An empty database, in this encoding.
     Empty { encoding: String },
+    /// What a killed restore of the same snapshot left behind: ours to drop and make again.
+    Leftover,
 }
 
 /// Looks at the target; returns a session on its server.
 ///
-/// Fails with `Conflict` when the database holds anything.
-pub(super) async fn look(options: &ConnectOptions) -> Result<(Place, Client)> {
+/// Fails with `Conflict` when the database holds anything but what an unfinished restore of
+/// `snapshot` wrote into a database of its own.
+pub(super) async fn look(options: &ConnectOptions, snapshot: &str) -> Result<(Place, Client)> {
     match Client::connect(options).await {
         Ok(mut client) => {
+            let comment = server::comment_on(&mut client, options.database()).await?;
             let found = emptiness::objects(&mut client).await?;
-            if !found.is_empty() {
-                return Err(not_empty(&mut client, options, &found).await);
+            match comment.filter(|comment| comment.starts_with(MARK)) {
+                Some(comment) if found.is_empty() || comment == mark(snapshot) => {
+                    return Ok((Place::Leftover, client));
+                }
+                comment if !found.is_empty() => return Err(not_empty(options, comment, &found)),
+                _ => {}
             }
             let rows = client.query("SHOW server_encoding").await?;
             let encoding = rows.first().and_then(|row| row.get(0)).unwrap_or_default().to_owned();
@@ -45,15 +58,19 @@ pub(super) async fn look(options: &ConnectOptions) -> Result<(Place, Client)> {
     }
 }
 
-async fn not_empty(client: &mut Client, options: &ConnectOptions, found: &[String]) -> Error {
-    let comment = server::comment_on(client, options.database()).await.ok().flatten();
+/// The comment on a database that a restore of `snapshot` made and has not finished.
+fn mark(snapshot: &str) -> String {
+    format!("{MARK}{snapshot}")
+}
+
+fn not_empty(options: &ConnectOptions, mark: Option<String>, found: &[String]) -> Error {
     let error = Error::new(ErrorKind::Conflict, "restore into database")
         .with("target", options.location())
         .with("holds", found.join(", "));
-    match comment.filter(|comment| comment.starts_with(MARK)) {
-        Some(comment) => error.with("comment", comment).hint(
-            "This is what an interrupted restore left behind. Drop that database and restore \
-             again.",
+    match mark {
+        Some(mark) => error.with("comment", mark).hint(
+            "This is what an interrupted restore of another snapshot left behind. Drop that \
+             database and restore again.",
         ),
         None => error.hint("Restore into a new database name, or into an empty database."),
     }
@@ -101,20 +118,57 @@ impl Created {
         let mut created = Self { options: options.clone(), stage: Stage::Asked };
         if let Err(error) = client.execute(&sql).await {
             created.stage = Stage::LetGo;
+            if sqlstate(&error).is_some_and(|state| TAKEN.contains(&state)) {
+                return Err(Error::new(ErrorKind::Conflict, "create database")
+                    .with("target", options.location())
+                    .temporary()
+                    .hint(
+                        "It was created at this moment by another restore, or for one that was \
+                         just killed. If no other restore runs, run the same command again.",
+                    )
+                    .because(error));
+            }
             return Err(error.hint(
                 "The server must know the source's locale and the role needs CREATEDB; else \
                  create an empty database yourself and restore into it.",
             ));
         }
         created.stage = Stage::There;
-        let mark = format!(
+        let comment = format!(
             "COMMENT ON DATABASE {} IS {}",
             quote_ident(options.database()),
-            quote_literal(&format!("{MARK}{snapshot}"))
+            quote_literal(&mark(snapshot))
         );
-        client.execute(&mark).await?;
+        client.execute(&comment).await?;
         client.close().await;
         Ok(created)
+    }
+
+    /// Drops what a killed restore left behind and creates the database again.
+    ///
+    /// Fails with `Conflict` while sessions are connected to it: another restore may be at work.
+    pub(super) async fn replace(
+        options: &ConnectOptions,
+        locale: &Locale,
+        snapshot: &str,
+    ) -> Result<Self> {
+        let mut client = maintenance(options).await?;
+        let drop = format!("DROP DATABASE IF EXISTS {}", quote_ident(options.database()));
+        match client.execute(&drop).await {
+            Err(error) if sqlstate(&error) == Some(IN_USE) => {
+                return Err(Error::new(ErrorKind::Conflict, "replace unfinished database")
+                    .with("target", options.location())
+                    .temporary()
+                    .hint(
+                        "Another restore is writing there, or sessions of a killed one have not \
+                         ended yet. Wait for them and run the same command again.",
+                    )
+                    .because(error));
+            }
+            result => result?,
+        };
+        client.close().await;
+        Self::create(options, locale, snapshot).await
     }
 
     /// Keeps the database: the restore is done.

@@ -38,8 +38,9 @@ pub(super) async fn analyze(
 }
 
 /// Gives a database that we created the source database's settings, privileges, comment and
-/// owner, and removes the mark of an unfinished restore. Roles in `archive` are renamed
-/// already, but for those that have settings of their own in the database.
+/// owner, and removes the mark of an unfinished restore, all at one instant: a database without
+/// the mark is finished. Roles in `archive` are renamed already, but for those that have
+/// settings of their own in the database.
 pub(super) async fn database_properties(
     client: &mut Client,
     archive: &Archive,
@@ -49,6 +50,7 @@ pub(super) async fn database_properties(
     with_privileges: bool,
 ) -> Result<Vec<Finding>> {
     let unmark = format!("COMMENT ON DATABASE {} IS NULL", quote_ident(database));
+    client.execute("BEGIN").await?;
     client.execute(&unmark).await?;
     let mut findings = Vec::new();
     for entry in archive.entries.iter().filter(|entry| entry.is_of_database()) {
@@ -65,13 +67,16 @@ pub(super) async fn database_properties(
             _ => Some(rename(entry.definition(), database)),
         };
         let Some(sql) = sql.filter(|sql| !sql.trim().is_empty()) else { continue };
+        client.execute("SAVEPOINT one").await?;
         if let Err(error) = client.execute(&sql).await {
+            client.execute("ROLLBACK TO SAVEPOINT one").await?;
             findings.push(Finding::warning(format!(
                 "{} of the database could not be restored: {error}",
                 entry.kind().to_lowercase()
             )));
         }
     }
+    client.execute("COMMIT").await?;
     Ok(findings)
 }
 

@@ -23,7 +23,8 @@ use crate::tools::{Tool, ToolPaths};
 use crate::{Client, ConnectOptions, quote_ident};
 
 /// A PostgreSQL database to restore one logical snapshot into: created when missing, accepted
-/// when empty, refused otherwise.
+/// when empty, made anew when a killed restore of the same snapshot had created it, refused
+/// otherwise.
 ///
 /// A database that the restore created is dropped again when the restore fails or is
 /// cancelled, unless [`LogicalTarget::keep_failed`] says otherwise.
@@ -43,7 +44,7 @@ impl LogicalTarget {
     }
 
     /// Leaves a database that this restore created in place when the restore fails, for looking
-    /// at it; its comment says that it is unfinished.
+    /// at it; its comment says that it is unfinished, and the same restore makes it anew.
     #[must_use]
     pub fn keep_failed(mut self, keep: bool) -> Self {
         self.keep_failed = keep;
@@ -65,7 +66,7 @@ impl LogicalTarget {
                 .with("engine", &snapshot.identity.engine));
         }
         let tool = self.tools.choose("pg_restore", major_of(&snapshot.evidence)).await?;
-        let (place, mut client) = look(&self.connect).await?;
+        let (place, mut client) = look(&self.connect, &snapshot.id.to_string()).await?;
         let offer = server::read(&mut client).await?;
         client.close().await;
         let map = RoleMap::new(&self.options.role_map);
@@ -126,11 +127,13 @@ impl LogicalTarget {
         report.found(schema.findings.clone());
 
         report.phase("create database and schema");
-        if matches!(place, Place::Missing) {
-            let locale = Locale::from_facts(&snapshot.evidence.facts);
-            let id = snapshot.id.to_string();
-            written.created = Some(Created::create(&self.connect, &locale, &id).await?);
-        }
+        let locale = Locale::from_facts(&snapshot.evidence.facts);
+        let id = snapshot.id.to_string();
+        written.created = match place {
+            Place::Missing => Some(Created::create(&self.connect, &locale, &id).await?),
+            Place::Leftover => Some(Created::replace(&self.connect, &locale, &id).await?),
+            Place::Empty { .. } => None,
+        };
         let mut client = Client::connect(&self.connect).await?;
         prepare_writing(&mut client).await?;
         written.anything = true;
@@ -228,6 +231,10 @@ impl Target for LogicalTarget {
                 step("create database", format!("{location}, encoding {encoding}"));
             }
             Place::Empty { .. } => step("use empty database", location),
+            Place::Leftover => step(
+                "replace unfinished database",
+                format!("{location}: what an interrupted restore left there is dropped"),
+            ),
         }
         let version = &offer.server_version;
         step("create schema", format!("with {} on PostgreSQL {version}", tool.version));
