@@ -18,6 +18,7 @@ Exit codes:
     8  conflict (target not empty, lease held, exists already)
     9  suspect, or not protected
   130  interrupted    143  terminated
+  wal push, wal fetch: as PostgreSQL wants it; see docs/cli.md
 
 Environment:
   BACKUP_REPOSITORY   file:///path, s3://bucket/prefix?endpoint=…
@@ -32,14 +33,83 @@ pub(crate) enum Ending {
     Ok,
     /// It ran to its end and found something: this code says what.
     Found(ErrorKind),
+    /// What was asked for is confirmed not to be there; `wal fetch` alone says so.
+    NotThere,
 }
 
-impl Ending {
-    /// Returns the exit code.
-    pub(crate) fn code(self) -> ExitCode {
+/// Whose rules the exit code follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contract {
+    /// The table above.
+    Ours,
+    /// `archive_command`: above 125 the server's archiver would die instead of trying again.
+    Archive,
+    /// `restore_command`: from 1 to 125 means "not there", upon which a recovering server ends
+    /// its recovery and may be promoted. Anything that went wrong must be more than that, and
+    /// not 143 (SIGTERM), at which the server shuts down without a word.
+    Restore,
+}
+
+/// Something went wrong, in the eyes of a recovering server.
+const RESTORE_FAILED: u8 = 126;
+
+impl Contract {
+    /// Reads it from the command line, before that was understood: it holds for usage errors too.
+    pub(crate) fn of(words: impl Iterator<Item = std::ffi::OsString>) -> Self {
+        let words: Vec<_> = words.collect();
+        let follows = |first: &str, second: &str| {
+            words.windows(2).any(|pair| pair[0] == *first && pair[1] == *second)
+        };
+        match (follows("wal", "push"), follows("wal", "fetch")) {
+            (_, true) => Self::Restore,
+            (true, _) => Self::Archive,
+            _ => Self::Ours,
+        }
+    }
+
+    /// Returns the exit code for a failure that has this code by our table.
+    pub(crate) fn failed(self, code: u8) -> ExitCode {
+        ExitCode::from(self.failed_code(code))
+    }
+
+    /// As [`Contract::failed`], as a number.
+    pub(crate) fn failed_code(self, code: u8) -> u8 {
         match self {
-            Self::Ok => ExitCode::SUCCESS,
-            Self::Found(kind) => ExitCode::from(kind.exit_code()),
+            Self::Ours => code,
+            Self::Archive if code <= 125 => code,
+            Self::Archive => 1,
+            Self::Restore => RESTORE_FAILED,
+        }
+    }
+
+    /// Returns the exit code for an ending.
+    pub(crate) fn ended(self, ending: Ending) -> ExitCode {
+        match ending {
+            Ending::Ok => ExitCode::SUCCESS,
+            Ending::NotThere => ExitCode::FAILURE,
+            Ending::Found(kind) => self.failed(kind.exit_code()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str) -> Contract {
+        Contract::of(line.split_whitespace().map(Into::into))
+    }
+
+    #[test]
+    fn the_servers_rules_hold_for_its_verbs() {
+        assert_eq!(of("backupctl --config x wal fetch --bogus"), Contract::Restore);
+        assert_eq!(of("backupctl -q wal push x"), Contract::Archive);
+        assert_eq!(of("backupctl wal status"), Contract::Ours);
+        for code in 1..=255 {
+            let fetch = Contract::Restore.failed_code(code);
+            assert!(fetch >= 126 && fetch != 143, "{code}");
+            assert!((1..=125).contains(&Contract::Archive.failed_code(code)), "{code}");
+            assert_eq!(Contract::Ours.failed_code(code), code);
         }
     }
 }

@@ -20,14 +20,21 @@ use backup_core::{Error, ErrorKind, Secret};
 use clap::Parser;
 
 use crate::args::{Cli, Color, GlobalArgs, Verb};
+use crate::exit::Contract;
 use crate::render::install_log;
 use crate::render::screen::Screen;
 use crate::session::Session;
 
 fn main() -> ExitCode {
+    let contract = Contract::of(std::env::args_os());
+    // A panic has a code of its own, which a server that recovers would take for "not there".
+    std::panic::catch_unwind(|| start(contract)).unwrap_or_else(|_| contract.failed(101))
+}
+
+fn start(contract: Contract) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&error, contract),
     };
     let screen = Arc::new(Screen::new(&cli.global));
     install_log(&screen);
@@ -37,18 +44,18 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             screen.error(&Error::new(ErrorKind::Failed, "start runtime").because(error));
-            return ExitCode::FAILURE;
+            return contract.failed(ErrorKind::Failed.exit_code());
         }
     };
-    let code = runtime.block_on(run(cli, &screen));
+    let code = runtime.block_on(run(cli, &screen, contract));
     // Sessions that were dropped end on their own; nothing waits for a server that hangs.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     code
 }
 
-async fn run(cli: Cli, screen: &Arc<Screen>) -> ExitCode {
+async fn run(cli: Cli, screen: &Arc<Screen>, contract: Contract) -> ExitCode {
     let (interrupter, interrupt) = interrupt();
-    if let Err(error) = signals::listen(interrupter) {
+    if let Err(error) = signals::listen(interrupter, contract) {
         screen.warn(&format!("signals cannot be caught: {error}"));
     }
     let alerting = alerting(&cli.verb);
@@ -57,7 +64,7 @@ async fn run(cli: Cli, screen: &Arc<Screen>) -> ExitCode {
         Session::new(cli.global, overrides, needs_probe(&cli.verb), Arc::clone(screen), interrupt);
     let ran = Box::pin(verbs::run(&session, cli.verb)).await;
     match ran.and_then(|ending| screen.demand_printed().map(|()| ending)) {
-        Ok(ending) => ending.code(),
+        Ok(ending) => contract.ended(ending),
         Err(error) => {
             if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Terminated) {
                 settle().await;
@@ -66,7 +73,7 @@ async fn run(cli: Cli, screen: &Arc<Screen>) -> ExitCode {
                 alerts::failed(&session, verb, source_of(&error), &error).await;
             }
             screen.error(&error);
-            ExitCode::from(error.kind().exit_code())
+            contract.failed(error.kind().exit_code())
         }
     }
 }
@@ -130,12 +137,13 @@ fn alerting(verb: &Verb) -> Option<&'static str> {
 }
 
 /// Shows what clap says: help and version are data, everything else is a usage error.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse(error: &clap::Error, contract: Contract) -> ExitCode {
     let json = std::env::args_os().skip(1).any(|word| word == "--json");
     if !error.use_stderr() || !json {
         // Printing can only fail when nobody reads.
         let _ = error.print();
-        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        let code = u8::try_from(error.exit_code()).unwrap_or(2);
+        return if code == 0 { ExitCode::SUCCESS } else { contract.failed(code) };
     }
     let global = GlobalArgs { config: None, json, quiet: false, verbose: 0, color: Color::Never };
     let text = error.render().to_string();
@@ -144,5 +152,5 @@ fn refuse(error: &clap::Error) -> ExitCode {
         .hint("Run `backupctl --help`.")
         .because(reason.to_owned());
     Screen::new(&global).error(&usage);
-    ExitCode::from(ErrorKind::Usage.exit_code())
+    contract.failed(ErrorKind::Usage.exit_code())
 }

@@ -112,6 +112,28 @@ impl Session {
             .await
     }
 
+    /// Returns the repository, opened to add objects only: faster, see
+    /// [`Composer::open_to_write`].
+    pub(crate) async fn writing_repository(&self) -> Result<&Repository> {
+        self.repository
+            .get_or_try_init(|| async {
+                let settings = self.settings()?.repository()?;
+                let secret = self.secret(settings)?;
+                self.composer().open_to_write(settings, &secret, self.observer()).await
+            })
+            .await
+    }
+
+    /// Returns the file that settings were said to be in.
+    pub(crate) fn config(&self) -> Option<&std::path::Path> {
+        self.global.config.as_deref()
+    }
+
+    /// Returns the source that BACKUP_SOURCE names, where nothing else does.
+    pub(crate) fn source_variable(&self) -> Result<Option<SourceName>> {
+        self.environment.get("BACKUP_SOURCE")?.map(str::parse).transpose()
+    }
+
     /// Returns what opens the repository: what is configured, else what a person types.
     fn secret(&self, settings: &RepositorySettings) -> Result<KeySecret> {
         let found = settings.key().and_then(|key| self.composer().key_secret(key));

@@ -3,9 +3,11 @@
 use backup::ops::Interrupter;
 use backup_core::ErrorKind;
 
+use crate::exit::Contract;
+
 /// Listens from now on, on a task of its own.
 #[cfg(unix)]
-pub(crate) fn listen(interrupter: Interrupter) -> std::io::Result<()> {
+pub(crate) fn listen(interrupter: Interrupter, contract: Contract) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut interrupts = signal(SignalKind::interrupt())?;
@@ -17,7 +19,7 @@ pub(crate) fn listen(interrupter: Interrupter) -> std::io::Result<()> {
                 _ = terminations.recv() => ErrorKind::Terminated,
             };
             if again {
-                std::process::exit(kind.exit_code().into());
+                std::process::exit(contract.failed_code(kind.exit_code()).into());
             }
             interrupter.request(kind);
         }
@@ -27,7 +29,7 @@ pub(crate) fn listen(interrupter: Interrupter) -> std::io::Result<()> {
 
 /// Listens to Ctrl-C from now on, on a task of its own.
 #[cfg(not(unix))]
-pub(crate) fn listen(interrupter: Interrupter) -> std::io::Result<()> {
+pub(crate) fn listen(interrupter: Interrupter, _contract: Contract) -> std::io::Result<()> {
     tokio::spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {
             interrupter.request(ErrorKind::Interrupted);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::entropy::Entropy;
-use crate::{ChunkIdKey, envelope, kdf, sign};
+use crate::{ChunkIdKey, bundle_codec, envelope, kdf, sign};
 
 /// What the holder of a bundle may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -128,6 +128,18 @@ impl KeyBundle {
         let before = std::mem::replace(&mut self.epochs.newest, Epoch::draw(number, entropy));
         self.epochs.older.push(before);
         Ok(number)
+    }
+
+    /// Returns the bundle as bytes, for a place that is as secret as the bundle itself.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        bundle_codec::encode(self)
+    }
+
+    /// Reads a bundle and checks that its parts belong together; `Integrity` if not,
+    /// `Unsupported` if a newer program wrote it.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        bundle_codec::decode(bytes)
     }
 
     /// Returns the key that names chunks.

@@ -39,6 +39,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 pub mod verify;
+pub mod wal;
 
 pub use backup::{BackupReceipt, BackupRequest, backup};
 pub use interrupt::{Interrupt, Interrupter, interrupt};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use backup_core::port::{Clock, Store};
 use backup_core::{Error, ErrorKind, KeyId, RepositoryId, Result};
 use backup_crypto::{KeyBundle, KeyRecord, KeySecret};
+use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use futures::{StreamExt, TryStreamExt};
 
@@ -78,15 +79,7 @@ impl Repository {
         settings: Settings,
     ) -> Result<Self> {
         let location = store.location();
-        let bytes = store.get(&layout::config()?).await.map_err(|error| {
-            if error.kind() != ErrorKind::NotFound {
-                return error;
-            }
-            Error::new(ErrorKind::StoreUnavailable, "open repository")
-                .with("location", &location)
-                .hint("No repository is there. Check the URL, or run `backupctl init`.")
-                .because(error)
-        })?;
+        let bytes = Self::read_config(&store).await?;
         let claimed = from_root_signed::<Config>(&bytes)
             .map_err(|error| error.with("location", &location))?;
         let records = read_records(&store).await?;
@@ -103,6 +96,49 @@ impl Repository {
         }
         config.stream_cut.check()?;
         Ok(Self::assemble(store, clock, config, bundle, Some(opened_with), settings))
+    }
+}
+
+impl Repository {
+    /// Opens the repository with keys that are in hand already, and its `config` object as it
+    /// was just read: nothing is fetched. `Integrity` unless that config belongs to those keys.
+    pub fn with_keys(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        config: &[u8],
+        keys: KeyBundle,
+        settings: Settings,
+    ) -> Result<Self> {
+        let config = from_root_signed::<Config>(config)?
+            .check(CONFIG_DOMAIN, &keys.root_public())
+            .map_err(|error| error.with("object", layout::CONFIG))?;
+        if config.repository != keys.repository() {
+            return Err(Error::new(ErrorKind::Integrity, "open repository")
+                .with("location", store.location())
+                .hint("Its config and these keys belong to different repositories."));
+        }
+        config.stream_cut.check()?;
+        Ok(Self::assemble(store, clock, config, keys, None, settings))
+    }
+
+    /// Reads the `config` object at a place, to be checked by whoever opens it;
+    /// `StoreUnavailable` when none is there.
+    pub async fn read_config(store: &Arc<dyn Store>) -> Result<Bytes> {
+        store.get(&layout::config()?).await.map_err(|error| {
+            if error.kind() != ErrorKind::NotFound {
+                return error;
+            }
+            Error::new(ErrorKind::StoreUnavailable, "open repository")
+                .with("location", store.location())
+                .hint("No repository is there. Check the URL, or run `backupctl init`.")
+                .because(error)
+        })
+    }
+
+    /// Returns the keys that this host needs to add objects, and nothing that opens any.
+    pub fn writing_keys(&self) -> Result<KeyBundle> {
+        let keys = self.keys_now()?;
+        if keys.is_owner() { keys.writer() } else { Ok((*keys).clone()) }
     }
 }
 

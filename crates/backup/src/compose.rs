@@ -18,6 +18,7 @@ use backup_storage::{CreateIfAbsent, Credentials, StoreOptions};
 
 use crate::provider::{postgres, refuse_other_engines};
 use crate::store::open_store;
+use crate::wal::WriterPass;
 
 /// Builds what settings describe. Secrets are read here, at the moment they are used.
 #[derive(Clone, Debug)]
@@ -75,6 +76,32 @@ impl Composer {
         let store = self.store(settings, probe, observer).await?;
         Repository::open(store, Arc::clone(&self.clock), secret, repository_settings(settings))
             .await
+    }
+
+    /// Opens the repository to add objects, which takes milliseconds where a passphrase was
+    /// given before on this machine; see [`WriterPass`]. Fails as [`Repository::open`] does.
+    pub async fn open_to_write(
+        &self,
+        settings: &RepositorySettings,
+        secret: &KeySecret,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Repository> {
+        let store = self.store(settings, false, observer).await?;
+        let (clock, run) = (Arc::clone(&self.clock), repository_settings(settings));
+        let config = Repository::read_config(&store).await?;
+        let pass = WriterPass::of(&settings.url, &config, secret);
+        if let Some(keys) = pass.as_ref().and_then(WriterPass::read) {
+            let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+            if let Ok(repository) = Repository::with_keys(store, clock, &config, keys, run.clone())
+            {
+                return Ok(repository);
+            }
+        }
+        let repository = Repository::open(store, clock, secret, run).await?;
+        if let Some(pass) = pass {
+            pass.keep(&repository.writing_keys()?);
+        }
+        Ok(repository)
     }
 
     /// Creates a repository with its first key; `Conflict` when one is there.

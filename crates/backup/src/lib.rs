@@ -31,6 +31,7 @@ mod provider;
 mod settings;
 mod store;
 mod tls;
+pub mod wal;
 
 pub use backup_config as config;
 pub use backup_core as core;

@@ -3,6 +3,7 @@
 mod data;
 mod keep;
 mod more;
+mod wal;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use more::{
     CompletionsArgs, DemoArgs, DoctorArgs, KeyCommand, ManArgs, NotifyCommand, RepairCommand,
     SchemaArgs, StatusArgs, ValidateArgs,
 };
+pub(crate) use wal::{WalCommand, WalFetchArgs, WalPushArgs};
 
 /// Encrypted, deduplicated, verified database backups.
 #[derive(Debug, Parser)]
@@ -109,6 +111,9 @@ pub(crate) enum Verb {
     Doctor(DoctorArgs),
     /// Check the configuration without touching anything
     Validate(ValidateArgs),
+    /// Archive write-ahead log and give it back: for PostgreSQL's archive_command and restore_command
+    #[command(subcommand)]
+    Wal(WalCommand),
     /// Manage the keys that open the repository
     #[command(subcommand)]
     Key(KeyCommand),

@@ -114,6 +114,13 @@ impl Screen {
         }
     }
 
+    /// Says a line that only somebody who asked for more wants to read.
+    pub(crate) fn detail(&self, line: &str) {
+        if self.verbose > 0 {
+            self.say(line);
+        }
+    }
+
     /// Says what is unexpected but not fatal; not silenced.
     pub(crate) fn warn(&self, message: &str) {
         if self.json {

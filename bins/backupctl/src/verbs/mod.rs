@@ -18,6 +18,7 @@ mod snapshots;
 mod status;
 mod validate;
 mod verify;
+mod wal;
 
 use backup_core::Result;
 
@@ -43,6 +44,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Ending> {
         Verb::Status(args) => status::run(session, &args).await,
         Verb::Doctor(args) => doctor::run(session, &args).await,
         Verb::Validate(args) => validate::run(session, &args).await,
+        Verb::Wal(command) => wal::run(session, command).await,
         Verb::Key(command) => key::run(session, command).await,
         Verb::Export(args) => export::run(session, &args).await,
         Verb::Notify(command) => notify::run(session, &command).await,

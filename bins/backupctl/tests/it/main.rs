@@ -21,3 +21,4 @@ mod retention;
 mod runbooks;
 mod schema;
 mod signals;
+mod wal;

@@ -12,6 +12,8 @@ use crate::schema;
 pub(crate) struct Program {
     folder: tempfile::TempDir,
     environment: Vec<(String, String)>,
+    /// User and group to be, where this process is root and servers are not.
+    user: Option<(u32, u32)>,
 }
 
 /// What the program did.
@@ -26,12 +28,36 @@ impl Program {
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("backupctl-").tempdir().unwrap();
         let repository = format!("file://{}", folder.path().join("repository").display());
-        let mut program = Self { folder, environment: Vec::new() };
+        let mut program = Self { folder, environment: Vec::new(), user: None };
         program.set("BACKUP_REPOSITORY", repository);
         program.set("BACKUP_PASSPHRASE", "correct horse battery staple");
         program.set("PATH", std::env::var("PATH").unwrap_or_default());
         program.set("HOME", program.path("").display().to_string());
         program
+    }
+
+    /// The same, run by the user that servers run as, so that both may use its files.
+    pub(crate) fn unprivileged() -> Self {
+        let mut program = Self::new();
+        if rustix::process::geteuid().is_root() {
+            let users = std::fs::read_to_string("/etc/passwd").unwrap();
+            let line = users.lines().find(|line| line.starts_with("nobody:")).unwrap();
+            let number = |field: usize| line.split(':').nth(field).unwrap().parse().unwrap();
+            program.user = Some((number(2), number(3)));
+            program.give(program.folder.path());
+        }
+        program
+    }
+
+    /// Gives a file to the user that the program runs as.
+    pub(crate) fn give(&self, path: &Path) {
+        if let Some((user, group)) = self.user {
+            std::os::unix::fs::chown(path, Some(user), Some(group)).unwrap();
+        }
+    }
+
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The same, with the database of that name of `cluster` as its source.
@@ -66,6 +92,10 @@ impl Program {
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .args(words);
+        if let Some((user, group)) = self.user {
+            std::os::unix::process::CommandExt::uid(&mut command, user);
+            std::os::unix::process::CommandExt::gid(&mut command, group);
+        }
         command
     }
 

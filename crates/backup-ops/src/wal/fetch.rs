@@ -1,0 +1,75 @@
+//! Fetch: one file back, proved to be what was stored.
+
+use backup_core::{Error, ErrorKind, Result, SourceName, WalFile};
+use backup_repository::{Repository, WalLog, WalObject};
+
+/// Returns a file; `None` only when the repository was asked and said that it is not there.
+///
+/// Where a segment was never finished because its timeline ended, what was stored of it is
+/// returned in its place. `Integrity` when stored contents contradict each other.
+pub async fn fetch(
+    repository: &Repository,
+    log: &WalLog,
+    file: WalFile,
+) -> Result<Option<Vec<u8>>> {
+    let mut found = repository.find_wal(log, file).await?;
+    if let (true, WalFile::Segment(segment)) = (found.is_empty(), file) {
+        let partial = repository.find_wal(log, WalFile::Partial(segment)).await?;
+        found = longest(repository, partial).await?;
+    }
+    match found.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(repository.read_wal(one).await?.0)),
+        [one, other, ..] => Err(contradiction(log, file, one, other)),
+    }
+}
+
+/// Of several states of an unfinished segment, the last one.
+async fn longest(repository: &Repository, found: Vec<WalObject>) -> Result<Vec<WalObject>> {
+    if found.len() < 2 {
+        return Ok(found);
+    }
+    let mut best = None;
+    for object in found {
+        let head = repository.wal_head(&object).await?;
+        let end = head.facts.map(|facts| facts.end);
+        if best.as_ref().is_none_or(|(reached, _)| *reached < end) {
+            best = Some((end, object));
+        }
+    }
+    Ok(best.into_iter().map(|(_, object)| object).collect())
+}
+
+fn contradiction(log: &WalLog, file: WalFile, one: &WalObject, other: &WalObject) -> Error {
+    Error::new(ErrorKind::Integrity, "fetch WAL file")
+        .with("file", file)
+        .with("source", &log.source)
+        .with("stored as", &one.name)
+        .with("and as", &other.name)
+        .hint(
+            "Two servers archived this segment with different content. Find out which one is \
+             meant, and move the other's object out of the repository.",
+        )
+}
+
+/// Returns the log that is meant: that of the source and cluster that were named, else the only
+/// one there is. `None`: the repository holds none. `Usage` when there are several.
+pub async fn choose_log(
+    repository: &Repository,
+    source: Option<&SourceName>,
+    system: Option<u64>,
+) -> Result<Option<WalLog>> {
+    if let (Some(source), Some(system)) = (source, system) {
+        return Ok(Some(WalLog { source: source.clone(), system }));
+    }
+    let mut logs = repository.wal_logs(source).await?;
+    logs.retain(|log| system.is_none_or(|system| log.system == system));
+    if logs.len() > 1 {
+        let names: Vec<String> =
+            logs.iter().map(|log| format!("{} ({})", log.source, log.system)).collect();
+        return Err(Error::new(ErrorKind::Usage, "choose source of WAL")
+            .with("sources", names.join(", "))
+            .hint("Several clusters archive here: name one with --source and --system."));
+    }
+    Ok(logs.pop())
+}

@@ -1,0 +1,11 @@
+//! WAL verbs: what PostgreSQL's `archive_command` and `restore_command` call.
+
+mod ahead;
+mod fetch;
+mod pass;
+mod push;
+
+pub use ahead::{Ahead, fetch_ahead, remove_ahead, take_ahead};
+pub use fetch::{WalFetchRequest, wal_fetch};
+pub use pass::WriterPass;
+pub use push::{WalPushRequest, system_near, wal_push};
