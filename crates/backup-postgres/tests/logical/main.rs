@@ -11,6 +11,7 @@ mod changes;
 mod compare;
 mod encodings;
 mod export;
+mod full_disk;
 mod majors;
 mod memory;
 mod people;

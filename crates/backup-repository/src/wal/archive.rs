@@ -76,13 +76,13 @@ impl Repository {
         let text = name.as_str().to_owned();
         let sealed = blocking(move || object::seal(&keys, &text, id, &content, facts)).await?;
         let size = sealed.len() as u64;
-        match self.store().create(&name, sealed).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(WalPut::Known),
-            other => other?,
-        }
+        let known = match self.store().create(&name, sealed).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => true,
+            other => other.map(|()| false)?,
+        };
         // Somebody else may have stored other bytes at the same time: then both see it here.
         refuse_others(log, entry, digest, &self.wal_named(log, entry).await?)?;
-        Ok(WalPut::Stored(size))
+        Ok(if known { WalPut::Known } else { WalPut::Stored(size) })
     }
 
     /// Returns every content stored under a file's name: none, one, or several that contradict

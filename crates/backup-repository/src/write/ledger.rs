@@ -122,7 +122,12 @@ impl Ledger {
         let Some(oldest) = packs.first().map(|pack| pack.id) else { return Ok(0) };
         let object = IndexObject { supersedes: Vec::new(), packs };
         let (index, size) = store_index(&self.store, &self.keys, object).await?;
-        self.check_age(oldest, index).await?;
+        if let Err(error) = self.check_age(oldest, index).await {
+            // It must not promise others what may be gone. Should this fail as well, whoever
+            // relies on it is told by the comparison that ends every backup.
+            let _ = self.store.delete(&layout::index(index)?).await;
+            return Err(error);
+        }
         Ok(size)
     }
 

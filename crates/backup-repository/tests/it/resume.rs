@@ -193,3 +193,29 @@ async fn repair_and_prune_exclude_each_other() {
     clock.advance(HOUR);
     repository.repair_index(Arc::new(NoObserver)).await.unwrap();
 }
+
+/// Prune took a pack that no index named yet for the leftover of a killed run.
+#[tokio::test]
+async fn no_index_names_a_pack_that_prune_took_before() {
+    let (store, clock) = timed();
+    let secret = key_file();
+    init(store.clone(), &secret).await;
+    let host = open_at(store.clone(), clock.clone(), &secret).await.unwrap();
+    let database: Database = [
+        (("table/a", false), [(0, crate::world::noise(300_000))].into()),
+        (("table/b", false), [(0, rows(100, 2)), (1, rows(100, 3))].into()),
+    ]
+    .into();
+    let taking = store.clone();
+    let take = move || {
+        for name in taking.names("packs/") {
+            taking.remove(&name);
+        }
+    };
+    let refused = back_up_slowly(&host, "shop", &database, take).await;
+    if let Err(error) = refused {
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
+    }
+    let again = back_up(&host, &database).await.unwrap();
+    assert_eq!(read(&host, &again).await.unwrap(), database);
+}

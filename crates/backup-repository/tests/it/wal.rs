@@ -105,9 +105,9 @@ async fn two_writers_at_once_do_not_both_believe_in_their_bytes() {
     let believed = futures::future::join_all(puts).await;
     let contents = repository.find_wal(&log(), name).await.unwrap().len();
     assert!(contents >= 1);
-    for pair in believed.chunks(2) {
-        assert!(contents == 1 || pair.iter().all(|ok| !ok), "{believed:?} {contents}");
-    }
+    // The first may have looked before the others wrote; then none of them believes.
+    let sure = believed.chunks(2).filter(|pair| pair.iter().any(|ok| *ok)).count();
+    assert!(sure <= 1, "{believed:?} {contents}");
 }
 
 #[tokio::test]

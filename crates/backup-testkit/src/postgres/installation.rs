@@ -45,10 +45,21 @@ impl Installation {
         &self.programs
     }
 
-    /// The path of one program.
+    /// The path of one program of this folder.
     #[must_use]
     pub fn bin(&self, program: &str) -> PathBuf {
         self.programs.join(program)
+    }
+
+    /// Whoever has that program for servers of this major: this installation, or where it is of
+    /// a server alone, the next newer one; this one when nobody has it.
+    #[must_use]
+    pub fn providing(&self, program: &str) -> Self {
+        if self.bin(program).is_file() {
+            return self.clone();
+        }
+        let newer = KNOWN.filter(|major| *major > self.major).filter_map(Self::find);
+        newer.into_iter().find(|other| other.bin(program).is_file()).unwrap_or(self.clone())
     }
 
     /// Sets what the programs need: their own libraries, a fixed language and zone, and no

