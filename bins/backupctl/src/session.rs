@@ -12,6 +12,7 @@ use backup::config::{
 use backup::ops::alert::Destination;
 use backup::ops::forget::Retention;
 use backup::ops::prune::DEFAULT_GRACE;
+use backup::ops::report::Promised;
 use backup::ops::{Interrupt, Promise, Selector, SourceStatus};
 use backup::repository::Repository;
 use backup::retention::Policy;
@@ -246,6 +247,32 @@ impl Session {
         };
         let sources = &self.settings()?.sources;
         Ok(sources.iter().map(|source| (source.name.clone(), promise(source))).collect())
+    }
+
+    /// Returns what was promised to each configured source, and what holds for others, in the
+    /// words of a report.
+    pub(crate) fn promised(&self) -> Result<(BTreeMap<SourceName, Promised>, Promised)> {
+        let promised = |source: &SourceSettings| Promised {
+            rpo_seconds: source.protection.rpo.as_duration().as_secs(),
+            level: source.protection.level,
+            drill_interval_seconds: source
+                .protection
+                .drill_interval
+                .map(|p| p.as_duration().as_secs()),
+            rto_seconds: None,
+            retention: source.retention.to_string(),
+        };
+        let sources = &self.settings()?.sources;
+        let default = Promise::default();
+        let otherwise = Promised {
+            rpo_seconds: default.rpo.as_secs(),
+            level: default.level,
+            drill_interval_seconds: None,
+            rto_seconds: None,
+            retention: "everything".into(),
+        };
+        let named = sources.iter().map(|source| (source.name.clone(), promised(source))).collect();
+        Ok((named, otherwise))
     }
 
     /// Returns what is to be kept of a source: what was typed, else what is configured; nothing

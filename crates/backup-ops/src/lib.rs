@@ -32,6 +32,7 @@ mod interrupt;
 pub mod key;
 mod plausible;
 pub mod prune;
+pub mod report;
 pub mod restore;
 mod select;
 pub mod sheet;

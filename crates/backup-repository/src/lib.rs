@@ -73,6 +73,7 @@ mod signed;
 mod since;
 
 mod snapshots;
+mod statement;
 mod wal;
 mod window;
 mod write;
@@ -89,6 +90,7 @@ pub use repair::RepairReport;
 pub use repository::Repository;
 pub use settings::{DeltaMode, Settings};
 pub use snapshots::SnapshotScan;
+pub use statement::StatementSignature;
 pub use wal::{WalEntry, WalHead, WalLog, WalObject, WalPut, WalTally};
 pub use write::{SnapshotDraft, SnapshotWriter};
 

@@ -3,6 +3,7 @@
 mod data;
 mod keep;
 mod more;
+mod report;
 mod wal;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use more::{
     CompletionsArgs, DemoArgs, DoctorArgs, KeyCommand, ManArgs, NotifyCommand, RepairCommand,
     SchemaArgs, StatusArgs, ValidateArgs,
 };
+pub(crate) use report::{ReportArgs, ReportCommand, ReportFormat};
 pub(crate) use wal::{WalCommand, WalFetchArgs, WalPushArgs};
 
 /// Encrypted, deduplicated, verified database backups.
@@ -119,6 +121,8 @@ pub(crate) enum Verb {
     Key(KeyCommand),
     /// Write a snapshot in formats that psql and pg_restore read
     Export(ExportArgs),
+    /// Write signed evidence of what was backed up, proved and drilled, or check such a report
+    Report(ReportArgs),
     /// Try the alert channels
     #[command(subcommand)]
     Notify(NotifyCommand),

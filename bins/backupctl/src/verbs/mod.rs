@@ -12,6 +12,7 @@ mod offline;
 mod pin;
 mod prune;
 mod repair;
+mod report;
 mod restore;
 mod show;
 mod snapshots;
@@ -47,6 +48,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Ending> {
         Verb::Wal(command) => wal::run(session, command).await,
         Verb::Key(command) => key::run(session, command).await,
         Verb::Export(args) => export::run(session, &args).await,
+        Verb::Report(args) => report::run(session, args).await,
         Verb::Notify(command) => notify::run(session, &command).await,
         Verb::Demo(args) => Box::pin(demo::run(session, &args)).await,
         Verb::Completions(args) => offline::completions(&session.screen, &args),

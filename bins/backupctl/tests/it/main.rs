@@ -17,6 +17,7 @@ mod listener;
 mod object_store;
 mod offline;
 mod program;
+mod report;
 mod retention;
 mod runbooks;
 mod schema;

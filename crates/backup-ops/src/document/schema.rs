@@ -8,6 +8,8 @@ use super::{
     StatusDocument, VerifyDocument,
 };
 
+use crate::report::SignedReport;
+
 type Entry = (&'static str, fn(&mut SchemaGenerator) -> schemars::Schema);
 
 fn root<T: JsonSchema>(generator: &mut SchemaGenerator) -> schemars::Schema {
@@ -22,6 +24,7 @@ const ALL: &[Entry] = &[
     ("keys", root::<KeysDocument>),
     ("ls", root::<PartsDocument>),
     ("receipt", root::<ReceiptDocument>),
+    ("report", root::<SignedReport>),
     ("restore", root::<RestoreDocument>),
     ("restore_plan", root::<RestorePlanDocument>),
     ("show", root::<ShowDocument>),
