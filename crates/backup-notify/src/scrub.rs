@@ -2,6 +2,29 @@
 //!
 //! Alerts hold no secret by contract; this is the second lock on the door.
 
+use backup_core::Secret;
+use backup_core::port::Alert;
+
+/// Returns the alert without passwords, and without what `hide` takes out.
+pub(crate) fn cleaned(alert: &Alert, hide: impl Fn(&str) -> String) -> Alert {
+    let clean = |text: &str| scrub(&hide(text));
+    Alert {
+        source: alert.source.as_deref().map(clean),
+        title: clean(&alert.title),
+        body: clean(&alert.body),
+        facts: alert.facts.iter().map(|(name, value)| (name.clone(), clean(value))).collect(),
+        ..alert.clone()
+    }
+}
+
+/// Returns `text` with secrets that stand in it replaced by `***`.
+pub(crate) fn without(text: &str, secrets: &[Secret]) -> String {
+    let exposed = secrets.iter().map(|secret| secret.expose().trim());
+    exposed
+        .filter(|secret| !secret.is_empty())
+        .fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+}
+
 /// Returns `text` with passwords in URLs (`scheme://user:PASSWORD@host`) and in settings
 /// (`password=…`) replaced by `***`.
 pub(crate) fn scrub(text: &str) -> String {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backup_core::port::{Alert, Clock, Notifier};
-use backup_core::{Result, Secret, Severity};
+use backup_core::{Result, Secret};
 use reqwest::Client;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::endpoint::{Delivery, Endpoint};
-use crate::scrub::scrub;
+use crate::endpoint::{Delivery, Endpoint, json_headers};
+use crate::scrub::cleaned;
+use crate::text::{context, cut, headline, prefix};
 
 /// Slack takes one message a second and channel.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -49,14 +49,7 @@ impl Slack {
     }
 
     fn message(&self, alert: &Alert) -> Value {
-        let clean = |text: &str| scrub(&self.endpoint.hide(text));
-        message(&Alert {
-            source: alert.source.as_deref().map(clean),
-            title: clean(&alert.title),
-            body: clean(&alert.body),
-            facts: alert.facts.iter().map(|(name, value)| (name.clone(), clean(value))).collect(),
-            ..alert.clone()
-        })
+        message(&cleaned(alert, |text| self.endpoint.hide(text)))
     }
 }
 
@@ -75,12 +68,7 @@ impl Notifier for Slack {
                 self.endpoint.clock.sleep(INTERVAL.saturating_sub(since)).await;
             }
         }
-        let result = self
-            .endpoint
-            .post(body, || {
-                HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))])
-            })
-            .await;
+        let result = self.endpoint.post(body, json_headers).await;
         *last_sent = Some(self.endpoint.clock.elapsed());
         result
     }
@@ -89,7 +77,7 @@ impl Notifier for Slack {
 /// Builds the message. Everything variable goes into `plain_text`, where nothing is a mention,
 /// a link or markup; the fallback text, which Slack does read as markup, is escaped.
 fn message(alert: &Alert) -> Value {
-    let headline = format!("[{}] {}", word(alert.severity), alert.title);
+    let headline = headline(alert);
     let mut blocks = vec![json!({
         "type": "header",
         "text": plain(&cut(&headline, HEADER_UNITS)),
@@ -110,22 +98,11 @@ fn message(alert: &Alert) -> Value {
             .chunks(FIELDS_PER_SECTION)
             .map(|fields| json!({ "type": "section", "fields": fields })),
     );
-    let mut context = vec![alert.event.clone()];
-    context.extend(alert.source.clone());
-    context.push(format!("{:.0}", alert.at));
     blocks.push(json!({
         "type": "context",
-        "elements": [plain(&cut(&context.join(" · "), FIELD_UNITS))],
+        "elements": [plain(&cut(&context(alert), FIELD_UNITS))],
     }));
     json!({ "text": escape(&cut(&headline, SECTION_UNITS)), "blocks": blocks })
-}
-
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "OK",
-        Severity::Warning => "WARNING",
-        Severity::Critical => "CRITICAL",
-    }
 }
 
 fn plain(text: &str) -> Value {
@@ -160,25 +137,6 @@ fn sections(body: &str) -> Vec<String> {
     sections
 }
 
-fn cut(text: &str, units: usize) -> String {
-    let end = prefix(text, units);
-    if end == text.len() {
-        return text.to_owned();
-    }
-    format!("{}…", &text[..prefix(text, units - 1)])
-}
-
-/// Returns the length in bytes of the longest prefix of at most `units` UTF-16 units.
-fn prefix(text: &str, units: usize) -> usize {
-    let mut used = 0;
-    text.char_indices()
-        .find(|(_, c)| {
-            used += c.len_utf16();
-            used > units
-        })
-        .map_or(text.len(), |(at, _)| at)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,11 +155,5 @@ mod tests {
             assert_eq!(cut, units(&body) > 3 * SECTION_UNITS);
         }
         assert!(sections("  ").is_empty());
-    }
-
-    #[test]
-    fn cutting_never_splits_a_character() {
-        assert_eq!(cut("😀😀😀", 4), "😀…");
-        assert_eq!(cut("abc", 3), "abc");
     }
 }

@@ -9,12 +9,14 @@ use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
-use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::json;
+use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
+use crate::digest;
 use crate::endpoint::{Delivery, Endpoint};
-use crate::scrub::scrub;
+use crate::scrub::cleaned;
+use crate::template::{Template, facts};
 
 /// Seconds since 1970 at which the attempt was made.
 pub const TIMESTAMP_HEADER: &str = "x-backup-timestamp";
@@ -26,11 +28,13 @@ pub const DELIVERY_HEADER: &str = "x-backup-delivery";
 /// Delivers alerts as JSON to any URL.
 ///
 /// The body is `{"schema": "backup.alert.v1", "severity", "event", "source", "title", "body",
-/// "at", "facts": {…}}`; fields may be added, never removed. Any 2xx answer is success.
+/// "at", "facts": {…}, "problem", "phase"}`; fields may be added, never removed. Any 2xx answer
+/// is success.
 #[derive(Debug)]
 pub struct Webhook {
     endpoint: Endpoint,
     signing: Option<Secret>,
+    template: Option<Template>,
 }
 
 impl Webhook {
@@ -49,39 +53,42 @@ impl Webhook {
                 .because("it is empty")
                 .hint("Set a secret that the receiver shares, or none at all."));
         }
-        let endpoint = Endpoint::new(client, clock, url, delivery, name)?;
-        Ok(Self { endpoint, signing })
+        let mut endpoint = Endpoint::new(client, clock, url, delivery, name)?;
+        if let Some(secret) = &signing {
+            endpoint = endpoint.hiding(secret);
+        }
+        Ok(Self { endpoint, signing, template: None })
+    }
+
+    /// Sends bodies of this shape instead of the documented one.
+    #[must_use]
+    pub fn templated(self, template: Template) -> Self {
+        Self { template: Some(template), ..self }
     }
 
     fn body(&self, alert: &Alert) -> Vec<u8> {
-        let clean = |text: &str| {
-            let text = self.endpoint.hide(text);
-            scrub(
-                &self
-                    .signing
-                    .as_ref()
-                    .map_or(text.clone(), |key| text.replace(key.expose(), "***")),
-            )
+        let alert = cleaned(alert, |text| self.endpoint.hide(text));
+        let body = match &self.template {
+            Some(template) => template.render(&alert),
+            None => json!({
+                "schema": "backup.alert.v1",
+                "severity": alert.severity.as_str(),
+                "event": alert.event,
+                "source": alert.source,
+                "title": alert.title,
+                "body": alert.body,
+                "at": alert.at.to_string(),
+                "facts": facts(&alert),
+                "problem": alert.problem,
+                "phase": alert.phase.as_str(),
+            }),
         };
-        let facts: Map<String, Value> =
-            alert.facts.iter().map(|(name, value)| (name.clone(), clean(value).into())).collect();
-        json!({
-            "schema": "backup.alert.v1",
-            "severity": alert.severity.as_str(),
-            "event": alert.event,
-            "source": alert.source,
-            "title": clean(&alert.title),
-            "body": clean(&alert.body),
-            "at": alert.at.to_string(),
-            "facts": facts,
-        })
-        .to_string()
-        .into_bytes()
+        body.to_string().into_bytes()
     }
 
     fn headers(&self, body: &[u8]) -> HeaderMap {
         let timestamp = self.endpoint.clock.now().as_second().to_string();
-        let delivery = HEXLOWER.encode(&Sha256::digest(body)[..16]);
+        let delivery = digest(body);
         let mut values = vec![
             (CONTENT_TYPE, "application/json".to_owned()),
             (HeaderName::from_static(TIMESTAMP_HEADER), timestamp.clone()),

@@ -2,7 +2,7 @@
 //!
 //! **What it is.** [`MemoryStore`] and [`FakeClock`] stand in for a store and for time;
 //! [`FaultStore`] wraps any store and breaks it on demand; [`conformance`] holds every adapter
-//! to its port's contract; [`postgres`] and [`s3`] start real servers.
+//! to its port's contract; [`postgres`], [`s3`] and [`smtp`] start real servers.
 //!
 //! **What it is not.** It is never linked into a program. Nothing here imitates a database or
 //! a storage service: those are started for real.
@@ -31,6 +31,7 @@ pub mod postgres;
 mod process;
 mod recorder;
 pub mod s3;
+pub mod smtp;
 mod sync;
 pub mod tools;
 

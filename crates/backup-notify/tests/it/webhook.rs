@@ -1,16 +1,12 @@
 //! Webhooks against a real socket.
 
-#![allow(clippy::panic, clippy::unwrap_used)]
-
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::common::{Answer, QuickClock, Server, alert, assert_clean, client, delivery, soon};
 use backup_core::port::Notifier as _;
 use backup_core::{ErrorKind, ErrorStatus, Secret};
-use backup_notify::{Delivery, Webhook, verify_signature};
-use common::{Answer, QuickClock, Server, alert, assert_clean, client, delivery, soon};
+use backup_notify::{Delivery, Template, Webhook, verify_signature};
 
 fn webhook(server: &Server, clock: &Arc<QuickClock>) -> Webhook {
     let signing = Some(Secret::new("shared"));
@@ -161,4 +157,24 @@ async fn a_body_that_quotes_secrets_is_cleaned() {
     let body = &server.requests()[0].body;
     assert_clean(body);
     assert!(body.contains("posting to *** with *** failed"), "{body}");
+}
+
+#[tokio::test]
+async fn a_template_shapes_the_body_and_the_signature_covers_it() {
+    let server = Server::start([]).await;
+    let template = Template::parse(
+        r#"{"msgtype": "text", "text": {"content": "{{headline}}\n{{body}}"}, "code": "{{facts.exit_code}}"}"#,
+    );
+    let webhook = webhook(&server, &Arc::default()).templated(template.unwrap());
+    soon(webhook.deliver(&alert())).await.unwrap();
+    let [request] = server.requests().try_into().unwrap();
+    let header = |name: &str| request.header(name).unwrap();
+    let (timestamp, signature) = (header("x-backup-timestamp"), header("x-backup-signature"));
+    let body = request.body.as_bytes();
+    assert!(verify_signature(&Secret::new("shared"), &timestamp, body, &signature));
+    assert_clean(&request.body);
+    let value = request.json();
+    assert_eq!(value["code"], "3");
+    let content = value["text"]["content"].as_str().unwrap();
+    assert!(content.starts_with("[CRITICAL] Backup of shop failed: <connection refused>\nconnect"));
 }
