@@ -169,6 +169,17 @@ pub enum Break {
     },
 }
 
+impl Break {
+    /// Returns the sequence of the last entry before the break.
+    #[must_use]
+    pub fn good_until(&self) -> u64 {
+        match self {
+            Self::Changed { sequence } | Self::Unlinked { sequence } => sequence.saturating_sub(1),
+            Self::Missing { expected, .. } => expected.saturating_sub(1),
+        }
+    }
+}
+
 impl fmt::Display for Break {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,8 +1,9 @@
 //! What a running daemon shows and takes over HTTP: health, status, metrics, commands, a
 //! dashboard.
 //!
-//! **What it is.** [`port`] says what a daemon must answer, [`view`] in which words, and
-//! [`audit`] keeps the record of who asked for what.
+//! **What it is.** [`port`] says what a daemon must answer, [`view`] in which words; [`Server`]
+//! serves it: an API described by [`openapi`], [`metrics`], pages for people, and a record of
+//! who asked for what ([`audit`]).
 //!
 //! **What it is not.** It schedules nothing, remembers nothing and sees no adapter: every fact
 //! shown comes through the port, measured by whoever implements it.
@@ -25,5 +26,19 @@
 //! ```
 
 pub mod audit;
+mod guard;
+mod handle;
+mod http;
+pub mod metrics;
+pub mod openapi;
+mod page;
 pub mod port;
+mod record;
+mod server;
+mod settings;
 pub mod view;
+
+pub use guard::token::make as make_token;
+pub use record::Recorder;
+pub use server::{Ports, Server};
+pub use settings::{Limits, Settings, TlsFiles};

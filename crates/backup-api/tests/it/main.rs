@@ -1,6 +1,20 @@
 //! The server and its pages, on a daemon that lives in memory.
 
-#![allow(clippy::unwrap_used, reason = "a failed fixture is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
 
+mod access;
+mod described;
+mod hostile;
+mod live;
+mod numbers;
+mod pages;
 mod port;
+mod schema;
+mod serve;
+mod tls;
 mod world;

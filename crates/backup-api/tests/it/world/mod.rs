@@ -1,6 +1,7 @@
 //! A daemon that lives in memory: keeps the contract of the port, without a store or a database.
 
 mod actions;
+mod clock;
 mod facts;
 mod ledger;
 mod make;
@@ -16,6 +17,7 @@ use backup_ops::document::SnapshotDocument;
 use futures::channel::mpsc;
 use jiff::Timestamp;
 
+pub(crate) use clock::MovedClock;
 pub(crate) use make::{Picture, picture};
 
 /// The daemon.
@@ -64,6 +66,27 @@ impl World {
     /// Overwrites one audit entry, as somebody with access to the file could.
     pub(crate) fn forge_audit(&self, change: impl FnOnce(&mut Vec<Entry>)) {
         change(&mut self.lock().audit);
+    }
+
+    /// Changes what the fleet looks like.
+    pub(crate) fn change_fleet(&self, change: impl FnOnce(&mut Fleet)) {
+        let mut state = self.lock();
+        change(Arc::make_mut(&mut state.fleet));
+        state.tell(None, None, LiveKind::Fleet);
+    }
+
+    /// Changes one run and tells the listeners what is given.
+    pub(crate) fn change_run(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut RunDetail),
+        what: impl FnOnce(&RunDetail) -> LiveKind,
+    ) {
+        let mut state = self.lock();
+        let detail = state.runs.get_mut(id).expect("the run is there");
+        change(detail);
+        let (kind, source) = (what(detail), detail.run.source.clone());
+        state.tell(Some(id.to_owned()), source, kind);
     }
 }
 

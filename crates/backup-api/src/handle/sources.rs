@@ -1,0 +1,58 @@
+//! Sources.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::http::{App, Call, Problem, Refused, Reply, json};
+use crate::view::Source;
+
+/// `GET /api/v1/sources`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Sources<'a> {
+    /// The instant these facts are from.
+    at: Timestamp,
+    /// How many there are in all.
+    total: u64,
+    /// Those asked for, by name.
+    sources: Vec<&'a Source>,
+}
+
+pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Reply, Refused> {
+    let fleet = app.facts.fleet().await?;
+    let (offset, limit) = (call.number("offset") as usize, call.number("limit") as usize);
+    json(
+        StatusCode::OK,
+        &Sources {
+            at: fleet.at,
+            total: fleet.sources.len() as u64,
+            sources: fleet.sources.iter().skip(offset).take(limit).collect(),
+        },
+    )
+}
+
+pub(crate) async fn show(app: Arc<App>, call: Call) -> Result<Reply, Refused> {
+    let name = call.source().ok_or_else(Problem::not_found)?;
+    let fleet = app.facts.fleet().await?;
+    let source = fleet.source(name.as_str()).ok_or_else(|| unknown(name.as_str()))?;
+    json(StatusCode::OK, source)
+}
+
+pub(crate) async fn history(app: Arc<App>, call: Call) -> Result<Reply, Refused> {
+    let name = call.source().ok_or_else(Problem::not_found)?;
+    json(StatusCode::OK, &app.facts.history(&name).await?)
+}
+
+pub(crate) async fn plan(app: Arc<App>, call: Call) -> Result<Reply, Refused> {
+    let name = call.source().ok_or_else(Problem::not_found)?;
+    json(StatusCode::OK, &app.facts.plan(&name).await?)
+}
+
+/// There is no source of that name.
+pub(crate) fn unknown(name: &str) -> Refused {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is no source `{name}`"))
+        .hint("GET /api/v1/sources lists them.")
+}

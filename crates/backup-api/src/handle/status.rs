@@ -1,0 +1,146 @@
+//! The summary that existing dashboards read.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::http::{App, Call, Refused, Reply, json};
+use crate::port::Job;
+use crate::view::{Fleet, Source, State};
+
+/// `GET /api/backup/status`. The spelling of its names is older than ours and kept.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Status {
+    /// The instant these facts are from.
+    timestamp: Timestamp,
+    /// Everything together.
+    backup: Summary,
+    /// Each source.
+    sources: Vec<SourceSummary>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    /// Whether backups are started by their schedules.
+    enabled: bool,
+    /// When a backup of any source last ended, well or badly.
+    last_backup: Option<Timestamp>,
+    /// Whether that one ended well.
+    last_backup_success: Option<bool>,
+    /// When the next backup of any source starts.
+    next_backup: Option<Timestamp>,
+    /// How many snapshots there are.
+    total_backups: u64,
+    /// Why the newest backup that ended badly did, as long as none of its source ended well
+    /// after it.
+    last_error: Option<String>,
+    /// Space where snapshots rest; of several repositories, their sum.
+    disk_usage: DiskUsage,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct DiskUsage {
+    /// Bytes of the devices or quotas; null where there is no end.
+    total: Option<u64>,
+    /// Bytes that the repositories take; null before they were measured.
+    used: Option<u64>,
+    /// Bytes that are free; null where there is no end.
+    available: Option<u64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct SourceSummary {
+    /// Its name.
+    name: String,
+    /// How it stands.
+    state: State,
+    /// Why, a sentence each.
+    reasons: Vec<String>,
+    /// Whether it is protected.
+    protected: bool,
+    /// The instant the newest snapshot is from.
+    newest_snapshot_at: Option<Timestamp>,
+    /// Seconds since then.
+    age_seconds: Option<u64>,
+    /// How old the newest snapshot may get.
+    rpo_seconds: u64,
+    /// How far the newest snapshot was proved: `none`, `exists`, `read` or `drilled`.
+    verified_level: Option<String>,
+    /// When something of it was last verified.
+    last_verified: Option<Timestamp>,
+    /// When a backup last ended, well or badly.
+    last_backup: Option<Timestamp>,
+    /// Whether that one ended well.
+    last_backup_success: Option<bool>,
+    /// When the next backup starts.
+    next_backup: Option<Timestamp>,
+    /// Since when a backup should have run and did not.
+    overdue_since: Option<Timestamp>,
+    /// How many snapshots there are.
+    total_backups: u64,
+    /// Bytes that its snapshots wrote.
+    stored_bytes: u64,
+    /// Why the newest backup ended badly, if it did.
+    last_error: Option<String>,
+}
+
+pub(crate) async fn status(app: Arc<App>, _: Call) -> Result<Reply, Refused> {
+    let fleet = app.facts.fleet().await?;
+    json(StatusCode::OK, &of(&fleet))
+}
+
+fn of(fleet: &Fleet) -> Status {
+    let sources: Vec<_> = fleet.sources.iter().map(|source| one(source, fleet.at)).collect();
+    let last = sources.iter().filter(|s| s.last_backup.is_some()).max_by_key(|s| s.last_backup);
+    let failed = sources.iter().filter(|s| s.last_error.is_some()).max_by_key(|s| s.last_backup);
+    let sum = |part: fn(&crate::view::Repository) -> Option<u64>| {
+        fleet.repositories.iter().map(part).sum::<Option<u64>>()
+    };
+    let bounded = !fleet.repositories.is_empty();
+    Status {
+        timestamp: fleet.at,
+        backup: Summary {
+            enabled: fleet.program.enabled,
+            last_backup: last.and_then(|source| source.last_backup),
+            last_backup_success: last.and_then(|source| source.last_backup_success),
+            next_backup: sources.iter().filter_map(|source| source.next_backup).min(),
+            total_backups: sources.iter().map(|source| source.total_backups).sum(),
+            last_error: failed.and_then(|source| source.last_error.clone()),
+            disk_usage: DiskUsage {
+                total: bounded.then(|| sum(|r| r.capacity_bytes)).flatten(),
+                used: bounded.then(|| sum(|r| r.stored_bytes)).flatten(),
+                available: bounded.then(|| sum(|r| r.available_bytes)).flatten(),
+            },
+        },
+        sources,
+    }
+}
+
+fn one(source: &Source, now: Timestamp) -> SourceSummary {
+    let last = source.last_of(Job::Backup);
+    let (good, bad) = (last.and_then(|l| l.success_at), last.and_then(|l| l.failure_at));
+    let next = source.next_of(Job::Backup);
+    SourceSummary {
+        name: source.name.to_string(),
+        state: source.state,
+        reasons: source.reasons.clone(),
+        protected: source.state == State::Protected,
+        newest_snapshot_at: source.newest_at,
+        age_seconds: source.newest_at.map(|at| now.duration_since(at).as_secs().max(0) as u64),
+        rpo_seconds: source.rpo_seconds,
+        verified_level: source.newest_level.map(|level| level.as_str().to_owned()),
+        last_verified: source.verified_at,
+        last_backup: good.max(bad),
+        last_backup_success: good.max(bad).map(|_| good >= bad),
+        next_backup: next.and_then(|next| next.at),
+        overdue_since: next.and_then(|next| next.overdue_since),
+        total_backups: source.snapshots,
+        stored_bytes: source.stored_bytes,
+        last_error: (bad > good).then(|| last.and_then(|l| l.failure.clone())).flatten(),
+    }
+}

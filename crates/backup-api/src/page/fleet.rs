@@ -1,0 +1,207 @@
+//! Every source in one table.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::frame::{self, Page};
+use super::html::{Html, html};
+use super::{chart, words};
+use crate::http::{App, Call, Refused, Reply};
+use crate::port::Job;
+use crate::view::{Fleet, Source, State};
+
+pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Reply, Refused> {
+    let fleet = app.facts.fleet().await?;
+    let page = Page {
+        title: title(&fleet),
+        place: "fleet",
+        events: Some(String::new()),
+        caller: &call.caller,
+        fleet: &fleet,
+        main: main(&fleet),
+    };
+    Ok(page.reply())
+}
+
+fn title(fleet: &Fleet) -> String {
+    let bad = fleet.sources.iter().filter(|source| source.state != State::Protected).count();
+    match bad {
+        0 => "Fleet · backupd".into(),
+        bad => format!("({bad}) Fleet · backupd"),
+    }
+}
+
+fn main(fleet: &Fleet) -> Html {
+    let mut out = Html::new();
+    html!(out; "<h1 class=\"unseen\">Fleet</h1>" [now(fleet)] [problems(fleet)]);
+    if fleet.sources.is_empty() {
+        html!(out; "<section class=\"card narrow\"><h2>No sources yet</h2><p>Name one in <code>backup.toml</code> and reload; "
+            "it appears here with its first run.</p></section>");
+        return out;
+    }
+    html!(out; "<table class=\"fleet\"><caption class=\"unseen\">Sources, those that need attention first</caption><thead><tr>"
+        "<th scope=\"col\">Source</th><th scope=\"col\">State</th><th scope=\"col\">Verified <span class=\"quiet\">of RPO</span></th>"
+        "<th scope=\"col\">Recoverable</th><th scope=\"col\">Size</th><th scope=\"col\" class=\"number\">Stored</th>"
+        "<th scope=\"col\">Next backup</th><th scope=\"col\">30 days</th></tr></thead><tbody>");
+    let mut sources: Vec<_> = fleet.sources.iter().collect();
+    sources.sort_by_key(|source| (Reverse(urgency(source.state)), &source.name));
+    for source in sources {
+        row(&mut out, source, fleet.at);
+    }
+    html!(out; "</tbody></table>" [legend()]);
+    out
+}
+
+/// What had a snapshot and lost its protection comes before what never had one.
+fn urgency(state: State) -> u8 {
+    match state {
+        State::Protected => 0,
+        State::Running => 1,
+        State::AtRisk => 2,
+        State::NeverBackedUp => 3,
+        State::Unprotected => 4,
+    }
+}
+
+/// One line: what to do first, or that there is nothing to do.
+fn now(fleet: &Fleet) -> Html {
+    let mut out = Html::new();
+    let worst = fleet
+        .sources
+        .iter()
+        .filter(|source| !matches!(source.state, State::Protected | State::Running))
+        .min_by_key(|source| (Reverse(urgency(source.state)), &source.name));
+    html!(out; "<section class=\"now ");
+    match worst {
+        Some(source) => {
+            html!(out; (source.state.as_str()) "\"><b>Do this now</b> <a href=\"/sources/" (source.name) "\">" (source.name) "</a> ");
+            match source.reasons.first() {
+                Some(reason) => html!(out; [words::sentence(reason)]),
+                None => html!(out; "is " (source.state.label()) "."),
+            }
+        }
+        None if fleet.sources.is_empty() => {
+            html!(out; "\"><b>Nothing is protected</b> No source is configured.");
+        }
+        None => {
+            html!(out; "protected\"><b>Nothing to do</b> Every source has a proved snapshot inside its RPO.");
+        }
+    }
+    html!(out; "<span class=\"counts\">");
+    for state in State::ALL {
+        let count = fleet.sources.iter().filter(|source| source.state == state).count();
+        if count > 0 {
+            html!(out; "<span>" [frame::state(state)] " " (count) "</span>");
+        }
+    }
+    html!(out; "</span></section>");
+    out
+}
+
+fn problems(fleet: &Fleet) -> Html {
+    let mut out = Html::new();
+    let mut lines: Vec<String> = fleet.program.problems.clone();
+    if !fleet.program.enabled {
+        lines.insert(0, "Schedules are paused: no job starts by itself.".into());
+    }
+    for repository in &fleet.repositories {
+        lines.extend(
+            repository.problems.iter().map(|p| format!("Repository {}: {p}", repository.name)),
+        );
+    }
+    for alert in &fleet.alerts {
+        for delivery in &alert.deliveries {
+            if let Some(error) = &delivery.error {
+                let source = alert.source.as_ref().map_or("", |source| source.as_str());
+                lines.push(format!(
+                    "Alert `{}` {source} did not reach {}: {error}",
+                    alert.name, delivery.channel
+                ));
+            }
+        }
+    }
+    if !lines.is_empty() {
+        html!(out; "<section class=\"problems\"><h2>The backup system itself</h2><ul>");
+        for line in lines {
+            html!(out; "<li>" [words::sentence(&line)] "</li>");
+        }
+        html!(out; "</ul></section>");
+    }
+    out
+}
+
+fn row(out: &mut Html, source: &Source, now: Timestamp) {
+    html!(out; "<tr><th scope=\"row\"><a id=\"s-" (source.name) "\" href=\"/sources/" (source.name) "\">" (source.name) "</a><small>"
+        (source.provider) "</small></th><td data-label=\"State\">" [frame::state(source.state)]);
+    if let Some(reason) = source.reasons.first() {
+        html!(out; "<small class=\"why\">" [words::sentence(reason)] "</small>");
+    }
+    html!(out; "</td><td data-label=\"Verified\">" [proved(source, now)] "</td><td data-label=\"Recoverable\">");
+    match &source.window {
+        Some(window) => {
+            html!(out; [words::ago(window.from, now)] " – " [words::ago(window.to, now)] "<small>"
+                (if window.continuous { "any instant" } else { "at snapshots" }) "</small>");
+        }
+        None => html!(out; "<span class=\"none\">nothing</span>"),
+    }
+    html!(out; "</td><td data-label=\"Size\" class=\"size\">");
+    if let Some(size) = source.sizes.last() {
+        html!(out; [chart::sparkline(&source.sizes)] "<small>" (words::bytes(size.read_bytes)) "</small>");
+    }
+    html!(out; "</td><td data-label=\"Stored\" class=\"number\">");
+    if source.snapshots > 0 {
+        html!(out; (words::bytes(source.stored_bytes)) "<small>" (words::count(source.snapshots, "snapshot")) "</small>");
+    }
+    html!(out; "</td><td data-label=\"Next backup\">" [next(source, now)] "</td><td data-label=\"30 days\">"
+        [chart::strip(&source.days)] "</td></tr>");
+}
+
+/// How old the newest proved snapshot is, as a share of what was promised.
+pub(crate) fn proved(source: &Source, now: Timestamp) -> Html {
+    let mut out = Html::new();
+    let Some(at) = source.proved_at else {
+        html!(out; "<span class=\"none\">never</span>");
+        return out;
+    };
+    let age = now.duration_since(at).as_secs_f64().max(0.0);
+    let rpo = source.rpo_seconds.max(1) as f64;
+    let late = age > rpo;
+    html!(out; "<span class=\"meter" (if late { " late" } else { "" }) "\">" [words::ago(at, now)] "<svg viewBox=\"0 0 60 6\" aria-hidden=\"true\">"
+        "<rect class=\"track\" width=\"60\" height=\"6\" rx=\"3\"/><rect class=\"fill\" width=\""
+        (format!("{:.1}", (age / rpo).min(1.0) * 60.0)) "\" height=\"6\" rx=\"3\"/></svg></span><small>"
+        (if late { "over " } else { "of " }) (words::short(rpo)) "</small>");
+    out
+}
+
+pub(crate) fn next(source: &Source, now: Timestamp) -> Html {
+    let mut out = Html::new();
+    if !source.active_runs.is_empty() {
+        for run in source.active_runs.iter().take(1) {
+            html!(out; "<a class=\"running-now\" href=\"/runs/" (run) "\">running now</a>");
+        }
+        return out;
+    }
+    match source.next_of(Job::Backup) {
+        Some(next) => {
+            if let Some(since) = next.overdue_since {
+                html!(out; "<span class=\"overdue-word\">overdue " (words::short(now.duration_since(since).as_secs_f64())) "</span>");
+            }
+            match next.at {
+                Some(at) => html!(out; [words::ago(at, now)]),
+                None => html!(out; "<span class=\"none\">not planned</span>"),
+            }
+            html!(out; "<small>" (next.schedule) "</small>");
+        }
+        None => html!(out; "<span class=\"none\">no schedule</span>"),
+    }
+    out
+}
+
+fn legend() -> Html {
+    let mut out = Html::new();
+    html!(out; "<p class=\"legend quiet\">30 days: a full bar is a good day, a short one a warning, a hollow one overdue, "
+        "a crossed one failed, a dot nothing planned. Verified: age of the newest snapshot that was proved as far as its owner asked.</p>");
+    out
+}
