@@ -64,6 +64,16 @@ impl Catalog for SqliteCatalog {
         self.with(move |connection| runs::count(connection, &filter)).await
     }
 
+    async fn drop_run(&self, id: RunId) -> Result<()> {
+        self.with(move |connection| {
+            connection
+                .execute("DELETE FROM runs WHERE id = ?1", params![id.as_bytes()])
+                .map_err(failed("drop run"))?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn drop_runs(&self, before: Timestamp) -> Result<u64> {
         self.with(move |connection| {
             let dropped = connection

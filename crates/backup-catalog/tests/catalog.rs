@@ -87,6 +87,9 @@ async fn runs_are_found_again() {
     assert_eq!(counts, [(RunState::Failed, 1), (RunState::Succeeded, 2)]);
     assert_eq!(catalog.drop_runs(at(4)).await.unwrap(), 2);
     assert_eq!(ids(&catalog, all()).await, [id(4), id(3)], "what runs is not dropped");
+    catalog.drop_run(id(3)).await.unwrap();
+    catalog.drop_run(id(3)).await.unwrap();
+    assert_eq!(ids(&catalog, all()).await, [id(4)]);
 }
 
 #[tokio::test]

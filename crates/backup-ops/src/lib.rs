@@ -25,6 +25,7 @@
 pub mod alert;
 pub mod alerting;
 mod backup;
+pub mod daemon;
 pub mod doctor;
 pub mod document;
 pub mod forget;

@@ -32,4 +32,4 @@ pub use cron::Cron;
 pub use jitter::jitter;
 pub use job::{Job, JobState, Timetable};
 pub use retry::Retry;
-pub use scheduler::{Ending, Plan, Scheduler, Start, Waiting, Why};
+pub use scheduler::{Ending, Plan, Request, Scheduler, Start, Waiting, Why};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use backup_core::{JobKey, JobKind, Trigger};
+use backup_core::{JobKey, JobKind, RunId, Trigger};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::job::later;
@@ -25,6 +25,8 @@ pub struct Scheduler {
     /// When each job that does not run wants to, so that a plan looks only at those that are due.
     queue: BTreeSet<(Timestamp, JobKey)>,
     running: BTreeSet<JobKey>,
+    /// Jobs whose next run may have changed since somebody asked.
+    touched: BTreeSet<JobKey>,
     concurrency: NonZeroUsize,
     /// What is due since before is made up for.
     since: Timestamp,
@@ -41,10 +43,15 @@ struct Entry {
     queued: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug)]
-struct Request {
-    at: Timestamp,
-    actor: Option<String>,
+/// Somebody asks for a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// When.
+    pub at: Timestamp,
+    /// The run it is to be.
+    pub run: RunId,
+    /// Who, where that is known.
+    pub actor: Option<String>,
 }
 
 /// What a [`Scheduler`] wants.
@@ -71,8 +78,8 @@ pub struct Start {
     pub stands_for: u32,
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// Who asked.
-    pub actor: Option<String>,
+    /// What somebody asked for, if that is why.
+    pub request: Option<Request>,
 }
 
 /// A job that is due and waits.
@@ -130,6 +137,7 @@ impl Scheduler {
             entries: BTreeMap::new(),
             queue: BTreeSet::new(),
             running: BTreeSet::new(),
+            touched: BTreeSet::new(),
             concurrency,
             since: now,
         };
@@ -167,6 +175,7 @@ impl Scheduler {
     /// Exchanges the jobs, as a new configuration says; what is known of them stays.
     pub fn replace(&mut self, jobs: Vec<Job>, concurrency: NonZeroUsize, now: Timestamp) {
         let mut old = std::mem::take(&mut self.entries);
+        self.touched.extend(old.keys().cloned());
         self.queue.clear();
         for job in jobs {
             let known = old.remove(&job.key);
@@ -257,10 +266,11 @@ impl Scheduler {
         self.requeue(key);
     }
 
-    /// Asks for a run as soon as may be, blackout or not. Returns false when there is no such job.
-    pub fn request(&mut self, key: &JobKey, actor: Option<String>, now: Timestamp) -> bool {
+    /// Asks for a run as soon as may be, blackout or not. Returns false when there is no such job;
+    /// an earlier request stands.
+    pub fn request(&mut self, key: &JobKey, request: Request) -> bool {
         let Some(entry) = self.entries.get_mut(key) else { return false };
-        entry.request.get_or_insert(Request { at: now, actor });
+        entry.request.get_or_insert(request);
         self.requeue(key);
         true
     }
@@ -298,6 +308,19 @@ impl Scheduler {
         Some(entry.blackout(at).unwrap_or(at))
     }
 
+    /// Returns the jobs whose next run may have changed since the last call, each with its
+    /// [`Scheduler::next_run`]; all of them the first time.
+    pub fn take_changes(&mut self, now: Timestamp) -> Vec<(JobKey, Option<Timestamp>)> {
+        let touched = std::mem::take(&mut self.touched);
+        touched
+            .into_iter()
+            .map(|key| {
+                let next = self.next_run(&key, now);
+                (key, next)
+            })
+            .collect()
+    }
+
     fn insert(&mut self, entry: Entry) {
         let key = entry.job.key.clone();
         self.entries.insert(key.clone(), Entry { queued: None, ..entry });
@@ -306,6 +329,7 @@ impl Scheduler {
 
     /// Puts a job where it belongs in the queue.
     fn requeue(&mut self, key: &JobKey) {
+        self.touched.insert(key.clone());
         let Some(entry) = self.entries.get_mut(key) else { return };
         if let Some(at) = entry.queued.take() {
             self.queue.remove(&(at, key.clone()));
@@ -371,10 +395,9 @@ impl Entry {
             due: None,
             stands_for: 0,
             attempt: 1,
-            actor: None,
+            request: self.request.clone(),
         };
-        if let Some(request) = &self.request {
-            start.actor.clone_from(&request.actor);
+        if start.request.is_some() {
             return start;
         }
         let Some(due) = self.next.filter(|next| *next <= now) else {

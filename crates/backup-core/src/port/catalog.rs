@@ -26,6 +26,9 @@ pub trait Catalog: Send + Sync + std::fmt::Debug {
     /// Counts the runs that `filter` asks for, by how they stand; its limit is not heeded.
     async fn count(&self, filter: &RunFilter) -> Result<Vec<(RunState, u64)>>;
 
+    /// Drops one run; success when there is none of that id.
+    async fn drop_run(&self, id: RunId) -> Result<()>;
+
     /// Drops the runs that ended and began before `before`; returns how many.
     async fn drop_runs(&self, before: Timestamp) -> Result<u64>;
 

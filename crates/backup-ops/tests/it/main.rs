@@ -9,6 +9,7 @@
 
 mod alerting;
 mod backup;
+mod daemon;
 mod faults;
 mod fixture;
 mod luck;

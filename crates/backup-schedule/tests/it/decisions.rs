@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use backup_core::{JobKey, JobKind, Trigger};
-use backup_schedule::{Blackouts, Ending, Job, JobState, Retry, Scheduler, Start, Timetable, Why};
+use backup_core::{JobKey, JobKind, RunId, Trigger};
+use backup_schedule::{
+    Blackouts, Ending, Job, JobState, Request, Retry, Scheduler, Start, Timetable, Why,
+};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -140,12 +142,13 @@ fn blackouts_put_off_and_a_person_overrules_them() {
     assert_eq!(plan.start, []);
     assert_eq!(plan.waiting[0].why, Why::Blackout(at("2026-01-01T05:00:00Z")));
     assert_eq!(plan.wake_at, Some(at("2026-01-01T05:00:00Z")));
-    assert!(s.request(&backup("shop"), Some("ann".into()), now));
+    let request = Request { at: now, run: RunId([1; 16]), actor: Some("ann".into()) };
+    assert!(s.request(&backup("shop"), request.clone()));
     let plan = s.plan(now);
     assert_eq!(plan.start[0].trigger, Trigger::Request);
-    assert_eq!(plan.start[0].actor.as_deref(), Some("ann"));
+    assert_eq!(plan.start[0].request.as_ref(), Some(&request));
     assert!(s.withdraw(&backup("shop")));
-    assert!(!s.request(&backup("blog"), None, now));
+    assert!(!s.request(&backup("blog"), request));
     let started = step(&mut s, "2026-01-01T05:00:00Z");
     assert_eq!(started[0].due, Some(now));
 }

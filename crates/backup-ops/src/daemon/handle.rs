@@ -1,0 +1,64 @@
+//! Talking to a supervisor while it runs.
+
+use std::num::NonZeroUsize;
+
+use backup_core::{Error, ErrorKind, JobKey, Result, Run, RunId};
+use backup_schedule::Job;
+use tokio::sync::{mpsc, oneshot};
+
+/// Asks a running supervisor; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle(mpsc::Sender<Command>);
+
+#[derive(Debug)]
+pub(super) enum Command {
+    Request { key: JobKey, actor: Option<String>, answer: oneshot::Sender<Result<Run>> },
+    Cancel { run: RunId, actor: Option<String>, answer: oneshot::Sender<Result<Run>> },
+    Replace { jobs: Vec<Job>, concurrency: NonZeroUsize },
+}
+
+/// What a supervisor listens to.
+#[derive(Debug)]
+pub struct Commands(pub(super) mpsc::Receiver<Command>);
+
+/// Returns both ends.
+#[must_use]
+pub fn handle() -> (Handle, Commands) {
+    let (sender, receiver) = mpsc::channel(64);
+    (Handle(sender), Commands(receiver))
+}
+
+impl Handle {
+    /// Asks for a run as soon as may be. It is written down when this returns; `NotFound` when
+    /// there is no such job, `Conflict` when it waits or runs already.
+    pub async fn request(&self, key: JobKey, actor: Option<String>) -> Result<Run> {
+        self.ask(|answer| Command::Request { key, actor, answer }).await
+    }
+
+    /// Asks a run to stop and returns it as it is then; `NotFound` when none of that id waits or
+    /// runs.
+    pub async fn cancel(&self, run: RunId, actor: Option<String>) -> Result<Run> {
+        self.ask(|answer| Command::Cancel { run, actor, answer }).await
+    }
+
+    /// Exchanges the jobs. Runs under way end as they began.
+    pub async fn replace(&self, jobs: Vec<Job>, concurrency: NonZeroUsize) -> Result<()> {
+        let sent = self.0.send(Command::Replace { jobs, concurrency }).await;
+        sent.map_err(|_| stopped())
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(command(answer)).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Terminated, "ask the daemon")
+        .because("it is stopping")
+        .hint("Ask again when it runs.")
+}
