@@ -11,7 +11,7 @@ pub struct Settings {
     pub delta: DeltaMode,
     /// Which base to take, and when a difference is worth keeping.
     pub delta_policy: DeltaPolicy,
-    /// Chunks compressed at the same time. Each holds up to 48 MiB.
+    /// Chunks compressed at the same time. Each holds up to 24 MiB.
     pub workers: NonZeroUsize,
     /// zstd level of whole chunks.
     pub level: i32,

@@ -8,8 +8,7 @@ use backup_core::{Layout, PartName, Result};
 
 use super::packer::Lane;
 use super::previous::{Place, Previous};
-use super::shared::{Pending, Shared};
-use crate::MAX_CHUNK;
+use super::shared::{PIECE, Pending, Shared};
 
 /// Collects bytes until a chunk is full, then hands it on; holds at most one chunk.
 pub(crate) struct SegmentWriter {
@@ -47,7 +46,7 @@ impl SegmentWriter {
     async fn cut(&mut self, end: bool) -> Result<()> {
         match self.layout {
             Layout::Segments => {
-                if self.buffer.len() >= MAX_CHUNK || (end && !self.buffer.is_empty()) {
+                if self.buffer.len() >= PIECE || (end && !self.buffer.is_empty()) {
                     let next = if end { Vec::new() } else { self.shared.buffer() };
                     let chunk = std::mem::replace(&mut self.buffer, next);
                     let place = self.place();
@@ -78,7 +77,7 @@ impl SegmentSink for SegmentWriter {
     async fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         self.shared.check()?;
         while !bytes.is_empty() {
-            let room = MAX_CHUNK.saturating_sub(self.buffer.len());
+            let room = PIECE.saturating_sub(self.buffer.len());
             let (now, rest) = bytes.split_at(room.min(bytes.len()));
             self.buffer.extend_from_slice(now);
             bytes = rest;

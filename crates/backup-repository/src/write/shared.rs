@@ -13,10 +13,15 @@ use super::packer::Lane;
 use super::parts::Parts;
 use super::previous::Place;
 use super::writer::SnapshotDraft;
-use crate::MAX_CHUNK;
 use crate::cut::Cutter;
 use crate::map::{ChunkRef, SegmentMap};
 use crate::repository::Repository;
+
+/// Where a segment is cut that is larger: half of what readers accept, because a worker holds a
+/// chunk, its base and the result, and a reader as much.
+pub(super) const PIECE: usize = 8 << 20;
+/// A smaller buffer is not worth keeping.
+const KEEP: usize = 256 << 10;
 
 pub(crate) type Pending = JoinHandle<Result<ChunkRef>>;
 
@@ -73,7 +78,7 @@ impl Shared {
     ) -> Result<Vec<ChunkId>> {
         let before = self.previous_parts.get(name);
         let mut ids = Vec::new();
-        for (place, piece) in map.to_bytes().chunks(MAX_CHUNK).enumerate() {
+        for (place, piece) in map.to_bytes().chunks(PIECE).enumerate() {
             let base = before.and_then(|part| part.map.get(place).copied());
             let place = base.map_or(Place::Nowhere, Place::Chunk);
             let (reference, _) = self.chunks.put(Lane::Maps, piece.to_vec(), place).await?;
@@ -112,7 +117,7 @@ impl Shared {
 impl Run {
     fn recycle(&self, mut buffer: Vec<u8>) {
         buffer.clear();
-        if buffer.capacity() < MAX_CHUNK {
+        if buffer.capacity() < KEEP {
             return;
         }
         if let Ok(mut buffers) = self.buffers.lock()

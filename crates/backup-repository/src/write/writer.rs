@@ -53,7 +53,8 @@ impl SnapshotWriter {
         let workers = chunks.settings.workers.get();
         let parts = previous.iter().flat_map(|snapshot| &snapshot.parts);
         let previous_parts = parts.map(|part| (part.name.clone(), part.clone())).collect();
-        let run = Run { buffers: <_>::default(), most_buffers: workers, failure: <_>::default() };
+        let run =
+            Run { buffers: <_>::default(), most_buffers: 2 * workers, failure: <_>::default() };
         let shared = Shared {
             repository,
             draft,
