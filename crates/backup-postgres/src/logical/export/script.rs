@@ -1,5 +1,6 @@
 //! One SQL script that rebuilds the database.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ impl Script {
     ) -> Result<Self> {
         let schema = Schema::read_all(&**parts).await?;
         let folder = TemporaryFolder::create(&tools.temporary())?;
-        let files = schema.write(&folder)?;
+        let files = schema.write(&folder, &BTreeSet::new())?;
         let before = to_sql(tool, &files, &files.before_rows).await?;
         let after = to_sql(tool, &files, &files.after_rows).await?;
         let mut output = directory.open(name).await?;

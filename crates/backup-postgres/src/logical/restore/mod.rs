@@ -1,5 +1,6 @@
 //! Writing a snapshot into a database.
 
+mod build;
 mod check;
 mod database;
 mod finish;

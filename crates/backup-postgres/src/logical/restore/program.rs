@@ -35,11 +35,14 @@ impl Program<'_> {
 
     /// Creates what comes after the rows, in parallel.
     pub(super) async fn after_rows(&self, files: &Files) -> Result<()> {
+        if !files.any_after {
+            return Ok(());
+        }
         let run = self.run(&files.after_rows, false);
         // Many processes write their errors into one another; the known one must be told apart.
         let jobs = if self.is_too_new() { 1 } else { self.options.jobs.get() };
         let run = run.arg(format!("--jobs={jobs}"));
-        self.finish(run.arg(&files.archive), "create indexes and constraints").await
+        self.finish(run.arg(&files.archive), "create what comes after the rows").await
     }
 
     fn run(&self, list: &Path, one_transaction: bool) -> Run<'_> {
@@ -59,8 +62,9 @@ impl Program<'_> {
     pub(super) fn finding(&self) -> Option<Finding> {
         self.is_too_new().then(|| {
             Finding::note(format!(
-                "indexes are built one at a time: {} is newer than the server; install the \
-                 client programs of PostgreSQL {} to build them in parallel",
+                "foreign keys and indexes of partitioned tables are created one at a time: {} is \
+                 newer than the server; install the client programs of PostgreSQL {} to create \
+                 them in parallel",
                 self.tool.version, self.server_major
             ))
         })

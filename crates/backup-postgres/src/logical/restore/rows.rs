@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use backup_core::port::{Observer, PartSource};
-use backup_core::{Error, ErrorKind, Event, Result};
+use backup_core::{Error, ErrorKind, Event, PartName, Result};
+use bytes::Bytes;
 use futures::TryStreamExt;
-use tokio::task::JoinSet;
+use futures::stream::BoxStream;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::table::{TablePart, in_reference_order};
 use crate::logical::session::prepare_writing;
@@ -90,9 +92,8 @@ impl Queue {
         Ok(Arc::new(Self { tables: tallies, units, next: AtomicUsize::new(0) }))
     }
 
-    fn next(&self) -> Option<(&Tally, &Unit)> {
-        let unit = self.units.get(self.next.fetch_add(1, Relaxed))?;
-        Some((self.tables.get(unit.table)?, unit))
+    fn next(&self) -> Option<&Unit> {
+        self.units.get(self.next.fetch_add(1, Relaxed))
     }
 }
 
@@ -144,18 +145,40 @@ impl Writer {
         let mut client = Client::connect(&self.connect).await?;
         prepare_writing(&mut client).await?;
         let mut bytes = 0;
-        while let Some((tally, unit)) = self.queue.next() {
+        let mut unit = None;
+        let mut ahead = self.fetch_next(&mut unit);
+        while let Some((tally, fetched)) = ahead {
             self.begin(tally);
-            for position in unit.segments.clone() {
-                bytes += self.segment(&mut client, tally, position).await.map_err(|error| {
-                    let table = &tally.table;
-                    error.with("table", format!("{}.{}", table.schema, table.table))
-                })?;
-                self.end(tally);
-            }
+            let about = |error: Error| {
+                let table = &tally.table;
+                error.with("table", format!("{}.{}", table.schema, table.table))
+            };
+            let segment = fetched.wait().await.map_err(about)?;
+            // The next one is read while this one is loaded.
+            ahead = self.fetch_next(&mut unit);
+            bytes += self.segment(&mut client, tally, segment).await.map_err(about)?;
+            self.end(tally);
         }
         client.close().await;
         Ok(bytes)
+    }
+
+    /// Starts to read the next segment of `unit`, or of the next unit; none when all are taken.
+    fn fetch_next(
+        &self,
+        unit: &mut Option<(usize, std::ops::Range<usize>)>,
+    ) -> Option<(&Tally, Fetched)> {
+        loop {
+            if let Some((table, segments)) = unit
+                && let Some(position) = segments.next()
+            {
+                let tally = self.queue.tables.get(*table)?;
+                let (parts, part) = (Arc::clone(&self.parts), tally.table.part.clone());
+                return Some((tally, Fetched::begin(parts, part, position)));
+            }
+            let next = self.queue.next()?;
+            *unit = Some((next.table, next.segments.clone()));
+        }
     }
 
     fn begin(&self, tally: &Tally) {
@@ -177,19 +200,51 @@ impl Writer {
         }
     }
 
-    async fn segment(&self, client: &mut Client, tally: &Tally, position: usize) -> Result<u64> {
+    async fn segment(
+        &self,
+        client: &mut Client,
+        tally: &Tally,
+        (first, mut rest): (Option<Bytes>, Pieces),
+    ) -> Result<u64> {
         let table = &tally.table;
-        let mut stream = self.parts.read(&table.part, position).await?;
         let encoding = quote_literal(table.encoding());
         let sql = format!("COPY {} FROM STDIN (ENCODING {encoding})", table.copy_into());
         let mut copy = client.copy_in(&sql).await?;
         let mut bytes = 0;
-        while let Some(piece) = stream.try_next().await? {
+        let mut next = first;
+        while let Some(piece) = next.take() {
             copy.write(&piece).await?;
             bytes += piece.len() as u64;
             self.observer.on_event(&Event::Progress { bytes: piece.len() as u64 });
+            drop(piece);
+            next = rest.try_next().await?;
         }
         tally.rows.fetch_add(copy.finish().await?, Relaxed);
         Ok(bytes)
+    }
+}
+
+type Pieces = BoxStream<'static, Result<Bytes>>;
+
+/// A segment being read: its first piece, and the way to the others. Dropped, it stops.
+struct Fetched(JoinHandle<Result<(Option<Bytes>, Pieces)>>);
+
+impl Fetched {
+    fn begin(parts: Arc<dyn PartSource>, part: PartName, position: usize) -> Self {
+        Self(tokio::spawn(async move {
+            let mut pieces = parts.read(&part, position).await?;
+            Ok((pieces.try_next().await?, pieces))
+        }))
+    }
+
+    async fn wait(mut self) -> Result<(Option<Bytes>, Pieces)> {
+        let read = (&mut self.0).await;
+        read.map_err(|error| Error::new(ErrorKind::Failed, "load rows").because(error))?
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

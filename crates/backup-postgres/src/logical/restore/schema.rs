@@ -30,6 +30,8 @@ pub(crate) struct Files {
     pub(crate) after_rows: PathBuf,
     /// Entries restored before the rows.
     pub(crate) entries_before: usize,
+    /// Whether anything is left to create after the rows.
+    pub(crate) any_after: bool,
 }
 
 impl Schema {
@@ -70,12 +72,18 @@ impl Schema {
         Some(sequences.map(|e| (e.schema().to_owned(), e.tag().to_owned())).collect())
     }
 
-    /// Writes the archive and the two lists.
-    pub(crate) fn write(&self, folder: &TemporaryFolder) -> Result<Files> {
+    /// Writes the archive and the two lists, the entries in `elsewhere` in neither of them.
+    pub(crate) fn write(
+        &self,
+        folder: &TemporaryFolder,
+        elsewhere: &BTreeSet<i64>,
+    ) -> Result<Files> {
         let entries = || self.archive.entries.iter().filter(|entry| !entry.is_of_database());
         let before: Vec<&Entry> = entries().filter(|entry| is_before_rows(entry)).collect();
-        let after = entries().filter(|entry| !is_before_rows(entry) || entry.is_setting());
+        let rest = || entries().filter(|entry| !elsewhere.contains(&entry.id));
+        let after = rest().filter(|entry| !is_before_rows(entry) || entry.is_setting());
         Ok(Files {
+            any_after: rest().any(|entry| !is_before_rows(entry)),
             archive: folder.write("schema.dump", &self.archive.to_bytes())?,
             entries_before: before.len(),
             before_rows: folder.write("before-rows.list", list(before.into_iter()).as_bytes())?,

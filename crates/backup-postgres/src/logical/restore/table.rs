@@ -60,6 +60,21 @@ impl TablePart {
         }))
     }
 
+    #[cfg(test)]
+    pub(super) fn for_test(part: PartName, bytes: u64, schema: &str, table: &str) -> Self {
+        Self {
+            part,
+            bytes,
+            schema: schema.into(),
+            table: table.into(),
+            columns: Vec::new(),
+            encoding: "UTF8".into(),
+            rows: 0,
+            load_through: None,
+            extension: None,
+        }
+    }
+
     /// Returns whether an extension brings the table itself.
     pub(crate) fn is_of_extension(&self) -> bool {
         self.extension.is_some()
@@ -112,17 +127,8 @@ mod tests {
     use super::*;
 
     fn table(name: &str, oid: u32, after: &[u32]) -> TablePart {
-        TablePart {
-            part: PartName::new(name),
-            bytes: 0,
-            schema: "s".into(),
-            table: name.into(),
-            columns: Vec::new(),
-            encoding: "UTF8".into(),
-            rows: 0,
-            load_through: None,
-            extension: Some((oid, after.to_vec())),
-        }
+        let table = TablePart::for_test(PartName::new(name), 0, "s", name);
+        TablePart { extension: Some((oid, after.to_vec())), ..table }
     }
 
     #[test]

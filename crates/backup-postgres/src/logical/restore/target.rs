@@ -14,7 +14,7 @@ use super::program::Program;
 use super::report::Report;
 use super::schema::Schema;
 use super::table::TablePart;
-use super::{TemporaryFolder, finish, large_objects, rows, sequences};
+use super::{TemporaryFolder, build, finish, large_objects, rows, sequences};
 use crate::logical::catalog::database::Locale;
 use crate::logical::catalog::server::{self, Offer};
 use crate::logical::roles::{NeededRoles, RoleMap};
@@ -139,7 +139,13 @@ impl LogicalTarget {
         written.anything = true;
         create_roles(&mut client, &decision.create_roles, offer.is_superuser).await?;
         let folder = TemporaryFolder::create(&self.tools.temporary())?;
-        let files = schema.write(&folder)?;
+        let tables: Vec<TablePart> = self
+            .tables(&**parts, &schema)?
+            .into_iter()
+            .filter(|table| !self.is_partial() || !table.is_of_extension())
+            .collect();
+        let plan = build::plan(&schema.archive.entries, &tables, self.analyze);
+        let files = schema.write(&folder, &plan.entries)?;
         let program = Program {
             tool: &tool,
             connect: &self.connect,
@@ -152,12 +158,6 @@ impl LogicalTarget {
 
         report.phase("load rows");
         let jobs = self.options.jobs.get();
-        let tables: Vec<TablePart> = self
-            .tables(&**parts, &schema)?
-            .into_iter()
-            .filter(|table| !self.is_partial() || !table.is_of_extension())
-            .collect();
-        let names: Vec<String> = tables.iter().map(TablePart::sql_name).collect();
         report.inner.tables = tables.len() as u64;
         let observer = &self.options.observer;
         let loaded =
@@ -172,10 +172,11 @@ impl LogicalTarget {
         sequences::set(&mut client, &values).await?;
 
         report.phase("build indexes and constraints");
+        report.found(build::run(&self.connect, &plan, jobs, !decision.no_tablespaces).await?);
         program.after_rows(&files).await?;
-        if self.analyze {
+        if !plan.analyze_later.is_empty() {
             report.phase("gather statistics");
-            report.found(finish::analyze(&self.connect, names, jobs).await?);
+            report.found(finish::analyze(&self.connect, plan.analyze_later, jobs).await?);
         }
         if written.created.is_some() {
             let found = finish::database_properties(
