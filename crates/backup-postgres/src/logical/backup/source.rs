@@ -1,5 +1,6 @@
 //! The source: a database opened for one backup.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -110,21 +111,6 @@ impl LogicalSource {
         let mut findings = self.findings(&instant.tables);
         findings.extend(schema.findings.iter().cloned());
 
-        schema.write(sink, &*self.options.observer).await?;
-        let pg_dumpall = self.pg_dump.sibling("pg_dumpall");
-        findings.extend(
-            globals::write(
-                &mut instant.holder,
-                &pg_dumpall,
-                &self.connect,
-                sink,
-                &*self.options.observer,
-            )
-            .await?,
-        );
-        let sequences = self.sequences(&mut instant.holder, sink).await?;
-        let objects = objects::count(&mut instant.holder).await?;
-
         self.phase("copy rows");
         let rate = RateLimit::new(self.options.max_rate);
         let queue = self.queue(&instant.tables, sink);
@@ -135,7 +121,11 @@ impl LogicalSource {
             rate: &rate,
             encoding: &self.database.locale.encoding,
         };
-        let mut tables = reading.run(&mut instant.readers).await?;
+        // What the holder does takes as long as a few segments: side by side.
+        let beside = self.beside_rows(&mut instant.holder, &schema, sink);
+        let (beside, mut tables) =
+            futures::future::try_join(beside, reading.run(&mut instant.readers)).await?;
+        findings.extend(beside.findings);
         let large_objects = large_objects::write(
             &mut instant.holder,
             &mut instant.readers,
@@ -161,12 +151,29 @@ impl LogicalSource {
             server_version: self.database.server_version.clone(),
             schema_tool_version: self.pg_dump.version.clone(),
             tables,
-            sequences,
-            objects,
+            sequences: beside.sequences,
+            objects: beside.objects,
             schema: Some(fingerprint::of_schema(&schema.archive)),
             large_objects: large_objects.fingerprint,
             findings,
             facts,
+        })
+    }
+
+    /// Writes schema, globals and sequences, and counts objects.
+    async fn beside_rows(
+        &self,
+        holder: &mut Client,
+        schema: &Schema,
+        sink: &dyn PartSink,
+    ) -> Result<Beside> {
+        let observer = &*self.options.observer;
+        schema.write(sink, observer).await?;
+        let pg_dumpall = self.pg_dump.sibling("pg_dumpall");
+        Ok(Beside {
+            findings: globals::write(holder, &pg_dumpall, &self.connect, sink, observer).await?,
+            sequences: self.sequences(holder, sink).await?,
+            objects: objects::count(holder).await?,
         })
     }
 
@@ -263,6 +270,13 @@ impl Source for LogicalSource {
     async fn copy_to(&mut self, sink: &dyn PartSink) -> Result<Evidence> {
         self.copy(sink).await.map_err(|error| explain(error, &self.database))
     }
+}
+
+/// What is read while the rows are.
+struct Beside {
+    findings: Vec<Finding>,
+    sequences: Vec<SequenceEvidence>,
+    objects: BTreeMap<String, u64>,
 }
 
 /// The locks and the snapshot were held to the end only if their session is still alive.
