@@ -8,15 +8,16 @@ use backup_config::{
     ShellRunner, SourceSettings,
 };
 use backup_core::port::{Clock, Notifier, Observer, Provider, Store};
-use backup_core::{ByteSize, Result, Secret};
+use backup_core::{ByteSize, Error, Result, Secret};
 use backup_crypto::KeySecret;
 use backup_notify::{Delivery, Slack, Webhook};
 use backup_ops::alert::{Destination, Route};
+use backup_postgres::ConnectOptions;
 use backup_postgres::tools::ToolPaths;
 use backup_repository::{NewKey, Repository, Settings};
 use backup_storage::{CreateIfAbsent, Credentials, StoreOptions};
 
-use crate::provider::{postgres, refuse_other_engines};
+use crate::provider::{connect_options, postgres, refuse_other_engines};
 use crate::store::open_store;
 use crate::wal::WriterPass;
 
@@ -136,6 +137,14 @@ impl Composer {
         refuse_other_engines(url.expose()).map_err(|error| error.with("source", &settings.name))?;
         postgres(url.expose(), self.password()?, &self.tools)
             .map_err(|error| error.with("source", &settings.name))
+    }
+
+    /// Returns how to connect to a source that is PostgreSQL.
+    pub fn connect_options(&self, settings: &SourceSettings) -> Result<ConnectOptions> {
+        let url = self.secrets.resolve(&settings.url)?;
+        let named = |error: Error| error.with("source", &settings.name);
+        refuse_other_engines(url.expose()).map_err(named)?;
+        connect_options(url.expose(), self.password()?).map_err(named)
     }
 
     /// Returns the provider of a place to restore into; connects to nothing.

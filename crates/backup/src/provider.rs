@@ -33,12 +33,17 @@ pub(crate) fn postgres(
     password: Option<Secret>,
     tools: &ToolPaths,
 ) -> Result<Arc<dyn Provider>> {
-    let mut config = PostgresConfig::parse(url, tools.clone())?;
+    let config = PostgresConfig { connect: connect_options(url, password)?, tools: tools.clone() };
+    Ok(Arc::new(PostgresProvider::from_config(config)))
+}
+
+/// Returns how to connect; `password` is used when the URL has none.
+pub(crate) fn connect_options(url: &str, password: Option<Secret>) -> Result<ConnectOptions> {
+    let mut config = PostgresConfig::parse(url, ToolPaths::system())?;
     if let Some(password) = password.filter(|_| !config.connect.has_password()) {
         config.connect = config.connect.with_password(password);
     }
-    config.connect = config.connect.with_application_name("backupctl");
-    Ok(Arc::new(PostgresProvider::from_config(config)))
+    Ok(config.connect.with_application_name("backupctl"))
 }
 
 /// Fails with `Unsupported` for URLs of engines that this version does not speak.

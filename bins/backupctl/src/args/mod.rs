@@ -20,7 +20,7 @@ pub(crate) use more::{
     SchemaArgs, StatusArgs, ValidateArgs,
 };
 pub(crate) use report::{ReportArgs, ReportCommand, ReportFormat};
-pub(crate) use wal::{WalCommand, WalFetchArgs, WalPushArgs};
+pub(crate) use wal::{WalCommand, WalFetchArgs, WalPushArgs, WalStatusArgs, WalStreamArgs};
 
 /// Encrypted, deduplicated, verified database backups.
 #[derive(Debug, Parser)]

@@ -13,6 +13,10 @@ pub(crate) enum WalCommand {
     /// Fetch a WAL file, for restore_command: exits 1 only when it is not there, 126 if anything
     /// went wrong
     Fetch(WalFetchArgs),
+    /// Receive WAL as it is written, until stopped; the server keeps what is not stored yet
+    Stream(WalStreamArgs),
+    /// Say how far the stored WAL reaches, what can be recovered, and where it has holes
+    Status(WalStatusArgs),
 }
 
 /// `wal push`.
@@ -61,4 +65,36 @@ pub(crate) struct WalFetchArgs {
     /// Be the helper that fetches ahead; segments have so many bytes
     #[arg(long, value_name = "BYTES", hide = true)]
     pub(crate) ahead_of: Option<u64>,
+}
+
+/// `wal stream`.
+#[derive(Debug, Args)]
+pub(crate) struct WalStreamArgs {
+    /// The source (default: the only one configured)
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: Option<SourceName>,
+
+    /// The replication slot that keeps WAL on the server (default: backupctl_SOURCE)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) slot: Option<String>,
+
+    /// Store a segment that grows every so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub(crate) flush: u64,
+
+    /// Say every so many seconds how much is at risk
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) report: u64,
+
+    /// The source's name now means another cluster, on purpose
+    #[arg(long)]
+    pub(crate) accept_new_identity: bool,
+}
+
+/// `wal status`.
+#[derive(Debug, Args)]
+pub(crate) struct WalStatusArgs {
+    /// Only of this source (default: all)
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: Option<SourceName>,
 }

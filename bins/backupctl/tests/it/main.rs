@@ -23,3 +23,4 @@ mod runbooks;
 mod schema;
 mod signals;
 mod wal;
+mod wal_stream;

@@ -14,6 +14,7 @@ pub mod schema;
 mod snapshot;
 mod status;
 mod verify;
+mod wal;
 
 pub use backup::{BackupDocument, BackupOutcome, RequestsDocument};
 pub use doctor::{CheckDocument, DoctorDocument};
@@ -28,3 +29,7 @@ pub use snapshot::{
 };
 pub use status::{SourceStatusDocument, StatusDocument};
 pub use verify::{ProblemDocument, VerdictDocument, VerifyDocument};
+pub use wal::{
+    InstantDocument, RunDocument, TimelineDocument, WalLogDocument, WalStatusDocument,
+    WindowDocument,
+};

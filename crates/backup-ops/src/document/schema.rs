@@ -5,7 +5,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use super::{
     BackupDocument, DoctorDocument, ErrorDocument, ForgetDocument, KeysDocument, PartsDocument,
     ReceiptDocument, RestoreDocument, RestorePlanDocument, ShowDocument, SnapshotsDocument,
-    StatusDocument, VerifyDocument,
+    StatusDocument, VerifyDocument, WalStatusDocument,
 };
 
 use crate::report::SignedReport;
@@ -31,6 +31,7 @@ const ALL: &[Entry] = &[
     ("snapshots", root::<SnapshotsDocument>),
     ("status", root::<StatusDocument>),
     ("verify", root::<VerifyDocument>),
+    ("wal_status", root::<WalStatusDocument>),
 ];
 
 /// Returns the documents' names, in order.

@@ -14,30 +14,16 @@ pub async fn fetch(
 ) -> Result<Option<Vec<u8>>> {
     let mut found = repository.find_wal(log, file).await?;
     if let (true, WalFile::Segment(segment)) = (found.is_empty(), file) {
-        let partial = repository.find_wal(log, WalFile::Partial(segment)).await?;
-        found = longest(repository, partial).await?;
+        found = repository.find_wal(log, WalFile::Partial(segment)).await?;
+        if found.is_empty() {
+            found = repository.grown_wal(log, segment).await?.pop().into_iter().collect();
+        }
     }
     match found.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some(repository.read_wal(one).await?.0)),
         [one, other, ..] => Err(contradiction(log, file, one, other)),
     }
-}
-
-/// Of several states of an unfinished segment, the last one.
-async fn longest(repository: &Repository, found: Vec<WalObject>) -> Result<Vec<WalObject>> {
-    if found.len() < 2 {
-        return Ok(found);
-    }
-    let mut best = None;
-    for object in found {
-        let head = repository.wal_head(&object).await?;
-        let end = head.facts.map(|facts| facts.end);
-        if best.as_ref().is_none_or(|(reached, _)| *reached < end) {
-            best = Some((end, object));
-        }
-    }
-    Ok(best.into_iter().map(|(_, object)| object).collect())
 }
 
 fn contradiction(log: &WalLog, file: WalFile, one: &WalObject, other: &WalObject) -> Error {

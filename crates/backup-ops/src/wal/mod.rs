@@ -1,8 +1,22 @@
 //! Write-ahead log: archive it, give it back, say how far it reaches.
 
 mod fetch;
+mod history;
+mod inventory;
+mod plan;
 mod push;
+mod recover;
+mod status;
 
 pub use backup_repository::{WalEntry, WalLog, WalObject, WalPut};
 pub use fetch::{choose_log, fetch};
-pub use push::{WalPush, push};
+pub use history::Branch;
+pub use inventory::{Inventory, Run, TimelineWal, read_heads, take_inventory};
+pub use plan::{
+    RecoveryBase, RecoveryGoal, RecoveryPlan, descends_from, newest_descendant, plan_recovery,
+};
+pub use push::{WalPush, admit, push};
+pub use recover::{TimelineChoice, find_recovery};
+pub use status::{WalStatus, Window, assess, bases_of, status};
+
+use recover::first_needed;

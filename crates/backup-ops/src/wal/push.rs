@@ -37,7 +37,7 @@ pub async fn push(repository: &Repository, push: WalPush) -> Result<WalPut> {
 }
 
 /// Makes sure that this cluster is the source's; the first file of a cluster settles it.
-pub(super) async fn admit(repository: &Repository, log: &WalLog, accept: bool) -> Result<()> {
+pub async fn admit(repository: &Repository, log: &WalLog, accept: bool) -> Result<()> {
     if repository.knows_wal(log).await? {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use backup_core::{Error, ErrorKind, Result, SourceName, WalFacts, WalFile, WalSegment};
+use backup_core::{Error, ErrorKind, Lsn, Result, SourceName, WalFacts, WalFile, WalSegment};
 use bytes::Bytes;
 use futures::TryStreamExt;
 
@@ -53,6 +53,46 @@ impl Repository {
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
             other => other.map(|_| ()),
         }
+    }
+
+    /// Stores a segment as far as it was received, up to position `end`; `content` has the length
+    /// of a whole one.
+    pub async fn put_wal_growing(
+        &self,
+        log: &WalLog,
+        segment: WalSegment,
+        end: Lsn,
+        content: Bytes,
+        facts: Option<WalFacts>,
+    ) -> Result<WalPut> {
+        let length = end.0.checked_rem(content.len() as u64).unwrap_or_default();
+        self.put_wal_entry(log, WalEntry::Growing(segment, length as u32), content, facts).await
+    }
+
+    /// Deletes states of a growing segment that a later one, or the whole one, contains: those
+    /// of fewer bytes than `length`, or all. Returns how many.
+    pub async fn drop_grown_wal(
+        &self,
+        log: &WalLog,
+        segment: WalSegment,
+        length: Option<u64>,
+    ) -> Result<u64> {
+        let mut dropped = 0;
+        for object in self.grown_wal(log, segment).await? {
+            let WalEntry::Growing(_, grown) = object.entry else { continue };
+            if length.is_none_or(|length| u64::from(grown) < length) {
+                self.store().delete(&object.name).await?;
+                dropped += 1;
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// Returns the states in which a segment was stored while it grew, shortest first.
+    pub async fn grown_wal(&self, log: &WalLog, segment: WalSegment) -> Result<Vec<WalObject>> {
+        let mut found = self.wal_below(&log.segment(segment)).await?;
+        found.retain(|object| matches!(object.entry, WalEntry::Growing(of, _) if of == segment));
+        Ok(found)
     }
 
     async fn put_wal_entry(

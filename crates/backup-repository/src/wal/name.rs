@@ -24,13 +24,15 @@ pub enum WalEntry {
     File(WalFile),
     /// A statement that WAL from this segment on was lost before it was stored.
     Gap(WalSegment),
+    /// A segment as far as it was received, up to so many bytes; zero bytes follow.
+    Growing(WalSegment, u32),
 }
 
 impl WalEntry {
     pub(crate) fn timeline(self) -> u32 {
         match self {
             Self::File(file) => file.timeline(),
-            Self::Gap(segment) => segment.timeline,
+            Self::Gap(segment) | Self::Growing(segment, _) => segment.timeline,
         }
     }
 }
@@ -68,6 +70,11 @@ impl WalLog {
     /// Returns the folder of one timeline.
     pub(super) fn timeline(&self, timeline: u32) -> String {
         format!("{}{timeline:08x}/", self.folder())
+    }
+
+    /// Returns how the names of all that is about a segment begin.
+    pub(super) fn segment(&self, segment: WalSegment) -> String {
+        format!("{}{}.", self.timeline(segment.timeline), segment.to_string().to_ascii_lowercase())
     }
 
     /// Returns how the names of all contents of an entry begin.
@@ -138,11 +145,14 @@ fn read_source(folder: &str) -> Option<SourceName> {
     out.parse().ok()
 }
 
-/// PostgreSQL's name in small letters; `.gap` is ours.
+/// PostgreSQL's name in small letters; `.gap` and `.growing` are ours.
 fn file_name(entry: WalEntry) -> String {
     match entry {
         WalEntry::File(file) => file.to_string().to_ascii_lowercase(),
         WalEntry::Gap(segment) => format!("{segment}.gap").to_ascii_lowercase(),
+        WalEntry::Growing(segment, length) => {
+            format!("{segment}.{length:08x}.growing").to_ascii_lowercase()
+        }
     }
 }
 
@@ -154,6 +164,11 @@ fn parse_file(text: &str) -> Option<(WalEntry, [u8; 8])> {
     }
     let entry = if let Some(segment) = name.strip_suffix(".gap") {
         WalEntry::Gap(segment.to_ascii_uppercase().parse().ok()?)
+    } else if let Some(name) = name.strip_suffix(".growing") {
+        let (segment, length) = name.split_once('.')?;
+        let plain = length.len() == 8 && length.bytes().all(|b| b.is_ascii_hexdigit());
+        let length = plain.then(|| u32::from_str_radix(length, 16).ok()).flatten()?;
+        WalEntry::Growing(segment.to_ascii_uppercase().parse().ok()?, length)
     } else {
         let (number, word) = match name.rsplit_once('.') {
             Some((number, word)) => (number.to_ascii_uppercase(), format!(".{word}")),
@@ -185,8 +200,11 @@ mod tests {
                 assert_eq!(WalLog::of(&name).unwrap(), log);
             }
             let gap = WalEntry::Gap("00000001000000000000000A".parse().unwrap());
-            let name = log.object(gap, [1; 8]).unwrap();
-            assert_eq!(parse_file(name.file_name()), Some((gap, [1; 8])));
+            let segment = "00000001000000000000000A".parse().unwrap();
+            for entry in [gap, WalEntry::Growing(segment, 0x00AB_0000)] {
+                let name = log.object(entry, [1; 8]).unwrap();
+                assert_eq!(parse_file(name.file_name()), Some((entry, [1; 8])));
+            }
         }
         let folders: std::collections::BTreeSet<_> =
             sources.iter().filter_map(|s| s.parse().ok()).map(|s| source_folder(&s)).collect();

@@ -4,8 +4,10 @@ mod ahead;
 mod fetch;
 mod pass;
 mod push;
+mod stream;
 
 pub use ahead::{Ahead, fetch_ahead, remove_ahead, take_ahead};
 pub use fetch::{WalFetchRequest, wal_fetch};
 pub use pass::WriterPass;
 pub use push::{WalPushRequest, system_near, wal_push};
+pub use stream::{Exposure, StreamNews, WalStreamRequest, wal_stream};

@@ -2,6 +2,8 @@
 
 mod fetch;
 mod push;
+mod status;
+mod stream;
 
 use backup_core::{Error, ErrorKind, Result, SourceName};
 
@@ -13,6 +15,8 @@ pub(super) async fn run(session: &Session, command: WalCommand) -> Result<Ending
     match command {
         WalCommand::Push(args) => push::run(session, args).await,
         WalCommand::Fetch(args) => fetch::run(session, args).await,
+        WalCommand::Stream(args) => stream::run(session, args).await,
+        WalCommand::Status(args) => status::run(session, &args).await,
     }
 }
 
