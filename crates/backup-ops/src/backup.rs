@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use backup_core::port::{Clock, Observer, Provider, RequestCounts, Source, SourceOptions};
 use backup_core::{
-    Error, ErrorKind, Event, Evidence, Finding, Result, SnapshotId, SnapshotKind, SnapshotRecord,
-    SourceIdentity, SourceName, Verified,
+    Error, ErrorKind, Event, Evidence, Finding, Result, Snapshot, SnapshotId, SnapshotKind,
+    SnapshotRecord, SourceIdentity, SourceName, Verified,
 };
 use backup_repository::{Repository, SnapshotDraft, SnapshotWriter};
 
@@ -98,7 +98,10 @@ pub async fn backup(
         }
     };
     drop(source);
-    let previous = newest_of(&records, &request.source).map(|record| &record.snapshot);
+    // A table's rows and a cluster's files cannot be compared: only with the same kind.
+    let alike: Vec<SnapshotRecord> =
+        records.into_iter().filter(|record| record.snapshot.kind == request.kind).collect();
+    let previous = newest_of(&alike, &request.source).map(|record| &record.snapshot);
     let doubts = plausible::compare(previous, &evidence, request.plausibility);
     for doubt in &doubts {
         observer.on_event(&Event::Found(doubt.clone()));
@@ -178,7 +181,7 @@ fn check_identity(
         .iter()
         .filter(|record| record.snapshot.source == request.source)
         .max_by_key(|record| (record.snapshot.sequence, record.stored_at));
-    let Some(known) = known.filter(|known| known.snapshot.identity != *found) else {
+    let Some(known) = known.filter(|known| !is_same(&known.snapshot, request.kind, found)) else {
         return Ok(());
     };
     if request.accept_new_identity {
@@ -195,6 +198,19 @@ fn check_identity(
             "The source's name stood for another database until now. Give this one a name of \
              its own (BACKUP_SOURCE), or pass --accept-new-identity if it replaces the old one.",
         ))
+}
+
+/// Whether a snapshot is of what was found. One source may have logical snapshots of a
+/// database and physical ones of its cluster: then only the cluster can be compared.
+fn is_same(known: &Snapshot, kind: SnapshotKind, found: &SourceIdentity) -> bool {
+    let known_identity = &known.identity;
+    if known.kind == kind {
+        return known_identity == found;
+    }
+    // Where a server does not tell its identifier, something else stands in for it.
+    let is_told = |system: &str| !system.is_empty() && system.bytes().all(|b| b.is_ascii_digit());
+    let comparable = is_told(&known_identity.system) && is_told(&found.system);
+    known_identity.engine == found.engine && (!comparable || known_identity.system == found.system)
 }
 
 /// Proves what was committed. An error says which snapshot exists nevertheless.

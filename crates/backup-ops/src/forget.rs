@@ -1,6 +1,8 @@
 //! Forget: drop snapshots, by policy or by name. Their data stays until `prune`.
 
-use backup_core::{Error, ErrorKind, Result, SnapshotId, SnapshotRecord, SourceName, VerifyLevel};
+use backup_core::{
+    Error, ErrorKind, Result, SnapshotId, SnapshotKind, SnapshotRecord, SourceName, VerifyLevel,
+};
 use backup_repository::Repository;
 use backup_retention::{Conditions, Plan, Policy, SnapshotFacts, plan_sources};
 use jiff::Timestamp;
@@ -19,16 +21,29 @@ pub struct Retention {
     pub zone: TimeZone,
 }
 
-/// Plans by policy, one plan a source; changes nothing. `rules` returns the retention of a
-/// source, or nothing when its owner set none: then it has no plan and loses nothing.
+/// Plans by policy, one plan a source and kind; changes nothing. `rules` returns the retention
+/// of a source, or nothing when its owner set none: then it has no plan and loses nothing.
+///
+/// A physical snapshot is never traded for a logical one of the same day, nor the other way
+/// round: each kind is kept by the policy on its own.
 pub fn plan(
     records: &[SnapshotRecord],
     rules: impl Fn(&SourceName) -> Option<Retention>,
     now: Timestamp,
 ) -> Vec<Plan> {
+    let kinds = [SnapshotKind::Logical, SnapshotKind::Physical, SnapshotKind::Files];
+    kinds.into_iter().flat_map(|kind| plan_kind(records, kind, &rules, now)).collect()
+}
+
+fn plan_kind(
+    records: &[SnapshotRecord],
+    kind: SnapshotKind,
+    rules: &impl Fn(&SourceName) -> Option<Retention>,
+    now: Timestamp,
+) -> Vec<Plan> {
     let facts: Vec<SnapshotFacts> = records
         .iter()
-        .filter(|record| rules(&record.snapshot.source).is_some())
+        .filter(|record| record.snapshot.kind == kind && rules(&record.snapshot.source).is_some())
         .map(SnapshotFacts::from)
         .collect();
     plan_sources(&facts, |source| {
@@ -93,6 +108,7 @@ fn better_remains(
 ) -> bool {
     records.iter().any(|other| {
         other.snapshot.source == record.snapshot.source
+            && other.snapshot.kind == record.snapshot.kind
             && !other.snapshot.is_suspect()
             && other.verified.level >= level
             && (other.snapshot.sequence, other.stored_at)
@@ -112,6 +128,7 @@ fn newer_proof_exists(
     level == VerifyLevel::None
         && records.iter().any(|other| {
             other.snapshot.source == record.snapshot.source
+                && other.snapshot.kind == record.snapshot.kind
                 && !other.snapshot.is_suspect()
                 && other.verified.level > level
                 && chosen.iter().all(|gone| gone.snapshot.id != other.snapshot.id)

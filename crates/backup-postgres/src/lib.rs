@@ -18,6 +18,7 @@
 
 mod connect;
 pub mod logical;
+pub mod physical;
 pub mod replication;
 pub mod tools;
 pub mod wal;

@@ -12,5 +12,5 @@ pub(crate) fn unsupported_kind(kind: &str) -> Error {
     Error::new(ErrorKind::Unsupported, "open database for backup")
         .with("provider", "postgres")
         .with("kind", kind)
-        .hint("Use a logical backup for this source.")
+        .hint("Use a logical or a physical backup for this source.")
 }

@@ -18,8 +18,10 @@
 //! ```
 
 mod config;
+mod directory;
 mod error;
 mod provider;
 
 pub use config::PostgresConfig;
+pub use directory::DirectoryProvider;
 pub use provider::PostgresProvider;

@@ -6,6 +6,7 @@ use backup_core::port::{
 };
 use backup_core::{Result, SnapshotKind};
 use backup_postgres::logical::{LogicalSource, LogicalTarget, discover};
+use backup_postgres::physical::PhysicalSource;
 use backup_postgres::tools::ToolPaths;
 
 use crate::config::PostgresConfig;
@@ -50,7 +51,7 @@ impl Provider for PostgresProvider {
     }
 
     fn capabilities(&self) -> &'static [Capability] {
-        &[Capability::LogicalBackup, Capability::LogicalRestore]
+        &[Capability::LogicalBackup, Capability::LogicalRestore, Capability::PhysicalBackup]
     }
 
     async fn discover(&self) -> Result<Discovery> {
@@ -58,11 +59,15 @@ impl Provider for PostgresProvider {
     }
 
     async fn open_source(&self, options: &SourceOptions) -> Result<Box<dyn Source>> {
-        if options.kind != SnapshotKind::Logical {
-            return Err(unsupported_kind(options.kind.as_str()));
-        }
         let connect = self.config.connect.clone();
-        Ok(Box::new(LogicalSource::open(connect, &self.config.tools, options).await?))
+        match options.kind {
+            SnapshotKind::Logical => {
+                let source = LogicalSource::open(connect, &self.config.tools, options);
+                Ok(Box::new(source.await?))
+            }
+            SnapshotKind::Physical => Ok(Box::new(PhysicalSource::open(connect, options).await?)),
+            SnapshotKind::Files => Err(unsupported_kind(options.kind.as_str())),
+        }
     }
 
     async fn open_target(&self, options: &RestoreOptions) -> Result<Box<dyn Target>> {

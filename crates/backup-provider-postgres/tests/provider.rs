@@ -65,7 +65,7 @@ async fn discover_names_what_stands_in_the_way() {
 async fn undeclared_kinds_are_refused_before_anything_happens() {
     let url = "postgres://u:secret@127.0.0.1:1/db";
     let provider = PostgresProvider::new(url, ToolPaths::only(Vec::new())).unwrap();
-    let refused = provider.open_source(&options(SnapshotKind::Physical)).await.err().unwrap();
+    let refused = provider.open_source(&options(SnapshotKind::Files)).await.err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::Unsupported);
     let unreachable = provider.open_source(&options(SnapshotKind::Logical)).await.err().unwrap();
     assert_eq!(unreachable.kind(), ErrorKind::SourceUnavailable);

@@ -105,8 +105,11 @@ impl Repository {
         observer: Arc<dyn Observer>,
     ) -> Result<SnapshotWriter> {
         // Manifests first, then indexes: what a manifest names is then in the index.
-        let (sequence, previous) =
-            if self.can_read() { self.newest_of(&draft.source).await? } else { (1, None) };
+        let (sequence, previous) = if self.can_read() {
+            self.newest_of(&draft.source, draft.kind).await?
+        } else {
+            (1, None)
+        };
         let index = if self.can_read() { self.fresh_index().await? } else { Arc::default() };
         let keys = self.keys_now()?;
         let settings = self.inner.settings.clone();

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use backup_core::{
-    Error, ErrorKind, ObjectName, Result, Snapshot, SnapshotId, SnapshotRecord, SourceName,
-    Verified,
+    Error, ErrorKind, ObjectName, Result, Snapshot, SnapshotId, SnapshotKind, SnapshotRecord,
+    SourceName, Verified,
 };
 use backup_crypto::ObjectKind;
 use futures::{StreamExt, TryStreamExt};
@@ -88,9 +88,13 @@ impl Repository {
     }
 
     /// Returns the next sequence number of a source, and which snapshot serves as base: the
-    /// newest that is not suspect, else the newest. Holds a few manifests at a time. Unreadable
+    /// newest of that kind that is not suspect, else the newest. Holds a few manifests at a time. Unreadable
     /// ones are left out with a warning: a new backup is the remedy.
-    pub(crate) async fn newest_of(&self, source: &SourceName) -> Result<(u64, Option<Snapshot>)> {
+    pub(crate) async fn newest_of(
+        &self,
+        source: &SourceName,
+        kind: SnapshotKind,
+    ) -> Result<(u64, Option<Snapshot>)> {
         let listed: Vec<_> = self.store().list(layout::SNAPSHOTS).await?.try_collect().await?;
         let mut read = futures::stream::iter(listed)
             .map(|object| async move { self.read_manifest(layout::id_of(&object.name)?).await })
@@ -102,7 +106,8 @@ impl Repository {
             match manifest {
                 Ok(snapshot) if snapshot.source == *source => {
                     sequence = snapshot.sequence.max(sequence);
-                    if base.as_ref().is_none_or(|base| rank(base) < rank(&snapshot)) {
+                    let better = base.as_ref().is_none_or(|base| rank(base) < rank(&snapshot));
+                    if snapshot.kind == kind && better {
                         base = Some(snapshot);
                     }
                 }

@@ -14,10 +14,11 @@ use backup_notify::{Delivery, Slack, Webhook};
 use backup_ops::alert::{Destination, Route};
 use backup_postgres::ConnectOptions;
 use backup_postgres::tools::ToolPaths;
+use backup_provider_postgres::DirectoryProvider;
 use backup_repository::{NewKey, Repository, Settings};
 use backup_storage::{CreateIfAbsent, Credentials, StoreOptions};
 
-use crate::provider::{connect_options, postgres, refuse_other_engines};
+use crate::provider::{connect_options, directory, postgres, refuse_other_engines};
 use crate::store::open_store;
 use crate::wal::WriterPass;
 
@@ -149,6 +150,9 @@ impl Composer {
 
     /// Returns the provider of a place to restore into; connects to nothing.
     pub fn target(&self, url: &str) -> Result<Arc<dyn Provider>> {
+        if let Some(directory) = directory(url) {
+            return Ok(Arc::new(DirectoryProvider::new(directory)));
+        }
         refuse_other_engines(url)?;
         postgres(url, self.password()?, &self.tools)
     }

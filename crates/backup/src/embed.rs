@@ -159,6 +159,8 @@ impl Backup {
             role_map: Vec::new(),
             ordered: false,
             recovery: <_>::default(),
+            delta: false,
+            tablespaces: Vec::new(),
             observer: Arc::clone(&self.observer),
         };
         let provider = provider(target_url, &self.tools)?;

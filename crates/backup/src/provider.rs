@@ -1,5 +1,6 @@
 //! Which provider speaks to which URL.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use backup_core::port::Provider;
@@ -46,6 +47,14 @@ pub(crate) fn connect_options(url: &str, password: Option<Secret>) -> Result<Con
     Ok(config.connect.with_application_name("backupctl"))
 }
 
+/// Returns the directory that a target names: a path (absolute, or beginning with a dot), or
+/// a `file://` URL.
+pub(crate) fn directory(target: &str) -> Option<&Path> {
+    let path = target.strip_prefix("file://").unwrap_or(target);
+    let is_path = path.len() < target.len() || path.starts_with('/') || path.starts_with('.');
+    (is_path && !path.is_empty()).then(|| Path::new(path))
+}
+
 /// Fails with `Unsupported` for URLs of engines that this version does not speak.
 pub(crate) fn refuse_other_engines(url: &str) -> Result<()> {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
@@ -69,6 +78,22 @@ pub(crate) fn refuse_other_engines(url: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_directories_and_urls_are_not() {
+        for (target, path) in [
+            ("/srv/pg", Some("/srv/pg")),
+            ("./pg", Some("./pg")),
+            ("../pg", Some("../pg")),
+            ("file:///srv/pg", Some("/srv/pg")),
+            ("postgres://h/d", None),
+            ("shop", None),
+            ("file://", None),
+            ("", None),
+        ] {
+            assert_eq!(directory(target), path.map(Path::new), "{target}");
+        }
+    }
 
     #[test]
     fn knows_what_it_can_speak_to() {

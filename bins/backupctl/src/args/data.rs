@@ -94,7 +94,8 @@ pub(crate) struct RestoreArgs {
     pub(crate) snapshot: Selector,
 
     /// Where to: postgres://user@host/new_database, created when missing, refused unless
-    /// empty; the password comes from PGPASSWORD or RESTORE_URL
+    /// empty (the password comes from PGPASSWORD or RESTORE_URL); for a physical snapshot a
+    /// directory
     #[arg(long, value_name = "TARGET", env = "RESTORE_URL", hide_env_values = true)]
     pub(crate) to: String,
 
@@ -105,6 +106,15 @@ pub(crate) struct RestoreArgs {
     /// Only this schema; may be repeated
     #[arg(long = "schema", value_name = "S")]
     pub(crate) schemas: Vec<String>,
+
+    /// Turn the stopped cluster in the target directory into the snapshot's, writing only what
+    /// differs
+    #[arg(long)]
+    pub(crate) delta: bool,
+
+    /// Put the tablespace that was at OLD to NEW; may be repeated
+    #[arg(long = "tablespace", value_name = "OLD=NEW", value_parser = parse_mapping)]
+    pub(crate) tablespaces: Vec<(String, String)>,
 
     /// Print what would be done, and stop
     #[arg(long)]

@@ -3,7 +3,7 @@
 use backup::config::SourceSettings;
 use backup::ops::document::BackupDocument;
 use backup::ops::{BackupReceipt, BackupRequest, Depth, Plausibility};
-use backup_core::{ByteSize, Error, ErrorKind, Result, SnapshotKind};
+use backup_core::{ByteSize, Error, ErrorKind, Result, Snapshot, SnapshotKind};
 
 use crate::alerts;
 use crate::args::{BackupArgs, Mode, ProofArg};
@@ -94,6 +94,19 @@ fn stopped(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Terminated)
 }
 
+/// What a snapshot holds, in a few words.
+fn content(snapshot: &Snapshot) -> String {
+    let kind = snapshot.kind.as_str();
+    match snapshot.kind {
+        SnapshotKind::Physical => format!("{kind}, a whole cluster"),
+        _ => format!(
+            "{kind} in {} tables, {} rows",
+            render::count(snapshot.evidence.tables.len() as u64),
+            render::count(snapshot.evidence.rows())
+        ),
+    }
+}
+
 fn show(session: &Session, receipt: &BackupReceipt) -> Result<()> {
     let screen = &session.screen;
     if screen.json() {
@@ -102,15 +115,13 @@ fn show(session: &Session, receipt: &BackupReceipt) -> Result<()> {
     let snapshot = &receipt.record.snapshot;
     let id = snapshot.id.short();
     screen.data(&format!(
-        "snapshot {id} of {}: {} in {} tables, {} rows\n\
+        "snapshot {id} of {}: {}\n\
          read     {} in {} ({})\n\
          new      {} ({} of what was read)\n\
          stored   {} in {} objects\n\
          verified {}\n",
         snapshot.source,
-        snapshot.kind.as_str(),
-        render::count(snapshot.evidence.tables.len() as u64),
-        render::count(snapshot.evidence.rows()),
+        content(snapshot),
         ByteSize(snapshot.read_bytes),
         render::seconds(receipt.seconds),
         render::rate(snapshot.read_bytes, receipt.seconds),

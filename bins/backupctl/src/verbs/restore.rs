@@ -3,7 +3,7 @@
 use backup::ops::document::{RestoreDocument, RestorePlanDocument};
 use backup::ops::restore::{self, PlannedRestore, RestoreReceipt};
 use backup_core::port::{RestoreOptions, RestorePlan};
-use backup_core::{ByteSize, Result};
+use backup_core::{ByteSize, Result, SnapshotKind};
 
 use crate::args::RestoreArgs;
 use crate::exit::Ending;
@@ -27,6 +27,8 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
         role_map: if args.map_roles.is_empty() { preferred.role_map } else { args.map_roles },
         ordered: args.ordered,
         recovery: <_>::default(),
+        delta: args.delta,
+        tablespaces: args.tablespaces,
         observer: observer.clone(),
     };
     let planned = restore::plan(provider.as_ref(), snapshot, &options, &session.interrupt).await?;
@@ -60,13 +62,15 @@ fn preview(
 
 fn describe(snapshot: &backup_core::Snapshot, target: &str, plan: &RestorePlan) -> String {
     let mut text = format!(
-        "restore snapshot {} of {} ({}) into {target}\n\
-         {} in {} tables\n",
+        "restore snapshot {} of {} ({}) into {target}\n{}{}\n",
         snapshot.id.short(),
         snapshot.source,
         render::time(snapshot.started_at),
         ByteSize(plan.bytes),
-        render::count(plan.tables),
+        match snapshot.kind {
+            SnapshotKind::Physical => String::new(),
+            _ => format!(" in {} tables", render::count(plan.tables)),
+        },
     );
     for (position, step) in plan.steps.iter().enumerate() {
         text.push_str(&format!("{:>3}. {}: {}\n", position + 1, step.action, step.detail));
@@ -87,12 +91,18 @@ fn show(session: &Session, receipt: &RestoreReceipt) -> Result<()> {
     let report = &receipt.report;
     let mut text = format!(
         "restored {} of {} into {}\n\
-         {} rows in {} tables, {} in {} ({})\n",
+         {}, {} in {} ({})\n",
         receipt.snapshot.id.short(),
         receipt.snapshot.source,
         receipt.location,
-        render::count(report.rows),
-        render::count(report.tables),
+        match receipt.snapshot.kind {
+            SnapshotKind::Physical => format!("{} files", render::count(report.files)),
+            _ => format!(
+                "{} rows in {} tables",
+                render::count(report.rows),
+                render::count(report.tables)
+            ),
+        },
         ByteSize(report.bytes),
         render::seconds(receipt.seconds),
         render::rate(report.bytes, receipt.seconds),

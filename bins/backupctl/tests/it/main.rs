@@ -16,6 +16,7 @@ mod keys;
 mod listener;
 mod object_store;
 mod offline;
+mod physical;
 mod program;
 mod report;
 mod retention;

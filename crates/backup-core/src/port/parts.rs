@@ -64,6 +64,13 @@ pub trait PartSource: Send + Sync {
         part: &PartName,
         position: usize,
     ) -> Result<BoxStream<'static, Result<Bytes>>>;
+
+    /// Returns whether a segment, by its position, consists of exactly these bytes, without
+    /// reading it; `false` also when that cannot be told.
+    async fn matches(&self, part: &PartName, position: usize, bytes: Bytes) -> Result<bool> {
+        let _ = (part, position, bytes);
+        Ok(false)
+    }
 }
 
 /// One segment of a part.

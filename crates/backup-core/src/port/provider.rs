@@ -45,6 +45,8 @@ pub enum Capability {
     LogicalRestore,
     /// Physical backups.
     PhysicalBackup,
+    /// Restore of physical backups into a directory.
+    PhysicalRestore,
     /// Point-in-time recovery.
     PointInTimeRecovery,
 }
@@ -119,6 +121,11 @@ pub struct RestoreOptions {
     pub ordered: bool,
     /// How a physical snapshot recovers once it is started.
     pub recovery: RecoverySettings,
+    /// Turn the cluster that is in the target directory into the snapshot's, writing only what
+    /// differs.
+    pub delta: bool,
+    /// Put tablespaces elsewhere: pairs of their old and new directories.
+    pub tablespaces: Vec<(String, String)>,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
 }
@@ -148,7 +155,7 @@ pub struct RestorePlan {
     pub steps: Vec<RestoreStep>,
     /// What to know first.
     pub findings: Vec<Finding>,
-    /// Bytes of rows that would be written.
+    /// Bytes of rows, or of files, that would be written.
     pub bytes: u64,
     /// Tables that would be written.
     pub tables: u64,
@@ -170,7 +177,9 @@ pub struct RestoreReport {
     pub tables: u64,
     /// Rows written, counted by the server.
     pub rows: u64,
-    /// Bytes of rows written.
+    /// Files written, of a physical snapshot.
+    pub files: u64,
+    /// Bytes of rows, or of files, written.
     pub bytes: u64,
     /// Seconds by phase, in order.
     pub phases: Vec<(String, f64)>,

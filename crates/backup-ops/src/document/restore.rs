@@ -20,7 +20,7 @@ pub struct RestorePlanDocument {
     pub target: String,
     /// Tables that would be written.
     pub tables: u64,
-    /// Bytes of rows that would be written.
+    /// Bytes of rows, or of files, that would be written.
     pub bytes: u64,
     /// Steps in order.
     pub steps: Vec<StepDocument>,
@@ -53,7 +53,10 @@ pub struct RestoreDocument {
     pub tables: u64,
     /// Rows written, counted by the server.
     pub rows: u64,
-    /// Bytes of rows written.
+    /// Files written, of a physical snapshot.
+    #[serde(default)]
+    pub files: u64,
+    /// Bytes of rows, or of files, written.
     pub bytes: u64,
     /// Seconds, all in all.
     pub seconds: f64,
@@ -104,6 +107,7 @@ impl RestoreDocument {
             target: receipt.location.clone(),
             tables: report.tables,
             rows: report.rows,
+            files: report.files,
             bytes: report.bytes,
             seconds: receipt.seconds,
             phases: report

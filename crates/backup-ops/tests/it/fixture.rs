@@ -256,6 +256,8 @@ pub(crate) async fn restored(repository: &Repository, snapshot: &Snapshot) -> Re
         role_map: Vec::new(),
         ordered: false,
         recovery: <_>::default(),
+        delta: false,
+        tablespaces: Vec::new(),
         observer: observer(),
     };
     let never = Interrupt::never();

@@ -24,6 +24,8 @@ async fn refuses_its_own_source_even_when_that_is_empty_now() {
         role_map: Vec::new(),
         ordered: false,
         recovery: <_>::default(),
+        delta: false,
+        tablespaces: Vec::new(),
         observer: observer(),
     };
     let never = Interrupt::never();

@@ -60,6 +60,8 @@ pub(crate) fn restore_options(jobs: usize) -> RestoreOptions {
         role_map: Vec::new(),
         ordered: false,
         recovery: <_>::default(),
+        delta: false,
+        tablespaces: Vec::new(),
         observer: Arc::new(NoObserver),
     }
 }

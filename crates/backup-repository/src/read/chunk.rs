@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use backup_core::port::Store;
 use backup_core::{ChunkId, Error, ErrorKind, PackId, Result};
-use backup_crypto::{HEADER_LEN, KeyBundle, ObjectKind, ObjectOpener};
+use backup_crypto::{ChunkIdKey, HEADER_LEN, KeyBundle, ObjectKind, ObjectOpener};
 use bytes::Bytes;
 
 use crate::blocking;
@@ -27,6 +27,11 @@ pub(crate) struct ChunkReader {
 impl ChunkReader {
     pub(crate) fn new(keys: Arc<KeyBundle>, store: Arc<dyn Store>) -> Self {
         Self { keys, windows: Windows::new(store), openers: Mutex::default() }
+    }
+
+    /// Returns the key under which chunks have their ids.
+    pub(crate) fn ids(&self) -> ChunkIdKey {
+        self.keys.chunk_ids()
     }
 
     /// Returns the chunk's plaintext, and the bytes fetched for it.

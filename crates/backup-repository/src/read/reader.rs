@@ -107,4 +107,15 @@ impl PartSource for SnapshotReader {
             })
             .boxed())
     }
+
+    async fn matches(&self, part: &PartName, position: usize, bytes: Bytes) -> Result<bool> {
+        let map = self.map(part).await?;
+        let chunk = match map.segments.get(position).map(|segment| segment.chunks.as_slice()) {
+            Some([chunk]) if chunk.raw as usize == bytes.len() => *chunk,
+            Some([]) => return Ok(bytes.is_empty()),
+            _ => return Ok(false),
+        };
+        let ids = self.chunks.ids();
+        crate::blocking(move || Ok(ids.id(&bytes) == chunk.id)).await
+    }
 }

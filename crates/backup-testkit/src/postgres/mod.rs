@@ -188,6 +188,11 @@ impl Cluster {
         }
     }
 
+    /// Stops in order (as `pg_ctl stop -m fast`), with a last checkpoint.
+    pub fn stop_in_order(&mut self) {
+        self.stop(Signal::INT);
+    }
+
     /// Stops at once without a checkpoint (as `pg_ctl stop -m immediate`): clients see the
     /// connection break, the next start recovers.
     pub fn stop_immediate(&mut self) {

@@ -221,6 +221,8 @@ mod tests {
             role_map: Vec::new(),
             ordered: false,
             recovery: <_>::default(),
+            delta: false,
+            tablespaces: Vec::new(),
             observer: Arc::new(NoObserver),
         }
     }

@@ -1,0 +1,166 @@
+//! What is noticed while a cluster is copied: damaged pages, and what to compare with the
+//! manifest.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use backup_core::port::Observer;
+use backup_core::{Error, ErrorKind, Event, Finding, Result};
+
+use crate::physical::files::name::Relation;
+use crate::physical::files::row::Row;
+use crate::physical::page::{self, BadPage, PageRules};
+
+/// Damaged pages that are named one by one; more are counted.
+const NAMED: u64 = 20;
+
+/// Shared by everything that copies.
+pub(crate) struct Copied {
+    pub(super) observer: Arc<dyn Observer>,
+    /// Size at which the server begins the next file of a relation.
+    pub(super) segment_bytes: u64,
+    /// How pages are judged; `None` where the cluster has no checksums.
+    pub(super) rules: Option<PageRules>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    bad: u64,
+    findings: Vec<Finding>,
+    /// Size and CRC-32C by a hash of the path: a million files take 40 MiB.
+    files: HashMap<u64, (u64, u32)>,
+}
+
+impl Copied {
+    pub(super) fn new(
+        observer: Arc<dyn Observer>,
+        segment_bytes: u64,
+        rules: Option<PageRules>,
+    ) -> Self {
+        Self { observer, segment_bytes, rules, state: Mutex::default() }
+    }
+
+    /// Checks the pages of a relation's file from `offset` on.
+    pub(super) fn check(
+        &self,
+        path: &str,
+        relation: Relation,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let mut bad = Vec::new();
+        self.find_bad(relation, offset, bytes, |page| bad.push(page));
+        if bad.is_empty() { Ok(()) } else { self.damaged(path, &bad) }
+    }
+
+    /// Calls `bad` for every damaged page.
+    pub(super) fn find_bad(
+        &self,
+        relation: Relation,
+        offset: u64,
+        bytes: &[u8],
+        bad: impl FnMut(BadPage),
+    ) {
+        let Some(rules) = self.rules else { return };
+        let before = u64::from(relation.segment) * self.segment_bytes + offset;
+        // Block numbers have 32 bits.
+        let block = (before / rules.size as u64) as u32;
+        page::check(bytes, block, rules, bad);
+    }
+
+    /// Notes damaged pages: the snapshot is suspect.
+    pub(super) fn damaged(&self, path: &str, bad: &[BadPage]) -> Result<()> {
+        let mut state = self.lock()?;
+        for page in bad {
+            state.bad += 1;
+            if state.bad <= NAMED {
+                let finding = Finding::suspect(format!(
+                    "{path}: block {} is damaged: its checksum is {:04x}, its bytes make {:04x}. \
+                     Look at the server's disk; restore that relation from an older snapshot.",
+                    page.block, page.stored, page.computed
+                ));
+                self.observer.on_event(&Event::Found(finding.clone()));
+                state.findings.push(finding);
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers a file that the manifest must list.
+    pub(super) fn saw(&self, row: &Row) -> Result<()> {
+        if !is_listed(&row.path) {
+            return Ok(());
+        }
+        let crc = row.crc32c.unwrap_or_default();
+        match self.lock()?.files.insert(key(&row.path), (row.bytes, crc)) {
+            None => Ok(()),
+            Some(_) => Err(Error::new(ErrorKind::SourceUnavailable, "read base backup")
+                .with("file", &row.path)
+                .because("a file came twice")),
+        }
+    }
+
+    /// Compares a file with what the manifest says of it; each is asked for once.
+    pub(super) fn compare(&self, path: &str, bytes: u64, crc32c: Option<u32>) -> Result<()> {
+        if !is_listed(path) {
+            return Ok(());
+        }
+        let differs = |why: String| {
+            Err(Error::new(ErrorKind::SourceUnavailable, "compare with backup manifest")
+                .with("file", path)
+                .because(why)
+                .hint("The copy is not what the server sent; run the backup again."))
+        };
+        match self.lock()?.files.remove(&key(path)) {
+            None => differs("the manifest lists it, but it did not come".to_owned()),
+            Some((size, _)) if size != bytes => differs(format!("{size} bytes came, not {bytes}")),
+            Some((_, crc)) if crc32c.is_some_and(|listed| listed != crc) => {
+                differs("its checksum is another".to_owned())
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Fails if files came that the manifest does not list.
+    pub(super) fn compared(&self) -> Result<()> {
+        match self.lock()?.files.len() {
+            0 => Ok(()),
+            left => Err(Error::new(ErrorKind::SourceUnavailable, "compare with backup manifest")
+                .with("files", left)
+                .because("files came that the manifest does not list")),
+        }
+    }
+
+    /// Takes what was found.
+    pub(super) fn findings(&self) -> Result<Vec<Finding>> {
+        let mut state = self.lock()?;
+        let mut findings = std::mem::take(&mut state.findings);
+        if state.bad > NAMED {
+            findings.push(Finding::suspect(format!("{} pages are damaged in all.", state.bad)));
+        }
+        Ok(findings)
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, State>> {
+        self.state
+            .lock()
+            .map_err(|_| Error::new(ErrorKind::Failed, "copy cluster after an earlier failure"))
+    }
+}
+
+/// Whether a manifest lists the file: all but the log, and what changes by itself later.
+fn is_listed(path: &str) -> bool {
+    !path.starts_with("pg_wal/")
+        && !matches!(
+            path,
+            "backup_manifest" | "postgresql.auto.conf" | "recovery.signal" | "standby.signal"
+        )
+}
+
+fn key(path: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,28 @@
+//! Physical backup and restore: a whole cluster, file by file and page by page.
+//!
+//! **What it is.** [`PhysicalSource`] copies a running cluster over the replication protocol,
+//! and [`DirectoryTarget`] turns a snapshot into a data directory that a server starts from.
+//! Every snapshot is complete: its WAL from start to stop is inside, its files were compared
+//! with the server's manifest, its pages with their checksums.
+//!
+//! **What it is not.** It plans no recovery: [`RecoverySettings`] come from outside, and become
+//! the server's settings here. The parts of a snapshot are described in `docs/format.md`.
+//!
+//! [`RecoverySettings`]: backup_core::port::RecoverySettings
+
+mod backup;
+mod facts;
+mod files;
+mod label;
+mod manifest;
+mod page;
+mod restore;
+mod tar;
+mod wal;
+
+pub use backup::PhysicalSource;
+pub use facts::{ClusterFacts, WHOLE_CLUSTER};
+pub use restore::DirectoryTarget;
+
+/// The part that holds PostgreSQL's backup manifest.
+pub(crate) const MANIFEST: &str = "manifest";

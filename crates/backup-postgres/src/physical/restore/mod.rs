@@ -1,0 +1,9 @@
+//! Turning a physical snapshot into a data directory.
+
+mod check;
+mod files;
+mod place;
+mod settings;
+mod target;
+
+pub use target::DirectoryTarget;

@@ -1,0 +1,13 @@
+//! Whole clusters, copied while they are written to, restored, and questioned with PostgreSQL's
+//! own programs.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
+
+#[path = "../logical/memory.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod memory;
+
+mod damage;
+mod refusals;
+mod round_trip;
+mod support;
