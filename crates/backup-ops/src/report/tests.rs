@@ -98,13 +98,13 @@ fn every_fault_fails_the_control_it_speaks_against() {
     let faults: [(&str, &str, Change); 8] = [
         ("164.308(a)(7)(ii)(A)", "A.8.13", |s| drop(s.snapshots.drain(1..))),
         ("164.308(a)(7)(ii)(B)", "164.312(c)(1)", |s| {
-            s.snapshots[3].verified = Verified::default()
+            s.snapshots[3].verified = Verified::default();
         }),
         ("164.308(a)(7)(ii)(D)", "A1.3", |s| s.drills.clear()),
         ("164.308(a)(7)(ii)(D)", "A.8.13", |s| s.drills[0].verdict = "failed".into()),
         ("164.308(a)(7)(ii)(D)", "A1.3", |s| s.drills[0].rto_seconds = Some(4000.0)),
         ("164.308(a)(7)(ii)(A)", "A1.2", |s| s.promised.rpo_seconds = 3600),
-        ("A1.2", "A1.2", |s| drop(s.runs.as_mut().map(|runs| runs.pop()))),
+        ("A1.2", "A1.2", |s| drop(s.runs.as_mut().map(Vec::pop))),
         ("164.308(a)(7)(ii)(A)", "A1.2", |s| {
             let suspect = Finding::suspect("no rows");
             s.snapshots.iter_mut().skip(1).for_each(|r| {

@@ -63,7 +63,7 @@ impl TimelineWal {
                     run.stored_at = run.stored_at.max(object.stored_at);
                 }
                 _ => {
-                    runs.push(Run { start: *start, end, segments: 1, stored_at: object.stored_at })
+                    runs.push(Run { start: *start, end, segments: 1, stored_at: object.stored_at });
                 }
             }
         }

@@ -145,7 +145,7 @@ pub fn plan_recovery(
             if *lsn < base.stop {
                 return refuse(before(
                     base,
-                    format!("its copy is consistent from {} on", base.stop),
+                    &format!("its copy is consistent from {} on", base.stop),
                 ));
             }
             if *lsn > reaches {
@@ -154,7 +154,7 @@ pub fn plan_recovery(
         }
         RecoveryGoal::Time(time) => {
             if *time < base.finished_at {
-                return refuse(before(base, format!("it was finished at {}", base.finished_at)));
+                return refuse(before(base, &format!("it was finished at {}", base.finished_at)));
             }
             let later = times().any(|(_, latest)| latest.at > *time);
             if !later {
@@ -206,7 +206,7 @@ pub fn plan_recovery(
     Ok(plan)
 }
 
-fn before(base: &RecoveryBase, why: String) -> String {
+fn before(base: &RecoveryBase, why: &str) -> String {
     format!("that is before snapshot {} ends: {why}; take an older snapshot", base.snapshot.short())
 }
 
@@ -292,8 +292,8 @@ mod tests {
         vec![head(2, 1, 3), head(3, 3, 8), head(4, 9, 20)]
     }
 
-    fn plan(goal: RecoveryGoal) -> Result<RecoveryPlan, Error> {
-        plan_recovery(&base(), &Inventory::default(), &heads(), 1, &goal)
+    fn plan(goal: &RecoveryGoal) -> Result<RecoveryPlan, Error> {
+        plan_recovery(&base(), &Inventory::default(), &heads(), 1, goal)
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
             RecoveryGoal::Xid(35),
             RecoveryGoal::RestorePoint("p3".into()),
         ] {
-            let plan = plan(goal.clone()).unwrap();
+            let plan = plan(&goal).unwrap();
             assert_eq!((plan.goal, plan.reaches), (goal, Lsn(5 * SIZE - 8)));
             assert_eq!(plan.last.unwrap().at, time(20));
             assert!(plan.notes.is_empty());
@@ -327,7 +327,7 @@ mod tests {
             RecoveryGoal::Xid(5),
             RecoveryGoal::RestorePoint("p9".into()),
         ] {
-            let error = plan(goal.clone()).unwrap_err();
+            let error = plan(&goal).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotFound, "{goal}");
             let hint = error.remedy().unwrap();
             assert!(
@@ -335,7 +335,7 @@ mod tests {
                 "{hint}"
             );
         }
-        let error = plan(RecoveryGoal::RestorePoint("p9".into())).unwrap_err();
+        let error = plan(&RecoveryGoal::RestorePoint("p9".into())).unwrap_err();
         assert!(error.to_string().contains("p2, p3, p4"), "{error}");
     }
 

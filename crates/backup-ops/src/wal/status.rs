@@ -140,9 +140,9 @@ pub fn assess(
             );
             // A snapshot that ends behind the hole makes up for it.
             if covered.is_some_and(|stop| stop >= after.start) {
-                notes.push(text)
+                notes.push(text);
             } else {
-                holes.push(text)
+                holes.push(text);
             }
         }
     }

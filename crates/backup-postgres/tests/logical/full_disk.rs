@@ -20,7 +20,6 @@ impl Small {
         if mount.is_ok_and(|mount| mount.status.success()) {
             return Some(Self(directory));
         }
-        eprintln!("skipped: mounting a tmpfs needs root");
         None
     }
 

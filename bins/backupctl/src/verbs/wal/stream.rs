@@ -91,7 +91,7 @@ fn show(session: &Session, source: &SourceName, news: &StreamNews) {
     }
     match news {
         StreamNews::Gap { .. } | StreamNews::Retrying { .. } => {
-            screen.warn(&sentence(source, news))
+            screen.warn(&sentence(source, news));
         }
         _ => screen.say(&sentence(source, news)),
     }

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn addresses_are_pinned() {
         assert_eq!(at("base/5/16384", GIB), Place::Own(16384 << 25));
-        assert_eq!(at("base/5/16384.3", GIB), Place::Own(16384 << 25 | 3 * 1024));
+        assert_eq!(at("base/5/16384.3", GIB), Place::Own((16384 << 25) | (3 * 1024)));
         assert_eq!(at("base/5/16384_fsm", GIB), Place::Own(1 << 57 | 16384 << 25));
         assert_eq!(at("base/5/16384", 8192), Place::Bundle(1 << 62 | 256 << 16));
         assert_eq!(at("base/5/16447_vm", 8192), Place::Bundle(1 << 62 | 256 << 16));

@@ -1,6 +1,5 @@
 //! One connection: timelines one after the other, until it breaks or is stopped.
 
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -259,31 +258,25 @@ impl Receiver<'_> {
     }
 }
 
-fn store(
-    repository: Repository,
-    log: WalLog,
-    piece: Piece,
-) -> impl Future<Output = Result<Lsn>> + Send {
-    async move {
-        let Piece { segment, content, end, whole } = piece;
-        let bytes = content.clone();
-        let length = end.0.checked_rem(content.len() as u64);
-        let file = if whole { WalFile::Segment(segment) } else { WalFile::Partial(segment) };
-        let checked = tokio::task::spawn_blocking(move || inspect(file, &bytes)).await;
-        let facts = checked
-            .map_err(|error| Error::new(ErrorKind::Failed, "check WAL").because(error))??;
-        if whole {
-            repository.put_wal(&log, file, content, facts).await?;
-        } else {
-            repository.put_wal_growing(&log, segment, end, content, facts).await?;
-        }
-        // What it replaces is in it. Where this host may not delete, it stays and costs space.
-        let before = if whole { None } else { length };
-        if let Err(error) = repository.drop_grown_wal(&log, segment, before).await {
-            tracing::debug!(%segment, %error, "earlier states of a segment stay");
-        }
-        Ok(end)
+async fn store(repository: Repository, log: WalLog, piece: Piece) -> Result<Lsn> {
+    let Piece { segment, content, end, whole } = piece;
+    let bytes = content.clone();
+    let length = end.0.checked_rem(content.len() as u64);
+    let file = if whole { WalFile::Segment(segment) } else { WalFile::Partial(segment) };
+    let checked = tokio::task::spawn_blocking(move || inspect(file, &bytes)).await;
+    let facts =
+        checked.map_err(|error| Error::new(ErrorKind::Failed, "check WAL").because(error))??;
+    if whole {
+        repository.put_wal(&log, file, content, facts).await?;
+    } else {
+        repository.put_wal_growing(&log, segment, end, content, facts).await?;
     }
+    // What it replaces is in it. Where this host may not delete, it stays and costs space.
+    let before = if whole { None } else { length };
+    if let Err(error) = repository.drop_grown_wal(&log, segment, before).await {
+        tracing::debug!(%segment, %error, "earlier states of a segment stay");
+    }
+    Ok(end)
 }
 
 fn joined(done: Result<Result<Lsn>, tokio::task::JoinError>) -> Result<Lsn> {
