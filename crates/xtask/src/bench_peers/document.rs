@@ -4,12 +4,15 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::peer::Peer;
 use super::{Bench, PARTS};
 use crate::command::capture;
 use crate::workspace;
+
+/// What profiles say about the time and the bytes: kept by hand, ends the document.
+const WHERE_IT_GOES: &str = "crates/xtask/src/bench_peers/where_it_goes.md";
 
 /// When, at which commit and on how busy a machine a section was measured.
 pub(super) fn provenance(bench: &Bench) -> Result<String> {
@@ -32,7 +35,9 @@ pub(super) fn write(bench: &Bench, saved: &Path) -> Result<()> {
             let _ = writeln!(text, "{section}");
         }
     }
-    let path = workspace::root()?.join("docs/benchmarks.md");
+    let root = workspace::root()?;
+    text.push_str(&std::fs::read_to_string(root.join(WHERE_IT_GOES)).context(WHERE_IT_GOES)?);
+    let path = root.join("docs/benchmarks.md");
     std::fs::write(&path, text.trim_end().to_owned() + "\n")?;
     println!("bench-peers: wrote {}", path.display());
     Ok(())
