@@ -5,6 +5,7 @@ use backup_core::{ByteSize, Finding, Result, SourceIdentity};
 
 use super::catalog::database::Database;
 use super::catalog::tables::{self, Kind, Table};
+use crate::physical::readiness;
 use crate::tools::ToolPaths;
 use crate::{Client, ConnectOptions};
 
@@ -31,6 +32,7 @@ pub async fn discover(connect: &ConnectOptions, tools: &ToolPaths) -> Result<Dis
     });
     findings.extend(coverage(&database, &tables));
     findings.extend(privileges(&mut client, &database, &tables).await?);
+    findings.push(readiness(connect, &mut client).await?);
     findings.extend(surroundings(&mut client, &database).await?);
     client.close().await;
     Ok(Discovery {
@@ -100,31 +102,15 @@ async fn privileges(
             error.remedy().unwrap_or_default()
         )));
     }
-    let sql = "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS hashes, \
-         rolsuper OR rolreplication AS replication, \
-         pg_catalog.current_setting('wal_level') AS wal_level, \
-         pg_catalog.current_setting('max_wal_senders') AS senders \
-         FROM pg_catalog.pg_roles WHERE rolname = current_user";
+    let sql = "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS hashes";
     let rows = client.query(sql).await?;
     let Some(row) = rows.first() else { return Ok(findings) };
-    let is = |name: &str| row.by_name(name) == Some("t");
-    if !is("hashes") {
+    if row.by_name("hashes") != Some("t") {
         findings.push(Finding::note(format!(
             "role {} may not read password hashes; roles are backed up without them",
             database.user
         )));
     }
-    let level = row.by_name("wal_level").unwrap_or_default();
-    findings.push(Finding::note(if !is("replication") {
-        format!(
-            "role {} lacks REPLICATION: logical backups only, no recovery to a point in time",
-            database.user
-        )
-    } else if level == "minimal" || row.by_name("senders") == Some("0") {
-        "wal_level or max_wal_senders do not allow replication: logical backups only".to_owned()
-    } else {
-        format!("physical backups and recovery to a point in time are possible (wal_level {level})")
-    }));
     Ok(findings)
 }
 

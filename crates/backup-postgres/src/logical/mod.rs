@@ -32,7 +32,7 @@ mod fingerprint;
 mod names;
 mod neighbours;
 mod ranges;
-mod rate;
+pub(crate) mod rate;
 mod restore;
 mod roles;
 mod schema_text;

@@ -1,7 +1,7 @@
 //! Physical backup and restore: a whole cluster, file by file and page by page.
 //!
-//! **What it is.** [`PhysicalSource`] copies a running cluster over the replication protocol,
-//! and [`DirectoryTarget`] turns a snapshot into a data directory that a server starts from.
+//! **What it is.** [`PhysicalSource`] copies a running cluster, over the replication protocol or out
+//! of its data directory where that can be read, and [`DirectoryTarget`] turns a snapshot into a data directory that a server starts from.
 //! Every snapshot is complete: its WAL from start to stop is inside, its files were compared
 //! with the server's manifest, its pages with their checksums.
 //!
@@ -15,14 +15,18 @@ mod facts;
 mod files;
 mod label;
 mod manifest;
+mod manifest_write;
 mod page;
+mod ready;
 mod restore;
 mod tar;
 mod wal;
 
-pub use backup::PhysicalSource;
+pub use backup::{Access, PhysicalSource};
 pub use facts::{ClusterFacts, WHOLE_CLUSTER};
 pub use restore::DirectoryTarget;
+
+pub(crate) use ready::readiness;
 
 /// The part that holds PostgreSQL's backup manifest.
 pub(crate) const MANIFEST: &str = "manifest";

@@ -2,9 +2,10 @@
 
 use std::os::unix::fs::FileExt;
 
+use backup_postgres::physical::Access;
 use backup_testkit::postgres::Cluster;
 
-use crate::support::{majors, take};
+use crate::support::{majors, take, take_by};
 
 #[tokio::test]
 async fn a_damaged_page_makes_the_snapshot_suspect() {
@@ -31,13 +32,15 @@ async fn a_damaged_page_makes_the_snapshot_suspect() {
             .unwrap();
         file.write_all_at(b"damage", 300 * 8192 + 4000).unwrap();
         file.write_all_at(b"damage", 17 * 8192 + 4000).unwrap();
-        let taken = take(&cluster.url("postgres")).await.unwrap();
-        assert!(taken.snapshot.is_suspect());
-        let said: Vec<&str> =
-            taken.snapshot.evidence.findings.iter().map(|f| f.message.as_str()).collect();
-        for block in ["block 17", "block 300"] {
-            let named = said.iter().any(|text| text.contains(&path) && text.contains(block));
-            assert!(named, "{block}: {said:?}");
+        for access in [Access::Remote, Access::Local] {
+            let taken = take_by(&cluster.url("postgres"), access).await.unwrap();
+            assert!(taken.snapshot.is_suspect());
+            let said: Vec<&str> =
+                taken.snapshot.evidence.findings.iter().map(|f| f.message.as_str()).collect();
+            for block in ["block 17", "block 300"] {
+                let named = said.iter().any(|text| text.contains(&path) && text.contains(block));
+                assert!(named, "{block}: {said:?}");
+            }
         }
     }
 }

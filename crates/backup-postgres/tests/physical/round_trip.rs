@@ -4,10 +4,12 @@ use std::path::Path;
 use std::process::Command;
 
 use backup_core::port::{RecoveryAction, RecoverySettings, RecoverySignal};
-use backup_postgres::physical::ClusterFacts;
+use backup_postgres::physical::{Access, ClusterFacts};
 use backup_testkit::postgres::Cluster;
 
-use crate::support::{Load, dump, majors, one, program, restore, restore_options, start, take};
+use crate::support::{
+    Load, dump, majors, one, program, restore, restore_options, start, take, take_by,
+};
 
 const QUIET: &str = "create database quiet";
 const TABLES: &str = "
@@ -53,12 +55,25 @@ fn place_for(cluster: &Cluster, name: &str) -> std::path::PathBuf {
 #[tokio::test]
 async fn a_cluster_under_load_comes_back_whole() {
     for major in majors() {
-        let Some(cluster) = Cluster::start(major) else { continue };
+        under_load(major, Access::Remote).await;
+    }
+}
+
+#[tokio::test]
+async fn a_data_directory_under_load_is_read_whole() {
+    for major in majors() {
+        under_load(major, Access::Local).await;
+    }
+}
+
+async fn under_load(major: u32, access: Access) {
+    {
+        let Some(cluster) = Cluster::start(major) else { return };
         cluster.sql("postgres", QUIET);
         cluster.sql("quiet", TABLES);
         cluster.sql("postgres", "create unlogged table loose as select 1 as a");
         let load = Load::begin(&cluster, "postgres");
-        let taken = take(&cluster.url("postgres")).await.unwrap();
+        let taken = take_by(&cluster.url("postgres"), access).await.unwrap();
         drop(load);
         assert!(!taken.snapshot.is_suspect(), "{:?}", taken.snapshot.evidence.findings);
         let facts = ClusterFacts::of(&taken.snapshot).unwrap();
@@ -89,7 +104,8 @@ async fn tablespaces_come_back_elsewhere() {
             "postgres",
             "create table t tablespace ts as select generate_series(1, 100000) as n",
         );
-        let taken = take(&cluster.url("postgres")).await.unwrap();
+        let access = if major == majors()[0] { Access::Local } else { Access::Remote };
+        let taken = take_by(&cluster.url("postgres"), access).await.unwrap();
         let folder = tempfile::tempdir_in(cluster.socket_folder()).unwrap();
         let restored = folder.path().join("data");
         // The original's own tablespace is not empty.
@@ -133,6 +149,8 @@ async fn a_standby_is_a_source_and_recovery_settings_arrive() {
             Ok(())
         })
         .unwrap();
+    let local = take_by(&standby.url("postgres"), Access::Local).await.unwrap();
+    assert!(!local.snapshot.is_suspect());
     let taken = take(&standby.url("postgres")).await.unwrap();
     assert!(ClusterFacts::of(&taken.snapshot).unwrap().standby);
     let folder = tempfile::tempdir().unwrap();

@@ -11,7 +11,7 @@ use backup_core::port::{
 };
 use backup_core::{Evidence, Result, Snapshot, SnapshotId, SnapshotKind, SourceIdentity, WriterId};
 use backup_postgres::ConnectOptions;
-use backup_postgres::physical::{DirectoryTarget, PhysicalSource};
+use backup_postgres::physical::{Access, DirectoryTarget, PhysicalSource};
 use backup_testkit::postgres::Cluster;
 
 use crate::memory::MemoryParts;
@@ -44,8 +44,13 @@ pub(crate) struct Taken {
 }
 
 pub(crate) async fn take(url: &str) -> Result<Taken> {
+    take_by(url, Access::Remote).await
+}
+
+pub(crate) async fn take_by(url: &str, access: Access) -> Result<Taken> {
     let connect = ConnectOptions::parse(url)?;
-    let mut source = PhysicalSource::open(connect, &source_options()).await?;
+    let source = PhysicalSource::open(connect, &source_options()).await?;
+    let mut source = source.with_access(access);
     let parts = MemoryParts::default();
     let evidence = source.copy_to(&parts).await?;
     let identity = source.facts().identity.clone();

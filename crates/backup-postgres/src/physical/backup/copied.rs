@@ -29,6 +29,8 @@ pub(crate) struct Copied {
 struct State {
     bad: u64,
     findings: Vec<Finding>,
+    /// Files that the manifest has yet to list, where we write it.
+    listed: Option<Vec<(String, u64, u32)>>,
     /// Size and CRC-32C by a hash of the path: a million files take 40 MiB.
     files: HashMap<u64, (u64, u32)>,
 }
@@ -40,6 +42,21 @@ impl Copied {
         rules: Option<PageRules>,
     ) -> Self {
         Self { observer, segment_bytes, rules, state: Mutex::default() }
+    }
+
+    /// As [`Copied::new`], remembering the files for a manifest of our own.
+    pub(super) fn listing(
+        observer: Arc<dyn Observer>,
+        segment_bytes: u64,
+        rules: Option<PageRules>,
+    ) -> Self {
+        let state = State { listed: Some(Vec::new()), ..State::default() };
+        Self { observer, segment_bytes, rules, state: Mutex::new(state) }
+    }
+
+    /// Takes the files since the last call: path, size, CRC-32C.
+    pub(super) fn take_listed(&self) -> Result<Vec<(String, u64, u32)>> {
+        Ok(self.lock()?.listed.as_mut().map(std::mem::take).unwrap_or_default())
     }
 
     /// Checks the pages of a relation's file from `offset` on.
@@ -94,7 +111,12 @@ impl Copied {
             return Ok(());
         }
         let crc = row.crc32c.unwrap_or_default();
-        match self.lock()?.files.insert(key(&row.path), (row.bytes, crc)) {
+        let mut state = self.lock()?;
+        if let Some(listed) = &mut state.listed {
+            listed.push((row.path.clone(), row.bytes, crc));
+            return Ok(());
+        }
+        match state.files.insert(key(&row.path), (row.bytes, crc)) {
             None => Ok(()),
             Some(_) => Err(Error::new(ErrorKind::SourceUnavailable, "read base backup")
                 .with("file", &row.path)

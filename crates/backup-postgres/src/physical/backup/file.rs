@@ -42,6 +42,12 @@ impl<'g, 'a> FileWriter<'g, 'a> {
         Self { group, relation, row, place, crc, buffer: Vec::new(), pieces: 0 }
     }
 
+    /// Leaves the checking of pages to whoever reads them.
+    pub(super) fn unchecked(mut self) -> Self {
+        self.relation = None;
+        self
+    }
+
     /// Appends bytes, whose pages are checked when their piece is full.
     pub(super) async fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         self.crc.update(bytes);

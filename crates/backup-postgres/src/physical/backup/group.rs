@@ -45,6 +45,22 @@ struct Bundle {
     rows: Vec<Row>,
 }
 
+impl Bundle {
+    /// Puts the files in the order of their paths, in which no race of readers has a say: the same
+    /// files make the same chunk.
+    fn sorted(mut self) -> Self {
+        self.rows.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        for row in &mut self.rows {
+            let start = usize::try_from(row.offset.unwrap_or_default()).unwrap_or(usize::MAX);
+            let end = start.saturating_add(usize::try_from(row.bytes).unwrap_or(usize::MAX));
+            row.offset = Some(bytes.len() as u64);
+            bytes.extend_from_slice(self.bytes.get(start..end).unwrap_or_default());
+        }
+        Self { bytes, rows: self.rows }
+    }
+}
+
 /// Something to be written once the lock is released.
 enum Due {
     Bundle(u64, Bundle),
@@ -182,7 +198,7 @@ impl State {
             Error::new(ErrorKind::Unsupported, "bundle small files")
                 .because("too many small files have neighbouring numbers")
         })?;
-        Ok(Some(Due::Bundle(address, bundle)))
+        Ok(Some(Due::Bundle(address, bundle.sorted())))
     }
 
     fn full_list(&mut self) -> Option<Due> {
@@ -200,4 +216,36 @@ pub(super) const MOST_PIECE: usize = PIECE;
 
 fn poisoned() -> Error {
     Error::new(ErrorKind::Failed, "write files after an earlier failure")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::physical::files::row::Kind;
+
+    #[test]
+    fn the_order_of_arrival_does_not_matter() {
+        let bundle = |order: [(&str, &str); 3]| {
+            let mut bundle = Bundle::default();
+            for (path, content) in order {
+                bundle.rows.push(Row {
+                    path: path.to_owned(),
+                    kind: Kind::File,
+                    mode: 0o600,
+                    bytes: content.len() as u64,
+                    crc32c: None,
+                    at: None,
+                    offset: Some(bundle.bytes.len() as u64),
+                    link: None,
+                });
+                bundle.bytes.extend_from_slice(content.as_bytes());
+            }
+            bundle.sorted()
+        };
+        let one = bundle([("b", "bb"), ("a", "a"), ("c", "ccc")]);
+        let other = bundle([("c", "ccc"), ("b", "bb"), ("a", "a")]);
+        assert_eq!((&one.bytes, &one.rows), (&other.bytes, &other.rows));
+        assert_eq!(one.bytes, b"abbccc");
+        assert_eq!(one.rows[2].offset, Some(3));
+    }
 }

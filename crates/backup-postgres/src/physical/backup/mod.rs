@@ -4,8 +4,11 @@ mod cluster;
 mod copied;
 mod file;
 mod group;
+mod local;
 mod manifest_part;
+mod read;
 mod remote;
 mod source;
+mod walk;
 
-pub use source::PhysicalSource;
+pub use source::{Access, PhysicalSource};

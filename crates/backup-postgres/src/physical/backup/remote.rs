@@ -28,6 +28,8 @@ const LOOKED_AT: usize = 16 << 10;
 pub(super) struct Outcome {
     pub(super) facts: ClusterFacts,
     pub(super) findings: Vec<Finding>,
+    /// Whether the data directory was read.
+    pub(super) local: bool,
 }
 
 /// Copies a cluster into `sink`.
@@ -70,23 +72,30 @@ pub(super) async fn copy(
     drop(backup);
     facts.stop = stop;
     findings.extend(copied.findings()?);
-    if !facts.checksums {
-        findings.push(Finding::note(
-            "The cluster has no page checksums: damage on its disk cannot be noticed. Turn them \
-             on with pg_checksums --enable while the server is stopped.",
-        ));
-    }
+    findings.extend(no_checksums(&facts));
     // The temporary slot ends with its session.
     if let Some(keeper) = keeper {
         keeper.close().await;
     }
     session.close().await;
-    Ok(Outcome { facts, findings })
+    Ok(Outcome { facts, findings, local: false })
+}
+
+pub(super) fn no_checksums(facts: &ClusterFacts) -> Option<Finding> {
+    (!facts.checksums).then(|| {
+        Finding::note(
+            "The cluster has no page checksums: damage on its disk cannot be noticed. Turn them \
+             on with pg_checksums --enable while the server is stopped.",
+        )
+    })
 }
 
 /// Keeps the server from recycling WAL while the copy runs. Without a free slot or walsender
 /// the copy may still succeed: then every segment is still there at its end.
-async fn keep_wal(connect: &ConnectOptions, findings: &mut Vec<Finding>) -> Option<Replication> {
+pub(super) async fn keep_wal(
+    connect: &ConnectOptions,
+    findings: &mut Vec<Finding>,
+) -> Option<Replication> {
     let slot = async {
         let mut keeper = Replication::connect(connect).await?;
         let process = keeper.client().process_id();
@@ -313,19 +322,19 @@ impl Reader<'_> {
     }
 }
 
-fn system(facts: &ClusterFacts) -> Result<u64> {
+pub(super) fn system(facts: &ClusterFacts) -> Result<u64> {
     facts.system.parse().map_err(|_| {
         Error::new(ErrorKind::SourceUnavailable, COPY).with("system identifier", &facts.system)
     })
 }
 
-fn other_cluster(place: &'static str) -> Error {
+pub(super) fn other_cluster(place: &'static str) -> Error {
     Error::new(ErrorKind::SourceUnavailable, COPY)
         .with("place", place)
         .because("it is of another cluster than the one that answered first")
         .hint("Name the server's own address, not one that several servers share.")
 }
 
-fn phase(options: &SourceOptions, phase: &str) {
+pub(super) fn phase(options: &SourceOptions, phase: &str) {
     options.observer.on_event(&Event::PhaseStarted { phase: phase.to_owned() });
 }

@@ -2,18 +2,32 @@
 
 use async_trait::async_trait;
 use backup_core::port::{PartSink, Source, SourceFacts, SourceOptions};
-use backup_core::{Evidence, Result, SourceIdentity};
+use backup_core::{Error, ErrorKind, Evidence, Finding, Result, SourceIdentity};
 
-use super::remote;
+use super::{local, remote};
 use crate::physical::facts::{ClusterFacts, WHOLE_CLUSTER};
 use crate::replication::Replication;
 use crate::{Client, ConnectOptions};
 
-/// A cluster that is copied over the replication protocol.
+/// How a cluster's files are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Out of the data directory where the server runs here and the directory can be read, else
+    /// over the replication protocol.
+    #[default]
+    Auto,
+    /// Out of the data directory, or not at all.
+    Local,
+    /// Over the replication protocol.
+    Remote,
+}
+
+/// A cluster that is copied over the replication protocol, or out of its data directory.
 pub struct PhysicalSource {
     connect: ConnectOptions,
     options: SourceOptions,
     session: Option<Replication>,
+    access: Access,
     cluster: ClusterFacts,
     facts: SourceFacts,
 }
@@ -38,7 +52,15 @@ impl PhysicalSource {
             estimated_bytes: estimate(&connect).await.unwrap_or_default(),
             location: connect.location(),
         };
-        Ok(Self { connect, options: options.clone(), session: Some(session), cluster, facts })
+        let (options, access) = (options.clone(), Access::default());
+        Ok(Self { connect, options, session: Some(session), access, cluster, facts })
+    }
+
+    /// Chooses how files are read.
+    #[must_use]
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
     }
 }
 
@@ -59,12 +81,34 @@ impl Source for PhysicalSource {
     }
 
     async fn copy_to(&mut self, sink: &dyn PartSink) -> Result<Evidence> {
-        let session = match self.session.take() {
+        let mut session = match self.session.take() {
             Some(session) => session,
             None => Replication::connect(&self.connect).await?,
         };
-        let copied =
-            remote::copy(&self.connect, session, self.cluster.clone(), &self.options, sink).await?;
+        let (connect, options) = (&self.connect, &self.options);
+        let cluster = self.cluster.clone();
+        let directory = match self.access {
+            Access::Remote => Err("asked not to".to_owned()),
+            Access::Auto | Access::Local => local::directory(connect, &mut session, &cluster).await,
+        };
+        let mut copied = match directory {
+            Ok(root) => {
+                session.close().await;
+                local::copy(connect, cluster, options, &root, sink).await?
+            }
+            Err(reason) if self.access == Access::Local => {
+                return Err(Error::new(ErrorKind::SourceUnavailable, "read data directory")
+                    .because(reason)
+                    .hint("Run on the server's host as a user that may read its data directory."));
+            }
+            Err(_) => remote::copy(connect, session, cluster, options, sink).await?,
+        };
+        let way = if copied.local {
+            "out of the data directory"
+        } else {
+            "over the replication protocol"
+        };
+        copied.findings.push(Finding::note(format!("The cluster was copied {way}.")));
         Ok(Evidence {
             server_version: self.facts.server_version.clone(),
             schema_tool_version: String::new(),
