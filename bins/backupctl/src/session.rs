@@ -6,16 +6,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backup::config::{
-    Environment, KeyRef, Overrides, RepositorySettings, RestorePreferences, Settings,
-    SourceSettings,
+    DrillSettings, Environment, KeyRef, Overrides, RepositorySettings, RestorePreferences,
+    Settings, SourceSettings,
 };
 use backup::ops::alert::Destination;
+use backup::ops::drill::DrillPromise;
 use backup::ops::forget::Retention;
 use backup::ops::prune::DEFAULT_GRACE;
 use backup::ops::report::Promised;
 use backup::ops::{Interrupt, Promise, Selector, SourceStatus};
 use backup::repository::Repository;
-use backup::retention::Policy;
+use backup::retention::{Period, Policy};
 use backup::{Composer, KeySecret};
 use backup_core::port::{Clock, Observer, Provider};
 use backup_core::{
@@ -73,6 +74,22 @@ impl Session {
             repository: OnceCell::new(),
             destinations: OnceLock::new(),
         }
+    }
+
+    /// Returns a run of a machine that has nothing but these variables: no file, no other
+    /// environment, nothing remembered.
+    pub(crate) fn bare(&self, environment: Environment) -> Result<Self> {
+        let settings = backup::settings_from_nothing(&environment)?;
+        let mut bare = Self::new(
+            self.global.clone(),
+            Overrides::default(),
+            false,
+            Arc::clone(&self.screen),
+            self.interrupt.clone(),
+        );
+        bare.environment = environment;
+        bare.settings = OnceLock::from(settings);
+        Ok(bare)
     }
 
     /// Returns the settings, read once; notes are said once.
@@ -244,6 +261,10 @@ impl Session {
         let promise = |source: &SourceSettings| Promise {
             rpo: source.protection.rpo.as_duration(),
             level: source.protection.level,
+            drill: DrillPromise {
+                interval: source.protection.drill_interval.map(Period::as_duration),
+                rto: source.drill.rto.map(Period::as_duration),
+            },
         };
         let sources = &self.settings()?.sources;
         Ok(sources.iter().map(|source| (source.name.clone(), promise(source))).collect())
@@ -300,6 +321,13 @@ impl Session {
         let settings = self.settings().ok();
         let source = settings.and_then(|s| s.sources.iter().find(|known| known.name == *source));
         source.map(|source| source.restore.clone()).unwrap_or_default()
+    }
+
+    /// Returns how drills of a source are held, where somebody configured it.
+    pub(crate) fn drill_settings(&self, source: &SourceName) -> DrillSettings {
+        let settings = self.settings().ok();
+        let source = settings.and_then(|s| s.sources.iter().find(|known| known.name == *source));
+        source.map(|source| source.drill.clone()).unwrap_or_default()
     }
 
     /// Returns how long what is unneeded stays.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use backup_core::{Error, ErrorKind, Result, SnapshotKind, VerifyLevel};
+use backup_retention::Period;
 
 use crate::nearest::nearest;
 
@@ -80,6 +81,53 @@ pub enum DeltaMode {
     On,
     /// Never.
     Off,
+}
+
+/// How often something is drilled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DrillEvery {
+    /// Each snapshot, when it was taken.
+    Snapshot,
+    /// After so long.
+    Period(Period),
+}
+
+impl DrillEvery {
+    const WORDS: [(&str, Self); 7] = [
+        ("snapshot", Self::Snapshot),
+        ("every snapshot", Self::Snapshot),
+        ("daily", Self::Period(Period::from_days(1))),
+        ("weekly", Self::Period(Period::from_days(7))),
+        ("monthly", Self::Period(Period::from_days(31))),
+        ("quarterly", Self::Period(Period::from_days(92))),
+        ("yearly", Self::Period(Period::from_days(366))),
+    ];
+
+    /// Returns how long ago the last one may be before it is overdue: a twelfth longer than the
+    /// period, so that a weekly drill may start late. Nothing for every snapshot: then the
+    /// newest itself must have been drilled.
+    #[must_use]
+    pub fn overdue_after(self) -> Option<Period> {
+        match self {
+            Self::Snapshot => None,
+            Self::Period(period) => {
+                Some(Period::from_secs(period.as_secs() + period.as_secs() / 12))
+            }
+        }
+    }
+}
+
+impl FromStr for DrillEvery {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Ok(period) = text.parse::<Period>()
+            && period.as_secs() > 0
+        {
+            return Ok(Self::Period(period));
+        }
+        word("interval", text, &Self::WORDS)
+    }
 }
 
 /// Where alerts go.

@@ -10,7 +10,7 @@ use backup_retention::{Period, Policy};
 use jiff::tz::TimeZone;
 
 use crate::nearest::nearest;
-use crate::{Cron, DeltaMode, NotifyKind, ProviderKind, SecretRef};
+use crate::{Cron, DeltaMode, DrillEvery, NotifyKind, ProviderKind, SecretRef};
 
 /// Everything that was configured, from flags, environment and file. Secrets are references;
 /// `Debug` shows none.
@@ -92,7 +92,7 @@ pub struct CredentialSettings {
 }
 
 /// A source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SourceSettings {
     /// Its name in the repository.
     pub name: SourceName,
@@ -115,6 +115,8 @@ pub struct SourceSettings {
     pub schedule: Schedule,
     /// How restores of it behave.
     pub restore: RestorePreferences,
+    /// How its drills are held.
+    pub drill: DrillSettings,
     /// Its project at Neon.
     pub neon: Option<NeonSettings>,
 }
@@ -163,6 +165,46 @@ pub struct RestorePreferences {
     pub create_roles: bool,
     /// Roles of the snapshot and their names in the target.
     pub role_map: Vec<(String, String)>,
+}
+
+/// How drills are held.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DrillSettings {
+    /// How often; absent: nobody asked for drills.
+    pub every: Option<DrillEvery>,
+    /// How often from nothing but the repository and a recovery key.
+    pub disaster: Option<DrillEvery>,
+    /// How long a restore may take until the database answers.
+    pub rto: Option<Period>,
+    /// The server to restore to; absent: one started on this machine.
+    pub to: Option<SecretRef>,
+    /// A command that tries the restored database.
+    pub smoke: Option<String>,
+    /// How long it may take.
+    pub smoke_timeout: Option<Period>,
+    /// How long one question may take.
+    pub question_timeout: Option<Period>,
+    /// Questions of one's own.
+    pub asserts: Vec<AssertSettings>,
+}
+
+/// A question of one's own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AssertSettings {
+    /// What it is about.
+    pub name: String,
+    /// The statement.
+    pub sql: String,
+    /// The value, as a server prints it.
+    pub equals: Option<String>,
+    /// How far a number may be from it.
+    pub tolerance: f64,
+    /// The least number.
+    pub at_least: Option<f64>,
+    /// The greatest number.
+    pub at_most: Option<f64>,
+    /// How long before the snapshot the time that is returned may lie.
+    pub younger_than: Option<Period>,
 }
 
 /// A project at Neon.

@@ -60,6 +60,25 @@ no_owner = true
 [restore.role_map]
 app = "app_copy"
 
+[drill]
+every = "weekly"
+disaster = "quarterly"
+rto = "30m"
+to = "env:DRILL_SERVER"
+smoke = "bin/check"
+smoke_timeout = "2m"
+question_timeout = "1m"
+[[drill.assert]]
+name = "orders"
+sql = "select count(*) from orders"
+equals = 100
+tolerance = 5.0
+at_least = 90.0
+at_most = 110.0
+[[drill.assert]]
+sql = "select max(placed) from orders"
+younger_than = "1h"
+
 [prune]
 grace = "48h"
 schedule = "0 8 * * 7"
@@ -78,6 +97,7 @@ backup = { jobs = 1 }
 retention = { keep_last = 3 }
 protection = { rpo = "26h", level = "exists" }
 schedule = { backup = "0 3 * * *" }
+drill = { every = "snapshot" }
 restore = { no_owner = false, role_map = { app = "other", x = "y" } }
 
 [[notify]]
@@ -97,6 +117,37 @@ fn every_key_has_its_effect() {
     let shown = format!("{settings:?}");
     assert!(!shown.contains("hunter"), "{shown}");
     insta::assert_debug_snapshot!(settings);
+}
+
+#[test]
+fn a_question_that_cannot_fail_is_refused() {
+    let file = |assert: &str| {
+        from_file(&format!(
+            "[[source]]\nname = \"a\"\nurl = \"env:X\"\n[[source.drill.assert]]\nsql = \"select 1\"\n{assert}"
+        ))
+    };
+    assert!(file("equals = true").is_ok());
+    for idle in ["", "tolerance = 1.0", "equals = 1\ntolerance = -1.0"] {
+        let error = file(idle).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{idle}: {error:?}");
+        assert!(error.remedy().is_some());
+    }
+    assert!(from_file("[drill]\nevery = \"wekly\"").unwrap_err().to_string().contains("wekly"));
+}
+
+#[test]
+fn every_snapshot_means_the_newest_must_be_drilled_a_period_leaves_slack() {
+    let protection = |every: &str| {
+        let text = format!(
+            "[[source]]\nname = \"a\"\nurl = \"env:X\"\n[source.drill]\nevery = \"{every}\""
+        );
+        from_file(&text).unwrap().source("a").unwrap().protection
+    };
+    let each = protection("snapshot");
+    assert_eq!((each.level, each.drill_interval), (backup_core::VerifyLevel::Drilled, None));
+    let weekly = protection("weekly").drill_interval.unwrap();
+    assert_eq!(weekly.as_secs(), 7 * 86_400 * 13 / 12);
+    assert_eq!(protection("10d").drill_interval.unwrap().as_secs(), 10 * 86_400 * 13 / 12);
 }
 
 /// The full file above must stay full: every key of the reference occurs in it.

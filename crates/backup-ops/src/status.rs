@@ -3,12 +3,14 @@
 //! *Verified or not protected*: a source is protected while its newest snapshot is younger
 //! than its recovery point objective **and** has been proved as far as its owner asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use backup_core::{Result, SnapshotRecord, SourceName, VerifyLevel};
 use backup_repository::Repository;
 use jiff::{SignedDuration, Timestamp};
+
+use crate::drill::{self, DrillPromise, DrillReceipt, DrillStanding};
 
 /// What the owner of a source asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,12 +19,30 @@ pub struct Promise {
     pub rpo: Duration,
     /// How far it must have been proved.
     pub level: VerifyLevel,
+    /// How often it must be drilled, and how long that may take.
+    pub drill: DrillPromise,
+}
+
+impl Promise {
+    /// How far the newest snapshot itself must have been proved: *drilled* within an interval
+    /// asks that of some snapshot within it, and of the newest one that it was read.
+    #[must_use]
+    pub fn newest_level(&self) -> VerifyLevel {
+        match self.drill.interval {
+            Some(_) => self.level.min(VerifyLevel::Read),
+            None => self.level,
+        }
+    }
 }
 
 impl Default for Promise {
     /// A day and two hours of slack, read back.
     fn default() -> Self {
-        Self { rpo: Duration::from_secs(26 * 3600), level: VerifyLevel::Read }
+        Self {
+            rpo: Duration::from_secs(26 * 3600),
+            level: VerifyLevel::Read,
+            drill: DrillPromise::default(),
+        }
     }
 }
 
@@ -82,6 +102,8 @@ pub struct SourceStatus {
     pub newest_proved: Option<SnapshotRecord>,
     /// How many snapshots there are.
     pub snapshots: usize,
+    /// How its drills stand; nothing when there was none.
+    pub drill: Option<DrillStanding>,
 }
 
 /// Reads the repository and judges every source in it, and every one in `promises`.
@@ -90,7 +112,38 @@ pub async fn status(
     promises: &BTreeMap<SourceName, Promise>,
     now: Timestamp,
 ) -> Result<Vec<SourceStatus>> {
-    Ok(assess(&repository.snapshots().await?, promises, now))
+    let records = repository.snapshots().await?;
+    let mut sources: BTreeSet<String> = promises.keys().map(ToString::to_string).collect();
+    sources.extend(records.iter().map(|record| record.snapshot.source.to_string()));
+    let receipts = drill::newest(repository, &sources).await?;
+    Ok(assess_with_drills(&records, &receipts, promises, now))
+}
+
+/// Judges as [`assess`] does, and by receipts of drills, newest first.
+#[must_use]
+pub fn assess_with_drills(
+    records: &[SnapshotRecord],
+    receipts: &[DrillReceipt],
+    promises: &BTreeMap<SourceName, Promise>,
+    now: Timestamp,
+) -> Vec<SourceStatus> {
+    let mut all = assess(records, promises, now);
+    for status in &mut all {
+        let name = status.source.as_str();
+        let own: Vec<&DrillReceipt> = receipts.iter().filter(|r| r.source == name).collect();
+        let newest = status.newest.as_ref().map(|record| &record.snapshot);
+        status.drill = DrillStanding::of(&own, newest);
+        if status.standing == Standing::NeverBackedUp {
+            continue;
+        }
+        let drill = status.drill.as_ref();
+        let reasons = drill::broken(name, status.promise.drill, drill, now);
+        if !reasons.is_empty() {
+            status.standing = status.standing.max(Standing::AtRisk);
+            status.reasons.extend(reasons);
+        }
+    }
+    all
 }
 
 /// Judges every source that has a promise or a snapshot; by name.
@@ -124,7 +177,7 @@ fn assess_one(
     let newest = records.iter().max_by_key(order).copied();
     let proved = records
         .iter()
-        .filter(|r| !r.snapshot.is_suspect() && r.verified.level >= promise.level)
+        .filter(|r| !r.snapshot.is_suspect() && r.verified.level >= promise.newest_level())
         .max_by_key(order)
         .copied();
     let age = newest.map(|record| age(record, now));
@@ -144,6 +197,7 @@ fn assess_one(
         age,
         newest_proved: proved.cloned(),
         snapshots: records.len(),
+        drill: None,
     }
 }
 
@@ -162,17 +216,17 @@ fn judge(record: &SnapshotRecord, age: Duration, promise: Promise) -> (Standing,
         reasons
             .push(format!("The newest snapshot {id} is suspect; `backupctl show {id}` says why."));
     }
-    if record.verified.level < promise.level {
-        let how = match promise.level {
+    let needed = promise.newest_level();
+    if record.verified.level < needed {
+        let how = match needed {
             VerifyLevel::None | VerifyLevel::Exists => format!("`backupctl verify {id}`"),
-            VerifyLevel::Read | VerifyLevel::Drilled => {
-                format!("`backupctl verify {id} --read-data`")
-            }
+            VerifyLevel::Read => format!("`backupctl verify {id} --read-data`"),
+            VerifyLevel::Drilled => format!("`backupctl drill {id}`"),
         };
         reasons.push(format!(
             "The newest snapshot {id} is proved to level {}, not {}; run {how}.",
             record.verified.level.as_str(),
-            promise.level.as_str()
+            needed.as_str()
         ));
     }
     let standing = match (stale, reasons.is_empty()) {
@@ -234,6 +288,30 @@ mod tests {
         let mut bad = proved(young(), read);
         bad.snapshot.evidence.findings.push(Finding::suspect("no rows"));
         assert_eq!(stand(&[bad]).standing, Standing::AtRisk);
+    }
+
+    #[test]
+    fn drilled_within_the_interval_asks_some_snapshot_to_be_drilled_and_the_newest_to_be_read() {
+        let now = "2026-01-10T00:00:00Z".parse().unwrap();
+        let promise = Promise {
+            level: VerifyLevel::Drilled,
+            drill: DrillPromise { interval: Some(Duration::from_secs(7 * 86_400)), rto: None },
+            ..Promise::default()
+        };
+        let promises = BTreeMap::from([("shop".parse().unwrap(), promise)]);
+        let young = record("aa", "shop", 2, "2026-01-09T12:00:00Z");
+        let records = [proved(young.clone(), VerifyLevel::Read)];
+        let drilled = crate::testing::receipt("shop", "2026-01-05T00:00:00Z", "passed");
+        let stand = |receipts: &[DrillReceipt], records: &[SnapshotRecord]| {
+            assess_with_drills(records, receipts, &promises, now).remove(0).standing
+        };
+        assert_eq!(stand(std::slice::from_ref(&drilled), &records), Standing::Protected);
+        assert_eq!(stand(&[], &records), Standing::AtRisk);
+        assert_eq!(stand(&[drilled], &[young]), Standing::AtRisk);
+        // Without an interval the newest one itself must have been drilled.
+        let strict = Promise { level: VerifyLevel::Drilled, ..Promise::default() };
+        let strict = BTreeMap::from([("shop".parse().unwrap(), strict)]);
+        assert_eq!(assess(&records, &strict, now)[0].standing, Standing::AtRisk);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use crate::document::DrillDocument;
 use backup_core::{
     Evidence, Snapshot, SnapshotId, SnapshotKind, SnapshotRecord, SourceIdentity, TableEvidence,
     Verified, WriterId,
@@ -46,5 +47,35 @@ pub(crate) fn table(name: &str, rows: u64, bytes: u64) -> TableEvidence {
         rows,
         bytes,
         ..TableEvidence::default()
+    }
+}
+
+/// A receipt of a drill at `at`.
+pub(crate) fn receipt(source: &str, at: &str, verdict: &str) -> DrillDocument {
+    let at = at.parse().unwrap();
+    DrillDocument {
+        schema: "backupctl.drill.v1".into(),
+        source: source.into(),
+        snapshot: "aa".repeat(16),
+        kind: "logical".into(),
+        verdict: verdict.into(),
+        at,
+        data_from: at,
+        disaster: false,
+        target: "memory".into(),
+        source_version: "16.4".into(),
+        server_version: "16.4".into(),
+        program: "test".into(),
+        rto_seconds: None,
+        rpo_seconds: 0,
+        validation_seconds: 0.0,
+        seconds: 0.0,
+        phases: Vec::new(),
+        tables: 0,
+        rows: 0,
+        bytes: 0,
+        fetched_bytes: 0,
+        questions: Vec::new(),
+        findings: Vec::new(),
     }
 }

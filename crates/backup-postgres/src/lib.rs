@@ -20,6 +20,7 @@ mod connect;
 pub mod logical;
 pub mod physical;
 pub mod replication;
+pub mod scratch;
 pub mod tools;
 pub mod wal;
 #[doc(hidden)]

@@ -11,6 +11,7 @@ pub(crate) const PACKS: &str = "packs/";
 pub(crate) const INDEXES: &str = "index/";
 pub(crate) const SNAPSHOTS: &str = "snapshots/";
 pub(crate) const VERIFIED: &str = "verified/";
+pub(crate) const DRILLS: &str = "drills/";
 pub(crate) const PINS: &str = "pins/";
 pub(crate) const LEASES: &str = "leases/";
 pub(crate) const CURSORS: &str = "cursors/";

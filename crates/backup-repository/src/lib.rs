@@ -53,6 +53,7 @@ mod config;
 mod contents;
 mod cursor;
 mod cut;
+mod drills;
 #[doc(hidden)]
 pub mod fuzzing;
 mod index;

@@ -27,6 +27,7 @@ pub mod conformance;
 mod fault;
 mod ledger;
 mod memory;
+pub mod parts;
 pub mod postgres;
 mod process;
 mod recorder;

@@ -193,8 +193,13 @@ impl Composer {
         found.map(|reference| self.secrets.resolve(&reference)).transpose()
     }
 
+    /// Reads a secret.
+    pub(crate) fn resolve(&self, secret: &backup_config::SecretRef) -> Result<Secret> {
+        self.secrets.resolve(secret)
+    }
+
     /// Returns the password that libpq would use for a URL without one.
-    fn password(&self) -> Result<Option<Secret>> {
+    pub(crate) fn password(&self) -> Result<Option<Secret>> {
         Ok(self.environment.get("PGPASSWORD")?.map(Secret::new))
     }
 

@@ -24,11 +24,13 @@
 //! ```
 
 mod compose;
+mod drill;
 mod embed;
 mod export;
 mod machine;
 mod provider;
 mod settings;
+mod smoke;
 mod store;
 mod tls;
 pub mod wal;
@@ -48,11 +50,13 @@ pub use backup_crypto::{KeyKind, KeyRecord, KeySecret, Role, generate_key_file};
 pub use backup_ops::{BackupReceipt, restore::RestoreReceipt};
 
 pub use compose::Composer;
+pub use drill::drill_request;
 pub use embed::Backup;
 pub use export::{ExportReport, export};
 pub use machine::{check_space, check_tools};
 pub use provider::{database_name, has_password, provider};
-pub use settings::{load_channels, load_settings};
+pub use settings::{load_channels, load_settings, settings_from_nothing};
+pub use smoke::SmokeCommand;
 pub use store::open_store;
 pub use tls::install_tls;
 

@@ -34,17 +34,9 @@ pub(crate) fn postgres(
     password: Option<Secret>,
     tools: &ToolPaths,
 ) -> Result<Arc<dyn Provider>> {
-    let config = PostgresConfig { connect: connect_options(url, password)?, tools: tools.clone() };
+    let mut config = PostgresConfig::parse(url, tools.clone())?;
+    config.connect = connect_options(url, password)?;
     Ok(Arc::new(PostgresProvider::from_config(config)))
-}
-
-/// Returns how to connect; `password` is used when the URL has none.
-pub(crate) fn connect_options(url: &str, password: Option<Secret>) -> Result<ConnectOptions> {
-    let mut config = PostgresConfig::parse(url, ToolPaths::system())?;
-    if let Some(password) = password.filter(|_| !config.connect.has_password()) {
-        config.connect = config.connect.with_password(password);
-    }
-    Ok(config.connect.with_application_name("backupctl"))
 }
 
 /// Returns the directory that a target names: a path (absolute, or beginning with a dot), or
@@ -53,6 +45,16 @@ pub(crate) fn directory(target: &str) -> Option<&Path> {
     let path = target.strip_prefix("file://").unwrap_or(target);
     let is_path = path.len() < target.len() || path.starts_with('/') || path.starts_with('.');
     (is_path && !path.is_empty()).then(|| Path::new(path))
+}
+
+/// Returns how to connect to PostgreSQL; `password` is used when the URL has none.
+pub(crate) fn connect_options(url: &str, password: Option<Secret>) -> Result<ConnectOptions> {
+    refuse_other_engines(url)?;
+    let mut connect = ConnectOptions::parse(url)?;
+    if let Some(password) = password.filter(|_| !connect.has_password()) {
+        connect = connect.with_password(password);
+    }
+    Ok(connect.with_application_name("backupctl"))
 }
 
 /// Fails with `Unsupported` for URLs of engines that this version does not speak.

@@ -27,6 +27,20 @@ pub fn load_settings(
     })
 }
 
+/// Returns the settings of a machine that has nothing but these variables: no file is looked
+/// for, and nothing else of this process's environment counts.
+pub fn settings_from_nothing(environment: &Environment) -> Result<Settings> {
+    let directory = working_directory()?;
+    let secrets = Secrets::new(environment.clone(), Arc::new(ShellRunner::default()));
+    Settings::load(&Inputs {
+        overrides: &Overrides::default(),
+        environment,
+        file: None,
+        directory: &directory,
+        secrets: &secrets,
+    })
+}
+
 /// Reads who is told of failures from the same places, as far as they can be read: for telling
 /// that [`load_settings`] failed. What cannot be read is left out.
 #[must_use]

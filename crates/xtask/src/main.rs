@@ -8,6 +8,7 @@ mod bench_peers;
 mod command;
 mod ctl;
 mod demo;
+mod drills;
 mod graph;
 mod machine;
 mod shop;
@@ -23,6 +24,7 @@ cargo xtask TASK
   tools [--bench] [--fuzz]        install what this machine lacks (idempotent)
   test [--only STEP,…]            install what is missing, then run every check and test
   demo [--size-mb N] [--release]  back up, lose and restore a throw-away database
+  drills [--rounds N]             100 drills that must pass, 100 corruptions that must be caught
   bench-peers [--size-mb N] [--rounds N] [--only PART,…] [--program BACKUPCTL]
                                   compare with other tools; writes docs/benchmarks.md
   graph                           hold the crate graph to its rules
@@ -37,6 +39,7 @@ fn main() -> Result<()> {
     match task {
         "bench-peers" => bench_peers::main(rest),
         "demo" => demo::main(rest),
+        "drills" => drills::main(rest),
         "graph" => graph::main(rest),
         "test" => test::main(rest),
         "tools" => tools::main(rest),

@@ -1,6 +1,7 @@
 //! What was typed, exactly; nothing is opened, read or resolved here.
 
 mod data;
+mod drill;
 mod keep;
 mod more;
 mod report;
@@ -14,6 +15,7 @@ pub(crate) use data::{
     BackupArgs, ExportArgs, InitArgs, ListArgs, Mode, ProofArg, ReadData, RestoreArgs, ShowArgs,
     VerifyArgs,
 };
+pub(crate) use drill::DrillArgs;
 pub(crate) use keep::{ForgetArgs, PinArgs, PruneArgs};
 pub(crate) use more::{
     CompletionsArgs, DemoArgs, DoctorArgs, KeyCommand, ManArgs, NotifyCommand, RepairCommand,
@@ -96,6 +98,8 @@ pub(crate) enum Verb {
     Restore(RestoreArgs),
     /// Prove that what is stored can be read back
     Verify(VerifyArgs),
+    /// Restore a snapshot somewhere disposable, question it, keep the receipt
+    Drill(DrillArgs),
     /// Drop snapshots by retention policy, or those named
     Forget(ForgetArgs),
     /// Reclaim what no snapshot needs

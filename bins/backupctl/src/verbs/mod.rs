@@ -3,6 +3,7 @@
 mod backup;
 mod demo;
 mod doctor;
+mod drill;
 mod export;
 mod forget;
 mod init;
@@ -37,6 +38,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Ending> {
         Verb::Ls(args) => show::parts(session, args).await,
         Verb::Restore(args) => restore::run(session, args).await,
         Verb::Verify(args) => verify::run(session, args).await,
+        Verb::Drill(args) => Box::pin(drill::run(session, args)).await,
         Verb::Forget(args) => forget::run(session, args).await,
         Verb::Prune(args) => prune::run(session, &args).await,
         Verb::Pin(args) => pin::run(session, &args, true).await,

@@ -9,6 +9,8 @@ use crate::args::StatusArgs;
 use crate::exit::Ending;
 use crate::render::{self, Align, Table};
 use crate::session::Session;
+use jiff::Timestamp;
+use std::time::Duration;
 
 pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> {
     let sources = session.standings(&args.sources).await?;
@@ -22,7 +24,7 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> 
     if session.screen.json() {
         session.screen.document(&StatusDocument::new(&sources, now))?;
     } else {
-        session.screen.data(&table(&sources));
+        session.screen.data(&table(&sources, now));
     }
     let bad: Vec<&SourceStatus> =
         sources.iter().filter(|source| source.standing != Standing::Protected).collect();
@@ -47,7 +49,7 @@ fn reasons(sources: &[&SourceStatus]) -> String {
     lines.join("\n")
 }
 
-fn table(sources: &[SourceStatus]) -> String {
+fn table(sources: &[SourceStatus], now: Timestamp) -> String {
     use Align::{Left, Right};
     let mut table = Table::new(&[
         ("SOURCE", Left),
@@ -56,6 +58,8 @@ fn table(sources: &[SourceStatus]) -> String {
         ("RPO", Right),
         ("VERIFIED", Left),
         ("NEEDS", Left),
+        ("DRILLED", Right),
+        ("RTO", Right),
         ("NEWEST", Left),
         ("SNAPSHOTS", Right),
     ]);
@@ -68,6 +72,12 @@ fn table(sources: &[SourceStatus]) -> String {
             render::age(source.promise.rpo),
             newest.map_or("-", |record| record.verified.level.as_str()).into(),
             source.promise.level.as_str().into(),
+            drilled(source, now),
+            source
+                .drill
+                .as_ref()
+                .and_then(|drill| drill.newest.rto_seconds)
+                .map_or_else(|| "-".into(), render::seconds),
             newest.map_or_else(|| "-".into(), |record| record.snapshot.id.short()),
             source.snapshots.to_string(),
         ]);
@@ -79,4 +89,15 @@ fn table(sources: &[SourceStatus]) -> String {
         }
     }
     text
+}
+
+/// How long ago a drill last passed.
+fn drilled(source: &SourceStatus, now: Timestamp) -> String {
+    let Some(drill) = &source.drill else { return "never".into() };
+    let passed = drill.passed_at.map(|at| Duration::try_from(now.duration_since(at)));
+    match (drill.newest.verdict.as_str(), passed) {
+        ("failed", _) => "FAILED".into(),
+        (_, Some(age)) => render::age(age.unwrap_or_default()),
+        (_, None) => "never".into(),
+    }
 }

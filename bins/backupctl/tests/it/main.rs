@@ -9,6 +9,7 @@
 
 mod alerts;
 mod damage;
+mod drill;
 mod exits;
 mod export;
 mod happy;

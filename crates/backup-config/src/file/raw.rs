@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::text::{Hidden, Text};
-use crate::{Cron, DeltaMode, NotifyKind, ProviderKind};
+use crate::{Cron, DeltaMode, DrillEvery, NotifyKind, ProviderKind};
 
 /// Settings of backupctl and backupd.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -33,6 +33,8 @@ pub(crate) struct RawFile {
     pub(crate) schedule: RawSchedule,
     /// How restores behave, unless a source says otherwise.
     pub(crate) restore: RawRestore,
+    /// How drills are held, unless a source says otherwise.
+    pub(crate) drill: RawDrill,
     /// How space is reclaimed.
     pub(crate) prune: RawPrune,
     /// What is backed up; one table each.
@@ -156,6 +158,85 @@ pub(crate) struct RawRestore {
     pub(crate) role_map: BTreeMap<String, String>,
 }
 
+/// How drills are held; see `docs/drills.md`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawDrill {
+    /// How often: `snapshot` (every one), `daily`, `weekly`, `monthly`, `quarterly`, `yearly`, or
+    /// a length of time such as `10d`; a source whose drill is overdue is at risk. Default never.
+    pub(crate) every: Option<Text<DrillEvery>>,
+    /// How often from nothing but the repository and a recovery key, in the same words; default
+    /// never.
+    pub(crate) disaster: Option<Text<DrillEvery>>,
+    /// How long a restore may take until the database answers, such as `30m`; a source whose
+    /// newest drill took longer is at risk.
+    pub(crate) rto: Option<Text<Period>>,
+    /// URL of a server to restore to, in a database made for it and dropped again; default a
+    /// throw-away server started on this machine.
+    pub(crate) to: Option<Hidden>,
+    /// A command that tries the restored database, whose URL it finds in `DATABASE_URL`; it must
+    /// end with 0.
+    pub(crate) smoke: Option<String>,
+    /// How long that command may take; default `5m`.
+    pub(crate) smoke_timeout: Option<Text<Period>>,
+    /// How long one question may take; default `5m`.
+    pub(crate) question_timeout: Option<Text<Period>>,
+    /// Questions of one's own; one table each.
+    pub(crate) assert: Vec<RawAssert>,
+}
+
+/// A question of one's own: a statement that only reads, and what its first value must be.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawAssert {
+    /// What it is about; default the statement.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    /// The statement.
+    pub(crate) sql: String,
+    /// The value.
+    #[serde(default)]
+    pub(crate) equals: Option<RawScalar>,
+    /// How far a number may be from `equals`; default 0.
+    #[serde(default)]
+    pub(crate) tolerance: Option<f64>,
+    /// The least number.
+    #[serde(default)]
+    pub(crate) at_least: Option<f64>,
+    /// The greatest number.
+    #[serde(default)]
+    pub(crate) at_most: Option<f64>,
+    /// How long before the snapshot the time that is returned may lie, such as `1h`.
+    #[serde(default)]
+    pub(crate) younger_than: Option<Text<Period>>,
+}
+
+/// A value as TOML writes it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum RawScalar {
+    /// A truth value.
+    Truth(bool),
+    /// A whole number.
+    Whole(i64),
+    /// A number.
+    Number(f64),
+    /// Text.
+    Text(String),
+}
+
+impl RawScalar {
+    /// Returns the value as a server prints it.
+    pub(crate) fn to_text(&self) -> String {
+        match self {
+            Self::Truth(value) => if *value { "t" } else { "f" }.to_owned(),
+            Self::Whole(value) => value.to_string(),
+            Self::Number(value) => value.to_string(),
+            Self::Text(value) => value.clone(),
+        }
+    }
+}
+
 /// How space is reclaimed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -188,6 +269,8 @@ pub(crate) struct RawSource {
     pub(crate) schedule: RawSchedule,
     /// How restores of it behave.
     pub(crate) restore: RawRestore,
+    /// How its drills are held.
+    pub(crate) drill: RawDrill,
     /// Its project at Neon.
     pub(crate) neon: RawNeon,
 }

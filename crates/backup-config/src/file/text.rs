@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Unexpected, Visitor};
 
 use crate::kinds::{DELTA_MODES, LEVELS, MODES, NOTIFY_KINDS, word};
-use crate::{Cron, DeltaMode, NotifyKind, ProviderKind};
+use crate::{Cron, DeltaMode, DrillEvery, NotifyKind, ProviderKind};
 
 /// A meaning that text can have.
 pub(crate) trait FromText: Sized {
@@ -190,6 +190,16 @@ impl FromText for Cron {
 
     fn schema() -> Schema {
         json_schema!({ "type": "string", "examples": ["0 2 * * *"] })
+    }
+}
+
+impl FromText for DrillEvery {
+    fn from_text(text: &str) -> Result<Self, Error> {
+        Self::from_str(text)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "examples": ["snapshot", "weekly", "quarterly", "10d"] })
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::num::NonZeroUsize;
 
-use backup_core::{ByteSize, Error, ErrorKind, Result};
+use backup_core::{ByteSize, Error, ErrorKind, Result, VerifyLevel};
 use backup_retention::{Period, Policy};
 
 use super::Resolver;
-use crate::Cron;
-use crate::file::raw::{RawProtection, RawRestore, RawRetention, RawSchedule};
+use crate::file::raw::{RawAssert, RawDrill, RawProtection, RawRestore, RawRetention, RawSchedule};
 use crate::file::text::FromText;
-use crate::settings::{Protection, RestorePreferences, Schedule};
+use crate::settings::{AssertSettings, DrillSettings, Protection, RestorePreferences, Schedule};
+use crate::{Cron, DrillEvery};
 
 /// What the environment says about every source.
 pub(super) struct Layer {
@@ -49,15 +49,24 @@ impl Layer {
         policy
     }
 
-    pub(super) fn protection(&self, own: &RawProtection, all: &RawProtection) -> Protection {
+    pub(super) fn protection(
+        &self,
+        own: &RawProtection,
+        all: &RawProtection,
+        every: Option<DrillEvery>,
+    ) -> Protection {
         let default = Protection::default();
         let rpo = own.rpo.as_ref().or(all.rpo.as_ref()).map(|rpo| rpo.0);
         let level = own.level.as_ref().or(all.level.as_ref()).map(|level| level.0);
         let drill = own.drill_interval.as_ref().or(all.drill_interval.as_ref());
+        let each = every == Some(DrillEvery::Snapshot);
+        let by_default = if each { VerifyLevel::Drilled } else { default.level };
         Protection {
             rpo: self.rpo.or(rpo).unwrap_or(default.rpo),
-            level: level.unwrap_or(default.level),
-            drill_interval: drill.map(|interval| interval.0).or(default.drill_interval),
+            level: level.unwrap_or(by_default),
+            drill_interval: drill
+                .map(|interval| interval.0)
+                .or(every.and_then(DrillEvery::overdue_after)),
         }
     }
 
@@ -108,6 +117,51 @@ pub(super) fn restore(own: &RawRestore, all: &RawRestore) -> RestorePreferences 
         create_roles: flag(own.create_roles, all.create_roles),
         role_map: roles.into_iter().collect(),
     }
+}
+
+/// Merges how drills of a source are held with how they are in general; `to` is left to the
+/// caller, who knows where secrets are written.
+pub(super) fn drill(own: &RawDrill, all: &RawDrill) -> Result<DrillSettings> {
+    let period = |own: &Option<crate::file::text::Text<Period>>, all: &Option<_>| {
+        own.as_ref().or(all.as_ref()).map(|period| period.0)
+    };
+    let every = |own: &Option<crate::file::text::Text<DrillEvery>>, all: &Option<_>| {
+        own.as_ref().or(all.as_ref()).map(|every| every.0)
+    };
+    let asserts = all.assert.iter().chain(&own.assert).map(assert);
+    Ok(DrillSettings {
+        every: every(&own.every, &all.every),
+        disaster: every(&own.disaster, &all.disaster),
+        rto: period(&own.rto, &all.rto),
+        to: None,
+        smoke: own.smoke.clone().or_else(|| all.smoke.clone()),
+        smoke_timeout: period(&own.smoke_timeout, &all.smoke_timeout),
+        question_timeout: period(&own.question_timeout, &all.question_timeout),
+        asserts: asserts.collect::<Result<_>>()?,
+    })
+}
+
+fn assert(raw: &RawAssert) -> Result<AssertSettings> {
+    let settings = AssertSettings {
+        name: raw.name.clone().unwrap_or_else(|| raw.sql.clone()),
+        sql: raw.sql.clone(),
+        equals: raw.equals.as_ref().map(crate::file::raw::RawScalar::to_text),
+        tolerance: raw.tolerance.unwrap_or(0.0),
+        at_least: raw.at_least,
+        at_most: raw.at_most,
+        younger_than: raw.younger_than.as_ref().map(|period| period.0),
+    };
+    let asserts = settings.equals.is_some()
+        || settings.at_least.is_some()
+        || settings.at_most.is_some()
+        || settings.younger_than.is_some();
+    if asserts && settings.tolerance >= 0.0 {
+        return Ok(settings);
+    }
+    Err(Error::new(ErrorKind::ConfigInvalid, "read configuration")
+        .with("assert", settings.name.escape_debug())
+        .because("it asserts nothing that could fail")
+        .hint("Write equals (with a tolerance of 0 or more), at_least, at_most or younger_than."))
 }
 
 fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(text: &str) -> Result<T> {

@@ -4,7 +4,7 @@ use backup_core::{Error, ErrorKind, Result, SnapshotKind, SourceName};
 use percent_encoding::percent_decode_str;
 
 use super::Resolver;
-use super::layer::{Layer, restore};
+use super::layer::{Layer, drill, restore};
 use crate::file::raw::{RawBackup, RawFile, RawSource};
 use crate::settings::{NeonSettings, SourceSettings, unknown_source};
 use crate::{ProviderKind, SecretRef};
@@ -173,6 +173,12 @@ impl Resolver<'_> {
         } else {
             SnapshotKind::Logical
         };
+        let mut drill = drill(&raw.drill, &file.drill)?;
+        drill.to = match (&raw.drill.to, &file.drill.to) {
+            (Some(to), _) => Some(self.written_url("source.drill.to", to)),
+            (None, Some(to)) => Some(self.written_url("drill.to", to)),
+            (None, None) => None,
+        };
         Ok(SourceSettings {
             mode: overrides.mode.or(mode).or(all_mode).unwrap_or(default_mode),
             jobs: overrides.jobs.or(layer.jobs).or(jobs).or(all_jobs),
@@ -180,9 +186,10 @@ impl Resolver<'_> {
             retention: overrides
                 .retention
                 .unwrap_or_else(|| layer.retention(&raw.retention, &file.retention)),
-            protection: layer.protection(&raw.protection, &file.protection),
+            protection: layer.protection(&raw.protection, &file.protection, drill.every),
             schedule: layer.schedule(&raw.schedule, &file.schedule),
             restore: restore(&raw.restore, &file.restore),
+            drill,
             neon: self.neon(raw, provider)?,
             name,
             provider,

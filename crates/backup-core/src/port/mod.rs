@@ -6,6 +6,7 @@
 
 mod catalog;
 mod clock;
+mod drill;
 mod ledger;
 mod notify;
 mod observe;
@@ -16,6 +17,7 @@ mod store;
 
 pub use catalog::{Catalog, RunFilter};
 pub use clock::Clock;
+pub use drill::{DrillOptions, DrillTarget, IndexCheck, Restored, Scratch, SmokeTest};
 pub use ledger::{
     AlertBook, AlertLedger, DeliveryState, LedgerChange, OpenProblem, QueuedAlert, Told,
 };

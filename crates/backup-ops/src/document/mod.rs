@@ -5,6 +5,7 @@
 
 mod backup;
 mod doctor;
+mod drill;
 mod error;
 mod forget;
 mod keys;
@@ -18,6 +19,7 @@ mod wal;
 
 pub use backup::{BackupDocument, BackupOutcome, RequestsDocument};
 pub use doctor::{CheckDocument, DoctorDocument};
+pub use drill::{DrillDocument, DrillHistoryDocument, QuestionDocument, TrendDocument};
 pub use error::{ErrorDocument, retry_safe};
 pub use forget::{DecisionDocument, ForgetDocument};
 pub use keys::{KeyDocument, KeysDocument};
@@ -27,7 +29,7 @@ pub use snapshot::{
     FindingDocument, IdentityDocument, PartDocument, PartsDocument, ShowDocument, SnapshotDocument,
     SnapshotsDocument, TableDocument, VerifiedDocument,
 };
-pub use status::{SourceStatusDocument, StatusDocument};
+pub use status::{DrillStandingDocument, SourceStatusDocument, StatusDocument};
 pub use verify::{ProblemDocument, VerdictDocument, VerifyDocument};
 pub use wal::{
     InstantDocument, RunDocument, TimelineDocument, WalLogDocument, WalStatusDocument,

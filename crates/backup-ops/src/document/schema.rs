@@ -3,9 +3,10 @@
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 
 use super::{
-    BackupDocument, DoctorDocument, ErrorDocument, ForgetDocument, KeysDocument, PartsDocument,
-    ReceiptDocument, RestoreDocument, RestorePlanDocument, ShowDocument, SnapshotsDocument,
-    StatusDocument, VerifyDocument, WalStatusDocument,
+    BackupDocument, DoctorDocument, DrillDocument, DrillHistoryDocument, ErrorDocument,
+    ForgetDocument, KeysDocument, PartsDocument, ReceiptDocument, RestoreDocument,
+    RestorePlanDocument, ShowDocument, SnapshotsDocument, StatusDocument, VerifyDocument,
+    WalStatusDocument,
 };
 
 use crate::report::SignedReport;
@@ -19,6 +20,8 @@ fn root<T: JsonSchema>(generator: &mut SchemaGenerator) -> schemars::Schema {
 const ALL: &[Entry] = &[
     ("backup", root::<BackupDocument>),
     ("doctor", root::<DoctorDocument>),
+    ("drill", root::<DrillDocument>),
+    ("drill_history", root::<DrillHistoryDocument>),
     ("error", root::<ErrorDocument>),
     ("forget", root::<ForgetDocument>),
     ("keys", root::<KeysDocument>),

@@ -75,7 +75,7 @@ pub struct IdentityDocument {
 }
 
 /// Something a person should know.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FindingDocument {
     /// `note`, `warning` or `suspect`.
     #[schemars(extend("enum" = ["note", "warning", "suspect"]))]

@@ -44,6 +44,31 @@ pub struct SourceStatusDocument {
     pub newest: Option<SnapshotDocument>,
     /// The id of the newest snapshot that was proved as far as asked, of any age.
     pub newest_proved: Option<String>,
+    /// How its drills stand; absent when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillStandingDocument>,
+}
+
+/// How the drills of one source stand.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct DrillStandingDocument {
+    /// When the newest drill began.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: Timestamp,
+    /// What it found: `passed`, `failed` or `inconclusive`.
+    #[schemars(extend("enum" = ["passed", "failed", "inconclusive"]))]
+    pub verdict: String,
+    /// When the newest that passed began.
+    #[schemars(with = "Option<String>")]
+    pub passed_at: Option<Timestamp>,
+    /// How long ago the last that passed may be, in seconds, where that was promised.
+    pub interval_seconds: Option<u64>,
+    /// Measured recovery time of the newest, in seconds.
+    pub rto_seconds: Option<f64>,
+    /// How long that may take, where that was promised.
+    pub rto_budget_seconds: Option<u64>,
+    /// What a restore of the newest snapshot would take, by its size.
+    pub forecast_seconds: Option<f64>,
 }
 
 impl StatusDocument {
@@ -70,5 +95,14 @@ fn one(status: &SourceStatus) -> SourceStatusDocument {
         snapshots: status.snapshots as u64,
         newest: status.newest.as_ref().map(SnapshotDocument::new),
         newest_proved: status.newest_proved.as_ref().map(|r| r.snapshot.id.to_string()),
+        drill: status.drill.as_ref().map(|drill| DrillStandingDocument {
+            at: drill.newest.at,
+            verdict: drill.newest.verdict.clone(),
+            passed_at: drill.passed_at,
+            interval_seconds: status.promise.drill.interval.map(|interval| interval.as_secs()),
+            rto_seconds: drill.newest.rto_seconds,
+            rto_budget_seconds: status.promise.drill.rto.map(|rto| rto.as_secs()),
+            forecast_seconds: drill.forecast_seconds,
+        }),
     }
 }

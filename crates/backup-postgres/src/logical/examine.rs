@@ -12,12 +12,12 @@ use backup_core::port::{Observer, PartSink, PartSource, SegmentSink, Source, Sou
 use backup_core::{
     Error, ErrorKind, Evidence, Layout, Part, PartName, Result, Snapshot, SnapshotKind,
 };
-use futures::TryStreamExt;
 
 use super::archive::Archive;
 use super::backup::LogicalSource;
 use super::fingerprint::of_schema;
 use super::names::SCHEMA;
+use super::restore::read_part;
 use super::schema_text;
 use crate::ConnectOptions;
 use crate::tools::ToolPaths;
@@ -67,7 +67,7 @@ pub async fn examine(
         .copy_to(&nowhere)
         .await?;
     let restored = Archive::parse(&nowhere.schema())?;
-    let stored = Archive::parse(&whole(parts, SCHEMA).await?)?;
+    let stored = Archive::parse(&read_part(parts, SCHEMA).await?.unwrap_or_default())?;
     if snapshot.evidence.schema.is_some_and(|vouched| vouched != of_schema(&stored)) {
         return Err(Error::new(ErrorKind::Integrity, "compare stored schema with manifest")
             .with("snapshot", snapshot.id.short())
@@ -76,18 +76,6 @@ pub async fn examine(
     let schema_differences =
         schema_text::differences(&stored, &restored, how.owners, how.privileges);
     Ok(Examined { evidence, schema_differences })
-}
-
-async fn whole(parts: &dyn PartSource, name: &str) -> Result<Vec<u8>> {
-    let name = PartName::new(name);
-    let mut bytes = Vec::new();
-    for position in 0..parts.segments(&name).await?.len() {
-        let mut stream = parts.read(&name, position).await?;
-        while let Some(piece) = stream.try_next().await? {
-            bytes.extend_from_slice(&piece);
-        }
-    }
-    Ok(bytes)
 }
 
 /// A sink that forgets everything but the schema.

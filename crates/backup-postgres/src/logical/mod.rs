@@ -47,3 +47,4 @@ pub use discover::discover;
 pub use examine::{Examination, Examined, examine};
 pub use export::{ExportOptions, ExportReport, export};
 pub use restore::LogicalTarget;
+pub(crate) use restore::{drop_database, maintenance};

@@ -77,7 +77,7 @@ fn not_empty(options: &ConnectOptions, mark: Option<String>, found: &[String]) -
 }
 
 /// Connects to a database that exists on every server.
-async fn maintenance(options: &ConnectOptions) -> Result<Client> {
+pub(crate) async fn maintenance(options: &ConnectOptions) -> Result<Client> {
     let mut last = None;
     for name in MAINTENANCE {
         match Client::connect(&options.clone().with_database(name)).await {
@@ -179,7 +179,7 @@ impl Created {
     /// Drops the database now; the error says so when that fails.
     pub(super) async fn remove(mut self) -> Result<()> {
         self.stage = Stage::LetGo;
-        remove(&self.options).await
+        drop_database(&self.options).await
     }
 }
 
@@ -195,7 +195,7 @@ impl Drop for Created {
                     // The request is being cancelled; it may still win.
                     tokio::time::sleep(SETTLE).await;
                 }
-                if let Err(error) = remove(&options).await {
+                if let Err(error) = drop_database(&options).await {
                     tracing::warn!(%error, "the unfinished database could not be dropped");
                 }
             });
@@ -203,7 +203,8 @@ impl Drop for Created {
     }
 }
 
-async fn remove(options: &ConnectOptions) -> Result<()> {
+/// Drops a database, whoever is connected to it; success when there is none.
+pub(crate) async fn drop_database(options: &ConnectOptions) -> Result<()> {
     let mut client = maintenance(options).await?;
     let force = if client.server_version_num() >= 130_000 { " WITH (FORCE)" } else { "" };
     let sql = format!("DROP DATABASE IF EXISTS {}{force}", quote_ident(options.database()));

@@ -15,6 +15,7 @@ mod table;
 mod target;
 mod temporary;
 
+pub(crate) use database::{drop_database, maintenance};
 pub(crate) use large_objects::{Calls, metadata as large_object_metadata};
 pub(crate) use schema::{Files, Schema};
 pub(crate) use sequences::read as sequence_values;

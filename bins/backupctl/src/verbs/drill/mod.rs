@@ -1,0 +1,115 @@
+//! `drill`: restore somewhere disposable, question, throw away, keep the receipt.
+
+mod disaster;
+mod show;
+
+use backup::ops::Selector;
+use backup::ops::drill::{self, DrillReceipt};
+use backup_core::{Error, ErrorKind, Result, Secret, Snapshot, SourceName};
+
+use crate::args::DrillArgs;
+use crate::exit::Ending;
+use crate::session::{Session, default_jobs};
+
+/// The program that drills.
+const PROGRAM: &str = concat!("backupctl ", env!("CARGO_PKG_VERSION"));
+
+pub(super) async fn run(session: &Session, args: DrillArgs) -> Result<Ending> {
+    if args.history {
+        return history(session, &args).await;
+    }
+    if let Some(url) = &args.to {
+        session.warn_about_argv("--to", url);
+    }
+    if args.disaster {
+        return disaster::run(session, &args).await;
+    }
+    drill_all(session, &args).await
+}
+
+/// Drills each snapshot that is meant; the first bad one decides how this ends, after all of
+/// them were drilled.
+async fn drill_all(session: &Session, args: &DrillArgs) -> Result<Ending> {
+    let mut worst: Option<Error> = None;
+    for snapshot in snapshots(session, &args.what).await? {
+        let receipt = drill_one(session, args, &snapshot).await?;
+        show::receipt(session, &receipt)?;
+        if let Err(error) = drill::demand(&receipt) {
+            let worse = worst.as_ref().is_none_or(|w| w.kind() != ErrorKind::Integrity);
+            if worse {
+                worst = Some(error);
+            }
+        }
+    }
+    worst.map_or(Ok(Ending::Ok), Err)
+}
+
+async fn drill_one(
+    session: &Session,
+    args: &DrillArgs,
+    snapshot: &Snapshot,
+) -> Result<DrillReceipt> {
+    let composer = session.composer();
+    let mut settings = session.drill_settings(&snapshot.source);
+    if args.smoke.is_some() {
+        settings.smoke.clone_from(&args.smoke);
+    }
+    let to = match &args.to {
+        Some(url) => Some(Secret::new(url.clone())),
+        None => composer.drill_url(&settings)?,
+    };
+    let preferences = session.restore_preferences(&snapshot.source);
+    let target = composer.drill_target(to.as_ref(), &preferences)?;
+    let jobs = args.jobs.or(preferences.jobs).unwrap_or_else(default_jobs);
+    let mut request = backup::drill_request(&settings, jobs, PROGRAM);
+    request.disaster = args.disaster;
+    let observer = session.observer();
+    let repository = session.repository().await?;
+    drill::drill(
+        repository,
+        &*target,
+        snapshot,
+        &request,
+        &session.clock,
+        &observer,
+        &session.interrupt,
+    )
+    .await
+}
+
+/// Returns the snapshots that are meant: of a source its newest, else what a selector says.
+async fn snapshots(session: &Session, what: &[String]) -> Result<Vec<Snapshot>> {
+    let records = session.records().await?;
+    let newest =
+        |source: &SourceName| backup::ops::select(&records, &Selector::LatestOf(source.clone()));
+    if what.is_empty() {
+        let sources: std::collections::BTreeSet<&SourceName> =
+            records.iter().map(|record| &record.snapshot.source).collect();
+        if sources.is_empty() {
+            return Err(Error::new(ErrorKind::NotFound, "drill snapshots")
+                .hint("The repository holds no snapshot yet; run `backupctl backup`."));
+        }
+        let all = sources.into_iter().map(|source| Ok(newest(source)?.snapshot.clone()));
+        return all.collect();
+    }
+    let mut found = Vec::new();
+    for word in what {
+        let source = word.parse::<SourceName>().ok();
+        let known = source.filter(|s| records.iter().any(|record| record.snapshot.source == *s));
+        let record = match known {
+            Some(source) => newest(&source)?,
+            None => backup::ops::select(&records, &word.parse()?)?,
+        };
+        found.push(record.snapshot.clone());
+    }
+    Ok(found)
+}
+
+async fn history(session: &Session, args: &DrillArgs) -> Result<Ending> {
+    let source = args.what.first().map(|word| word.parse::<SourceName>()).transpose()?;
+    let repository = session.repository().await?;
+    let reading = drill::history(repository, source.as_ref(), args.limit);
+    let receipts = session.interrupt.unless(reading).await?;
+    show::history(session, receipts)?;
+    Ok(Ending::Ok)
+}

@@ -1,0 +1,110 @@
+//! Where a snapshot is restored to be questioned, and thrown away.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Observer, PartSource, RestoreReport};
+use crate::{Evidence, Result, Secret, Snapshot};
+
+/// Makes throw-away places for drills: a server started here, a database on a given server, a
+/// vendor's branch.
+///
+/// Contract: what it makes carries a name by which leftovers are recognised, is reachable by
+/// nobody who could not reach the source, and never is, or touches, a database that was there
+/// before. An error whose kind is `Integrity` or `Failed` blames the snapshot; every other kind
+/// blames the place, and its hint is the remedy.
+#[async_trait]
+pub trait DrillTarget: Send + Sync {
+    /// Returns what places it makes, for people, without secrets.
+    fn describe(&self) -> String;
+
+    /// Removes what earlier drills that did not end left behind, and returns its names. Places
+    /// of drills that may still run stay.
+    async fn sweep(&self) -> Result<Vec<String>>;
+
+    /// Makes a place that can take this snapshot; dropped before it returns, it makes none.
+    async fn open(&self, snapshot: &Snapshot, options: &DrillOptions) -> Result<Box<dyn Scratch>>;
+}
+
+/// How a place is filled and read.
+#[derive(Clone)]
+pub struct DrillOptions {
+    /// Parallel writers, and readers.
+    pub jobs: NonZeroUsize,
+    /// Who watches.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// A throw-away place. [`Scratch::remove`] says whether it is gone; dropping it instead removes
+/// what can be removed without waiting.
+#[async_trait]
+pub trait Scratch: Send {
+    /// Returns where it is, for people, without secrets.
+    fn location(&self) -> String;
+
+    /// Returns the version of its server, as it prints it.
+    fn server_version(&self) -> String;
+
+    /// Returns what a program needs to connect to the restored database; may hold a password.
+    fn url(&self) -> Secret;
+
+    /// Restores the snapshot, every part of it.
+    async fn restore(
+        &mut self,
+        snapshot: &Snapshot,
+        parts: Arc<dyn PartSource>,
+    ) -> Result<RestoreReport>;
+
+    /// Asks the restored database for its own evidence, and compares its schema with the stored
+    /// one; changes nothing.
+    async fn examine(
+        &mut self,
+        snapshot: &Snapshot,
+        parts: &Arc<dyn PartSource>,
+    ) -> Result<Restored>;
+
+    /// Checks the structure of indexes, where the server can.
+    async fn check_indexes(&mut self) -> Result<IndexCheck>;
+
+    /// Returns the first value of the first row that a statement returns; nothing for NULL or
+    /// no row. The statement is a person's: its failure is no error of the snapshot by itself.
+    async fn ask(&mut self, sql: &str, limit: Duration) -> Result<Option<String>>;
+
+    /// Removes the place with everything in it.
+    async fn remove(self: Box<Self>) -> Result<()>;
+}
+
+/// What a restored database says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    /// Its own evidence.
+    pub evidence: Evidence,
+    /// How its schema differs from the stored one, a phrase each.
+    pub schema_differences: Vec<String>,
+}
+
+/// What a look into indexes found.
+#[derive(Clone, Debug, Default)]
+pub struct IndexCheck {
+    /// Indexes whose structure was walked.
+    pub checked: u64,
+    /// What is wrong, a sentence each.
+    pub problems: Vec<String>,
+    /// Why nothing could be checked, where that is so.
+    pub unavailable: Option<String>,
+}
+
+/// A person's own program that tries a restored database.
+#[async_trait]
+pub trait SmokeTest: Send + Sync {
+    /// Returns what it runs, for people.
+    fn describe(&self) -> String;
+
+    /// Runs it with the database's address in its environment (never in its arguments) and
+    /// returns the end of what it said. Ending otherwise than with success, or later than its
+    /// limit, is `Failed`; not being there is `ConfigInvalid`.
+    async fn run(&self, url: &Secret) -> Result<String>;
+}

@@ -1,0 +1,18 @@
+//! Drill: restore a snapshot somewhere disposable, question it, throw it away, keep the receipt.
+
+mod answer;
+mod assertion;
+mod history;
+mod record;
+mod rehearse;
+mod standing;
+
+pub use answer::{Outcome, Verdict, demand};
+pub use assertion::Assertion;
+pub use history::{history, newest, trends};
+pub use record::drill;
+pub use rehearse::{DrillRequest, rehearse};
+pub(crate) use standing::broken;
+pub use standing::{DrillPromise, DrillStanding, forecast};
+
+pub use crate::document::DrillDocument as DrillReceipt;

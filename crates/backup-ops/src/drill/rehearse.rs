@@ -1,0 +1,296 @@
+//! One rehearsal: open a place, restore, question, remove. Whatever happens, the place goes.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backup_core::port::{
+    Clock, DrillOptions, DrillTarget, Observer, PartSource, RestoreReport, Scratch, SmokeTest,
+};
+use backup_core::{Event, Finding, Result, Snapshot};
+use jiff::Timestamp;
+
+use super::answer::{Outcome, Verdict, answer, of_comparison, of_error};
+use super::{Assertion, DrillReceipt};
+use crate::document::{FindingDocument, PhaseDocument, QuestionDocument};
+use crate::interrupt::Interrupt;
+
+/// What to ask, and how.
+#[derive(Clone)]
+pub struct DrillRequest {
+    /// Parallel writers, and readers.
+    pub jobs: NonZeroUsize,
+    /// Questions of a person's own.
+    pub assertions: Vec<Assertion>,
+    /// A person's own program.
+    pub smoke: Option<Arc<dyn SmokeTest>>,
+    /// How long one question of a person's own may take.
+    pub limit: Duration,
+    /// Whether it starts from nothing but the repository and a recovery key.
+    pub disaster: bool,
+    /// The program that drills, with its version.
+    pub program: String,
+}
+
+/// Restores `snapshot` from `parts` into a place of `target` and questions it. What was found
+/// is in the receipt; an error says that nothing was found out: somebody asked to stop, the
+/// repository or the place's server could not be reached.
+pub async fn rehearse(
+    parts: Arc<dyn PartSource>,
+    snapshot: &Snapshot,
+    target: &dyn DrillTarget,
+    request: &DrillRequest,
+    clock: &Arc<dyn Clock>,
+    observer: &Arc<dyn Observer>,
+    interrupt: &Interrupt,
+) -> Result<DrillReceipt> {
+    observer.on_event(&Event::RunStarted {
+        verb: "drill",
+        source: Some(snapshot.source.clone()),
+        expected_bytes: Some(snapshot.evidence.tables.iter().map(|table| table.bytes).sum()),
+    });
+    let mut drill = Drill {
+        snapshot,
+        parts,
+        request,
+        clock,
+        observer,
+        begun: clock.elapsed(),
+        receipt: begin(snapshot, target, request, clock.now()),
+    };
+    let ended = drill.run(target, interrupt).await;
+    drill.receipt.seconds = drill.since(drill.begun);
+    drill.receipt.verdict = Verdict::of(&drill.receipt.questions).as_str().into();
+    let error = match &ended {
+        Err(error) => Some(error.to_string()),
+        Ok(()) => Some(format!("verdict: {}", drill.receipt.verdict))
+            .filter(|_| drill.receipt.verdict != "passed"),
+    };
+    observer.on_event(&Event::RunFinished { at: clock.now(), error });
+    ended.map(|()| drill.receipt)
+}
+
+fn begin(
+    snapshot: &Snapshot,
+    target: &dyn DrillTarget,
+    request: &DrillRequest,
+    now: Timestamp,
+) -> DrillReceipt {
+    let data_from = instant(snapshot);
+    let age = Duration::try_from(now.duration_since(data_from)).unwrap_or(Duration::ZERO);
+    DrillReceipt {
+        schema: "backupctl.drill.v1".into(),
+        source: snapshot.source.to_string(),
+        snapshot: snapshot.id.to_string(),
+        kind: snapshot.kind.as_str().into(),
+        verdict: String::new(),
+        at: now,
+        data_from,
+        disaster: request.disaster,
+        target: target.describe(),
+        source_version: snapshot.evidence.server_version.clone(),
+        server_version: String::new(),
+        program: request.program.clone(),
+        rto_seconds: None,
+        rpo_seconds: age.as_secs(),
+        validation_seconds: 0.0,
+        seconds: 0.0,
+        phases: Vec::new(),
+        tables: 0,
+        rows: 0,
+        bytes: 0,
+        fetched_bytes: 0,
+        questions: Vec::new(),
+        findings: Vec::new(),
+    }
+}
+
+/// The instant a snapshot's data is from: the server's word, else when the run started.
+fn instant(snapshot: &Snapshot) -> Timestamp {
+    let stated = snapshot.evidence.facts.get("instant").and_then(|text| text.parse().ok());
+    stated.unwrap_or(snapshot.started_at)
+}
+
+struct Drill<'a> {
+    snapshot: &'a Snapshot,
+    parts: Arc<dyn PartSource>,
+    request: &'a DrillRequest,
+    clock: &'a Arc<dyn Clock>,
+    observer: &'a Arc<dyn Observer>,
+    begun: Duration,
+    receipt: DrillReceipt,
+}
+
+impl Drill<'_> {
+    async fn run(&mut self, target: &dyn DrillTarget, interrupt: &Interrupt) -> Result<()> {
+        let begun = self.phase("start");
+        match interrupt.unless(target.sweep()).await {
+            Ok(swept) => {
+                let found = swept.iter().map(|name| {
+                    Finding::note(format!(
+                        "an earlier drill had left {name} behind; it was removed"
+                    ))
+                });
+                self.receipt.findings.extend(found.map(|f| FindingDocument::new(&f)));
+            }
+            Err(error) => {
+                self.note(&Finding::warning(format!("leftovers were not removed: {error}")));
+            }
+        }
+        let options = DrillOptions { jobs: self.request.jobs, observer: Arc::clone(self.observer) };
+        let opened = interrupt.unless(target.open(self.snapshot, &options)).await;
+        self.took("start", begun);
+        let mut place = match opened {
+            Ok(place) => place,
+            // A server that cannot be reached told nothing: that is no drill.
+            Err(error) if error.kind() == backup_core::ErrorKind::SourceUnavailable => {
+                return Err(error);
+            }
+            Err(error) => {
+                let mut told = of_error("start", error)?;
+                // No part of the snapshot has been looked at yet.
+                told.outcome = Outcome::Inconclusive.as_str().into();
+                self.receipt.questions.push(told);
+                return Ok(());
+            }
+        };
+        self.receipt.target = place.location();
+        self.receipt.server_version = place.server_version();
+        let asked = interrupt.unless(self.question(&mut *place)).await;
+        // Nobody may interrupt this: what is there are somebody's rows.
+        let begun = self.phase("remove");
+        if let Err(error) = place.remove().await {
+            self.note(&Finding::warning(format!("the throw-away place was left behind: {error}")));
+        }
+        self.took("remove", begun);
+        asked
+    }
+
+    async fn question(&mut self, place: &mut dyn Scratch) -> Result<()> {
+        let begun = self.phase("restore");
+        let restored = place.restore(self.snapshot, Arc::clone(&self.parts)).await;
+        let seconds = self.since(begun);
+        match restored {
+            Ok(report) => self.restored(report, seconds),
+            Err(error) => {
+                self.took("restore", begun);
+                let told = of_error("restore", error)?;
+                self.receipt.questions.push(told);
+                return Ok(());
+            }
+        }
+        let begun = self.phase("first answer");
+        let first = place.ask("SELECT 1", self.request.limit).await;
+        self.took("first answer", begun);
+        if let Err(error) = first {
+            let told = of_error("answer", error)?;
+            self.receipt.questions.push(told);
+            return Ok(());
+        }
+        self.receipt.rto_seconds = Some(self.since(self.begun));
+        let begun = self.clock.elapsed();
+        let asked = self.ask_all(place).await;
+        self.receipt.validation_seconds = self.since(begun);
+        asked
+    }
+
+    fn restored(&mut self, report: RestoreReport, seconds: f64) {
+        let receipt = &mut self.receipt;
+        (receipt.tables, receipt.rows, receipt.bytes) = (report.tables, report.rows, report.bytes);
+        let phases = report.phases.into_iter();
+        receipt.phases.extend(
+            phases
+                .map(|(name, seconds)| PhaseDocument { name: format!("restore: {name}"), seconds }),
+        );
+        receipt.findings.extend(report.findings.iter().map(FindingDocument::new));
+        let detail = format!("{} rows in {} tables", report.rows, report.tables);
+        let told = answer("restore", Outcome::Passed, detail);
+        receipt.questions.push(QuestionDocument { seconds: Some(seconds), ..told });
+    }
+
+    async fn ask_all(&mut self, place: &mut dyn Scratch) -> Result<()> {
+        let begun = self.phase("read back");
+        let examined = place.examine(self.snapshot, &self.parts).await;
+        self.took("read back", begun);
+        match examined {
+            Ok(found) => {
+                let (kind, wanted) = (self.snapshot.kind, &self.snapshot.evidence);
+                let all = backup_verification::compare(kind, wanted, &found);
+                let all = all.into_iter().map(|(name, found)| of_comparison(name, found));
+                self.receipt.questions.extend(all);
+            }
+            Err(error) => {
+                let told = of_error("read back", error)?;
+                self.receipt.questions.push(told);
+            }
+        }
+        let begun = self.phase("indexes");
+        let checked = place.check_indexes().await;
+        self.took("indexes", begun);
+        let told = match checked {
+            Ok(check) if !check.problems.is_empty() => {
+                answer("indexes", Outcome::Failed, check.problems.join("; "))
+            }
+            Ok(check) => match check.unavailable {
+                Some(why) => answer("indexes", Outcome::Skipped, why),
+                None => {
+                    answer("indexes", Outcome::Passed, format!("{} B-trees walked", check.checked))
+                }
+            },
+            Err(error) => of_error("indexes", error)?,
+        };
+        self.receipt.questions.push(told);
+        for assertion in &self.request.assertions {
+            self.assert(place, assertion).await?;
+        }
+        self.smoke(place).await
+    }
+
+    async fn assert(&mut self, place: &mut dyn Scratch, assertion: &Assertion) -> Result<()> {
+        let name = format!("assert {}", assertion.name);
+        let begun = self.phase(&name);
+        let value = place.ask(&assertion.sql, self.request.limit).await;
+        let told = match value {
+            Ok(value) => match assertion.judge(value.as_deref(), self.receipt.data_from) {
+                Ok(found) => answer(&name, Outcome::Passed, found),
+                Err(wrong) => answer(&name, Outcome::Failed, wrong),
+            },
+            Err(error) => of_error(&name, error)?,
+        };
+        let seconds = Some(self.since(begun));
+        self.receipt.questions.push(QuestionDocument { seconds, ..told });
+        Ok(())
+    }
+
+    async fn smoke(&mut self, place: &mut dyn Scratch) -> Result<()> {
+        let Some(smoke) = &self.request.smoke else { return Ok(()) };
+        let begun = self.phase("smoke test");
+        let told = match smoke.run(&place.url()).await {
+            Ok(said) => answer("smoke test", Outcome::Passed, said),
+            Err(error) => of_error("smoke test", error)?,
+        };
+        let seconds = Some(self.since(begun));
+        self.receipt.questions.push(QuestionDocument { seconds, ..told });
+        Ok(())
+    }
+
+    /// Tells that a phase begins, and when.
+    fn phase(&self, name: &str) -> Duration {
+        self.observer.on_event(&Event::PhaseStarted { phase: name.to_owned() });
+        self.clock.elapsed()
+    }
+
+    fn took(&mut self, name: &str, begun: Duration) {
+        let seconds = self.since(begun);
+        self.receipt.phases.push(PhaseDocument { name: name.into(), seconds });
+    }
+
+    fn since(&self, begun: Duration) -> f64 {
+        self.clock.elapsed().saturating_sub(begun).as_secs_f64()
+    }
+
+    fn note(&mut self, finding: &Finding) {
+        self.observer.on_event(&Event::Found(finding.clone()));
+        self.receipt.findings.push(FindingDocument::new(finding));
+    }
+}
