@@ -10,13 +10,12 @@ use backup::config::{
     Settings, SourceSettings,
 };
 use backup::ops::alert::Destination;
-use backup::ops::drill::DrillPromise;
 use backup::ops::forget::Retention;
 use backup::ops::prune::DEFAULT_GRACE;
 use backup::ops::report::Promised;
 use backup::ops::{Interrupt, Promise, Selector, SourceStatus};
 use backup::repository::Repository;
-use backup::retention::{Period, Policy};
+use backup::retention::Policy;
 use backup::{Composer, KeySecret};
 use backup_core::port::{Clock, Observer, Provider};
 use backup_core::{
@@ -106,6 +105,11 @@ impl Session {
             self.screen.say(&format!("note: {note}"));
         }
         Ok(self.settings.get_or_init(|| settings))
+    }
+
+    /// Returns the environment of this run.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     /// Returns what turns settings into open things.
@@ -258,16 +262,7 @@ impl Session {
     }
 
     fn promises(&self) -> Result<BTreeMap<SourceName, Promise>> {
-        let promise = |source: &SourceSettings| Promise {
-            rpo: source.protection.rpo.as_duration(),
-            level: source.protection.level,
-            drill: DrillPromise {
-                interval: source.protection.drill_interval.map(Period::as_duration),
-                rto: source.drill.rto.map(Period::as_duration),
-            },
-        };
-        let sources = &self.settings()?.sources;
-        Ok(sources.iter().map(|source| (source.name.clone(), promise(source))).collect())
+        Ok(backup::promises(self.settings()?))
     }
 
     /// Returns what was promised to each configured source, and what holds for others, in the
@@ -280,7 +275,7 @@ impl Session {
                 .protection
                 .drill_interval
                 .map(|p| p.as_duration().as_secs()),
-            rto_seconds: None,
+            rto_seconds: source.drill.rto.map(|period| period.as_duration().as_secs()),
             retention: source.retention.to_string(),
         };
         let sources = &self.settings()?.sources;
@@ -355,10 +350,4 @@ impl Session {
         };
         Ok(self.destinations.get_or_init(|| made).clone())
     }
-}
-
-/// Returns how many connections to use when nobody said: one a core, four at most.
-pub(crate) fn default_jobs() -> NonZeroUsize {
-    let four = NonZeroUsize::MIN.saturating_add(3);
-    std::thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(four))
 }

@@ -150,6 +150,34 @@ impl NotifyKind {
     }
 }
 
+/// When a hook is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HookMoment {
+    /// Before a backup reads anything.
+    Before,
+    /// After a good backup.
+    After,
+    /// After a backup that failed or is suspect.
+    Failure,
+}
+
+impl HookMoment {
+    /// Returns the word used in configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+pub(crate) const HOOK_MOMENTS: [(&str, HookMoment); 3] = [
+    ("before", HookMoment::Before),
+    ("after", HookMoment::After),
+    ("failure", HookMoment::Failure),
+];
 pub(crate) const DELTA_MODES: [(&str, DeltaMode); 3] =
     [("auto", DeltaMode::Auto), ("on", DeltaMode::On), ("off", DeltaMode::Off)];
 pub(crate) const NOTIFY_KINDS: [(&str, NotifyKind); 2] =

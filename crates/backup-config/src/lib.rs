@@ -51,13 +51,13 @@ pub use backup_schedule::Cron;
 pub use command::{CommandRunner, ShellRunner};
 pub use environment::Environment;
 pub use file::{ConfigFile, FILE_NAME, schema};
-pub use kinds::{DeltaMode, DrillEvery, NotifyKind, ProviderKind};
+pub use kinds::{DeltaMode, DrillEvery, HookMoment, NotifyKind, ProviderKind};
 pub use reference::reference;
 pub use resolve::{Inputs, Overrides};
 pub use secret::{SecretRef, Secrets};
 pub use settings::{
-    AssertSettings, CredentialSettings, DrillSettings, KeyRef, NeonSettings, NotifySettings,
-    Protection, PruneSettings, RepositorySettings, RestorePreferences, Schedule, Settings,
-    SourceSettings,
+    AssertSettings, CredentialSettings, DaemonSettings, DrillSettings, HookAction, HookSettings,
+    KeyRef, NeonSettings, NotifySettings, Protection, PruneSettings, RepositorySettings,
+    RestorePreferences, Schedule, Settings, SourceSettings,
 };
 pub use template::{TemplateFacts, template};

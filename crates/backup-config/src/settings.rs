@@ -7,10 +7,11 @@ use backup_core::{
     ByteSize, Error, ErrorKind, Result, Severity, SnapshotKind, SourceName, VerifyLevel,
 };
 use backup_retention::{Period, Policy};
+use backup_schedule::{Blackouts, Retry};
 use jiff::tz::TimeZone;
 
 use crate::nearest::nearest;
-use crate::{Cron, DeltaMode, DrillEvery, NotifyKind, ProviderKind, SecretRef};
+use crate::{Cron, DeltaMode, DrillEvery, HookMoment, NotifyKind, ProviderKind, SecretRef};
 
 /// Everything that was configured, from flags, environment and file. Secrets are references;
 /// `Debug` shows none.
@@ -26,6 +27,10 @@ pub struct Settings {
     pub zone: TimeZone,
     /// How space is reclaimed.
     pub prune: PruneSettings,
+    /// What is called before and after backups.
+    pub hooks: Vec<HookSettings>,
+    /// How the daemon runs.
+    pub daemon: DaemonSettings,
     /// What a person should know about the configuration, a sentence each; no secrets.
     pub notes: Vec<String>,
 }
@@ -148,8 +153,76 @@ pub struct Schedule {
     pub verify: Option<Cron>,
     /// Drills.
     pub drill: Option<Cron>,
-    /// Forgetting by the retention policy.
+    /// Forgetting by the retention policy; absent: after each good backup.
     pub forget: Option<Cron>,
+    /// Each job starts later by a share of this.
+    pub jitter: Period,
+    /// When nothing starts by itself.
+    pub blackouts: Blackouts,
+    /// Whether what was missed is not made up for.
+    pub no_catch_up: bool,
+}
+
+/// How the daemon runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSettings {
+    /// Where it serves HTTP.
+    pub listen: String,
+    /// Its directory; absent: where the system keeps such things.
+    pub state: Option<PathBuf>,
+    /// Jobs at the same time.
+    pub concurrency: NonZeroUsize,
+    /// A run in which nothing moves for so long is ended.
+    pub stall_timeout: Period,
+    /// How long runs have to stop.
+    pub stop_timeout: Period,
+    /// How failed jobs are tried again.
+    pub retry: Retry,
+    /// How long runs are remembered.
+    pub keep_runs: Period,
+}
+
+impl Default for DaemonSettings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8420".into(),
+            state: None,
+            concurrency: NonZeroUsize::MIN.saturating_add(1),
+            stall_timeout: Period::from_secs(30 * 60),
+            stop_timeout: Period::from_secs(60),
+            retry: Retry::default(),
+            keep_runs: Period::from_days(400),
+        }
+    }
+}
+
+/// What is called before and after backups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookSettings {
+    /// When.
+    pub moment: HookMoment,
+    /// Only for these sources; empty: all.
+    pub sources: Vec<SourceName>,
+    /// What.
+    pub action: HookAction,
+    /// How long it may take.
+    pub timeout: Period,
+    /// Whether a backup does not start when it fails before.
+    pub required: bool,
+}
+
+/// What a hook calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HookAction {
+    /// A program with its arguments.
+    Command(Vec<String>),
+    /// A URL, with the secret that signs.
+    Post {
+        /// Where to.
+        url: SecretRef,
+        /// What signs.
+        secret: Option<SecretRef>,
+    },
 }
 
 /// How restores behave.

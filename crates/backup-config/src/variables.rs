@@ -69,6 +69,8 @@ pub(crate) const VARIABLES: &[Variable] = &[
     plain("BACKUP_RETENTION_WEEKS", "`source[].retention.keep_weekly`"),
     plain("BACKUP_RETENTION_MONTHS", "`source[].retention.keep_monthly`"),
     plain("BACKUP_CRON", "`source[].schedule.backup`"),
+    plain("BACKUPD_LISTEN", "`daemon.listen`"),
+    plain("BACKUPD_STATE", "`daemon.state`"),
     plain("BACKUP_ZONE", "`zone`"),
     secret("SLACK_WEBHOOK_URL", "alerts also go to this Slack webhook"),
     secret("BACKUP_WEBHOOK_URL", "alerts also go to this webhook"),

@@ -53,6 +53,32 @@ backup = "*/15 * * * *"
 verify = "0 5 * * sun"
 drill = "0 6 1 * *"
 forget = "0 7 * * *"
+jitter = "10m"
+blackout = ["mon-fri 08:00-18:00"]
+catch_up = false
+
+[daemon]
+listen = "[::1]:9000"
+state = "state"
+concurrency = 3
+stall_timeout = "10m"
+stop_timeout = "30s"
+attempts = 7
+retry_first = "10s"
+retry_most = "5m"
+keep_runs = "90d"
+
+[[hook]]
+on = "before"
+sources = ["shop"]
+command = ["/usr/local/bin/freeze", "--now"]
+timeout = "2m"
+required = false
+
+[[hook]]
+on = "failure"
+url = "https://example.com/hunter4"
+secret = "env:HOOK_SECRET"
 
 [restore]
 jobs = 2
@@ -203,6 +229,13 @@ fn mistakes_are_shown_where_they_are() {
         "[[source]]\nname = \"a\"\nurl = \"postgres://h/d\"\n[[source]]\nname = \"a\"\nurl = \"postgres://h/e\"",
         "[[notify]]\nkind = \"slak\"\nurl = \"env:X\"",
         "[[notify]]\nkind = \"slack\"",
+        "[[hook]]\non = \"befor\"\ncommand = [\"true\"]",
+        "[[hook]]\non = \"before\"",
+        "[[hook]]\non = \"after\"\ncommand = [\"true\"]\nurl = \"hunter2\"",
+        "[[hook]]\non = \"after\"\nsources = [\"nobody\"]\ncommand = [\"true\"]",
+        "[daemon]\nlisten = \"everywhere\"",
+        "[daemon]\nattempts = 0",
+        "[schedule]\nblackout = [\"8-18\"]",
         "[repository\nurl = 1",
         "a = 1\na = 2",
         "[repository]\nurl = \"ä\", passphrase = \"hunter2\"",

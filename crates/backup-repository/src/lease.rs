@@ -14,6 +14,7 @@ use futures::TryStreamExt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::repository::Repository;
 use crate::{layout, random};
 
 /// The activity of deleting packs, and of naming those that no index names.
@@ -49,18 +50,31 @@ impl Claim {
 #[derive(Debug)]
 pub struct Lease {
     store: Arc<dyn Store>,
-    activity: &'static str,
+    activity: String,
     holder: String,
+    seconds: u64,
     generation: u64,
 }
 
 impl Lease {
     /// Takes the lease. `Conflict` while someone else holds it; `Unsupported` on a store that
     /// does not refuse to overwrite, where nothing could be agreed on.
-    pub async fn acquire(store: &Arc<dyn Store>, activity: &'static str) -> Result<Self> {
+    pub async fn acquire(store: &Arc<dyn Store>, activity: &str) -> Result<Self> {
+        let holder = backup_core::KeyId(random::bytes()?).to_string();
+        Self::take(store, activity.to_owned(), holder, LEASE_TIME).await
+    }
+
+    /// As [`Lease::acquire`], for a holder who says who it is: what the same holder held before,
+    /// and did not give back because it was killed, is taken over at once.
+    async fn take(
+        store: &Arc<dyn Store>,
+        activity: String,
+        holder: String,
+        time: Duration,
+    ) -> Result<Self> {
         if !store.capabilities().create_if_absent {
             return Err(Error::new(ErrorKind::Unsupported, "take lease")
-                .with("activity", activity)
+                .with("activity", &activity)
                 .with("location", store.location())
                 .hint(
                     "This store overwrites objects although asked not to, so nobody can be kept \
@@ -68,22 +82,23 @@ impl Lease {
                 ));
         }
         let mut generation = 1;
-        if let Some((last, object)) = newest(store, activity).await? {
+        if let Some((last, object)) = newest(store, &activity).await? {
             let claim = match store.get(&object.name).await {
                 Ok(bytes) => Claim::read(&bytes),
                 // Cleared since it was listed: someone else is about to hold it.
-                Err(error) if error.kind() == ErrorKind::NotFound => return Err(held(activity)),
+                Err(error) if error.kind() == ErrorKind::NotFound => return Err(held(&activity)),
                 Err(error) => return Err(error),
             };
             let now = store_time(store).await?;
             let until = object.modified.as_second().saturating_add_unsigned(claim.seconds);
-            if !claim.released && now.as_second() < until {
-                return Err(held(activity).with("seconds left", until - now.as_second()));
+            let mine = claim.holder == holder;
+            if !claim.released && !mine && now.as_second() < until {
+                return Err(held(&activity).with("seconds left", until - now.as_second()));
             }
             generation = last.checked_add(1).ok_or_else(|| worn_out(&object.name))?;
         }
-        let holder = backup_core::KeyId(random::bytes()?).to_string();
-        let mut lease = Self { store: Arc::clone(store), activity, holder, generation };
+        let seconds = time.as_secs().clamp(1, MOST_SECONDS);
+        let mut lease = Self { store: Arc::clone(store), activity, holder, seconds, generation };
         lease.write(false).await?;
         lease.check_newest().await?;
         Ok(lease)
@@ -104,16 +119,16 @@ impl Lease {
 
     /// A generation may be free to take because a later holder has cleared the history.
     async fn check_newest(&self) -> Result<()> {
-        let last = newest(&self.store, self.activity).await?;
+        let last = newest(&self.store, &self.activity).await?;
         if last.is_none_or(|(generation, _)| generation <= self.generation) {
             return Ok(());
         }
         self.store.delete(&self.name(self.generation)?).await?;
-        Err(held(self.activity))
+        Err(held(&self.activity))
     }
 
     fn name(&self, generation: u64) -> Result<ObjectName> {
-        layout::name(&format!("{}{generation:016}", folder(self.activity)))
+        layout::name(&format!("{}{generation:016}", folder(&self.activity)))
     }
 
     /// Gives the lease back and clears its history.
@@ -122,7 +137,7 @@ impl Lease {
         self.generation = self.generation.saturating_add(1);
         self.write(true).await?;
         let listed: Vec<Object> =
-            self.store.list(&folder(self.activity)).await?.try_collect().await?;
+            self.store.list(&folder(&self.activity)).await?.try_collect().await?;
         for object in listed {
             if generation_of(&object.name).is_some_and(|generation| generation <= held) {
                 self.store.delete(&object.name).await?;
@@ -132,12 +147,24 @@ impl Lease {
     }
 
     async fn write(&mut self, released: bool) -> Result<()> {
-        let claim = Claim { holder: self.holder.clone(), released, seconds: LEASE_TIME.as_secs() };
+        let claim = Claim { holder: self.holder.clone(), released, seconds: self.seconds };
         let body = serde_json::to_vec(&claim)
             .map_err(|error| Error::new(ErrorKind::Failed, "write lease").because(error))?;
         self.store.create(&self.name(self.generation)?, body.into()).await.map_err(|error| {
-            if error.kind() == ErrorKind::Conflict { held(self.activity) } else { error }
+            if error.kind() == ErrorKind::Conflict { held(&self.activity) } else { error }
         })
+    }
+}
+
+impl Repository {
+    /// Takes the lease of an activity that is named by `name`, of which the store learns nothing.
+    /// `holder` is who asks: the same holder takes over what it held when it was killed. It lasts
+    /// for `time` unless renewed. `Conflict` while another holds it; `Unsupported` on a store
+    /// that does not refuse to overwrite.
+    pub async fn lease(&self, name: &str, holder: &str, time: Duration) -> Result<Lease> {
+        let hash = self.keys_now()?.chunk_ids().id(format!("lease of {name}").as_bytes());
+        let activity = format!("job-{}", hash.to_string().get(..16).unwrap_or_default());
+        Lease::take(self.store(), activity, holder.to_owned(), time).await
     }
 }
 

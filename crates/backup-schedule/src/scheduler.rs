@@ -30,6 +30,8 @@ pub struct Scheduler {
     concurrency: NonZeroUsize,
     /// What is due since before is made up for.
     since: Timestamp,
+    /// The newest time that was seen.
+    latest: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -140,6 +142,8 @@ impl Scheduler {
             touched: BTreeSet::new(),
             concurrency,
             since: now,
+            // What is known may come from a clock that was ahead.
+            latest: Timestamp::MAX,
         };
         for job in jobs {
             let state = states.remove(&job.key).unwrap_or_else(|| JobState::from(now));
@@ -152,6 +156,12 @@ impl Scheduler {
     /// Gets over a clock that was far ahead and has been set back: what was accounted for in its
     /// future is not, or nothing would run until then. Returns the jobs whose state changed.
     pub fn correct(&mut self, now: Timestamp) -> Vec<JobKey> {
+        // Only a clock that goes back can have been ahead.
+        let back = now < self.latest;
+        self.latest = now;
+        if !back {
+            return Vec::new();
+        }
         let latest = now.checked_add(SET_BACK).unwrap_or(now);
         let mut corrected = Vec::new();
         for (key, entry) in &mut self.entries {

@@ -186,6 +186,11 @@ impl Composer {
             .collect()
     }
 
+    /// Reads a secret.
+    pub fn secret(&self, reference: &backup_config::SecretRef) -> Result<Secret> {
+        self.secrets.resolve(reference)
+    }
+
     /// Returns a passphrase to add: BACKUP_NEW_PASSPHRASE, or its `_FILE` or `_COMMAND`.
     pub fn new_passphrase(&self) -> Result<Option<Secret>> {
         let name = "BACKUP_NEW_PASSPHRASE";

@@ -24,6 +24,8 @@
 //! ```
 
 mod compose;
+#[cfg(unix)]
+pub mod daemon;
 mod drill;
 mod embed;
 mod export;
@@ -35,6 +37,7 @@ mod store;
 mod tls;
 pub mod wal;
 
+pub use backup_catalog as catalog;
 pub use backup_config as config;
 pub use backup_core as core;
 pub use backup_notify as notify;
@@ -53,9 +56,9 @@ pub use compose::Composer;
 pub use drill::drill_request;
 pub use embed::Backup;
 pub use export::{ExportReport, export};
-pub use machine::{check_space, check_tools};
+pub use machine::{check_space, check_tools, default_jobs};
 pub use provider::{database_name, has_password, provider};
-pub use settings::{load_channels, load_settings, settings_from_nothing};
+pub use settings::{load_channels, load_settings, promises, settings_from_nothing};
 pub use smoke::SmokeCommand;
 pub use store::open_store;
 pub use tls::install_tls;

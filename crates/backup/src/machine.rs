@@ -1,5 +1,7 @@
 //! What this machine has: programs and space.
 
+use std::num::NonZeroUsize;
+
 use backup_core::ByteSize;
 use backup_ops::doctor::Check;
 use backup_postgres::tools::ToolPaths;
@@ -7,6 +9,13 @@ use backup_storage::StoreUrl;
 
 /// Below this a disk is as good as full: a few packs.
 const LITTLE: u64 = 1 << 30;
+
+/// Returns how many connections to use when nobody said: one a core, four at most.
+#[must_use]
+pub fn default_jobs() -> NonZeroUsize {
+    let four = NonZeroUsize::MIN.saturating_add(3);
+    std::thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(four))
+}
 
 /// Looks for PostgreSQL's client programs.
 pub async fn check_tools(tools: &ToolPaths) -> Check {

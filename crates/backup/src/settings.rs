@@ -1,12 +1,17 @@
 //! Reading the configuration of this process.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use backup_config::{
     ConfigFile, Environment, Inputs, NotifySettings, Overrides, Secrets, Settings, ShellRunner,
+    SourceSettings,
 };
-use backup_core::{Error, ErrorKind, Result};
+use backup_core::{Error, ErrorKind, Result, SourceName};
+use backup_ops::Promise;
+use backup_ops::drill::DrillPromise;
+use backup_retention::Period;
 
 /// Reads `config`, or what BACKUP_CONFIG names, or `backup.toml` in the working directory, and
 /// merges it with the environment and `overrides`. Errors name the variable, or file and line.
@@ -55,6 +60,20 @@ pub fn load_channels(config: Option<&Path>, environment: &Environment) -> Vec<No
         directory: &directory,
         secrets: &secrets,
     })
+}
+
+/// Returns what was promised about each configured source.
+#[must_use]
+pub fn promises(settings: &Settings) -> BTreeMap<SourceName, Promise> {
+    let promise = |source: &SourceSettings| Promise {
+        rpo: source.protection.rpo.as_duration(),
+        level: source.protection.level,
+        drill: DrillPromise {
+            interval: source.protection.drill_interval.map(Period::as_duration),
+            rto: source.drill.rto.map(Period::as_duration),
+        },
+    };
+    settings.sources.iter().map(|source| (source.name.clone(), promise(source))).collect()
 }
 
 fn working_directory() -> Result<PathBuf> {

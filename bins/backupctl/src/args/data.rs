@@ -54,6 +54,13 @@ pub(crate) struct BackupArgs {
     /// The data really did shrink: do not call the snapshot suspect
     #[arg(long)]
     pub(crate) accept_shrink: bool,
+
+    /// Let the running backupd take it, as it is configured there, and wait
+    #[arg(
+        long,
+        conflicts_with_all = ["mode", "jobs", "max_rate", "accept_new_identity", "accept_shrink"]
+    )]
+    pub(crate) via_daemon: bool,
 }
 
 /// How to take a snapshot.

@@ -9,9 +9,12 @@ use crate::alerts;
 use crate::args::{BackupArgs, Mode, ProofArg};
 use crate::exit::Ending;
 use crate::render;
-use crate::session::{Session, default_jobs};
+use crate::session::Session;
 
 pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
+    if args.via_daemon {
+        return super::daemon::backup(session, &args).await;
+    }
     let sources = session.sources(&args.sources)?;
     session.repository().await?;
     let alone = sources.len() == 1;
@@ -62,7 +65,7 @@ async fn one(
             Some(Mode::Logical) => SnapshotKind::Logical,
             None => source.kind,
         },
-        jobs: args.jobs.or(source.jobs).unwrap_or_else(default_jobs),
+        jobs: args.jobs.or(source.jobs).unwrap_or_else(::backup::default_jobs),
         max_rate: args.max_rate.map(|rate| rate.0).or(source.max_rate),
         accept_new_identity: args.accept_new_identity,
         plausibility: Plausibility { accepted: args.accept_shrink, ..Plausibility::default() },

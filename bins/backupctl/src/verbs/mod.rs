@@ -1,6 +1,7 @@
 //! One file per verb: call one operation, show its result.
 
 mod backup;
+mod daemon;
 mod demo;
 mod doctor;
 mod drill;

@@ -8,7 +8,7 @@ use backup_core::{ByteSize, Result, SnapshotKind};
 use crate::args::RestoreArgs;
 use crate::exit::Ending;
 use crate::render;
-use crate::session::{Session, default_jobs};
+use crate::session::Session;
 
 pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> {
     session.warn_about_argv("--to", &args.to);
@@ -18,7 +18,7 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
     let observer = session.observer();
     let preferred = session.restore_preferences(&snapshot.source);
     let options = RestoreOptions {
-        jobs: args.jobs.or(preferred.jobs).unwrap_or_else(default_jobs),
+        jobs: args.jobs.or(preferred.jobs).unwrap_or_else(::backup::default_jobs),
         tables: args.tables,
         schemas: args.schemas,
         no_owner: args.no_owner || preferred.no_owner,

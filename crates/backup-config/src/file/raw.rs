@@ -7,12 +7,13 @@ use std::path::PathBuf;
 
 use backup_core::{ByteSize, SnapshotKind, SourceName, VerifyLevel};
 use backup_retention::{Period, Policy};
+use backup_schedule::Blackout;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::text::{Hidden, Text};
-use crate::{Cron, DeltaMode, DrillEvery, NotifyKind, ProviderKind};
+use crate::{Cron, DeltaMode, DrillEvery, HookMoment, NotifyKind, ProviderKind};
 
 /// Settings of backupctl and backupd.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -41,6 +42,10 @@ pub(crate) struct RawFile {
     pub(crate) source: Vec<RawSource>,
     /// Who is told; one table each.
     pub(crate) notify: Vec<RawNotify>,
+    /// What is called before and after backups; one table each.
+    pub(crate) hook: Vec<RawHook>,
+    /// How backupd runs.
+    pub(crate) daemon: RawDaemon,
 }
 
 /// The repository.
@@ -138,8 +143,66 @@ pub(crate) struct RawSchedule {
     pub(crate) verify: Option<Text<Cron>>,
     /// Drills.
     pub(crate) drill: Option<Text<Cron>>,
-    /// Forgetting by the retention policy.
+    /// Forgetting by the retention policy; by default after each good backup.
     pub(crate) forget: Option<Text<Cron>>,
+    /// Each job of a source starts later by a share of this that is always the same; default
+    /// `0s`.
+    pub(crate) jitter: Option<Text<Period>>,
+    /// When nothing starts by itself, such as `["mon-fri 08:00-18:00"]`.
+    pub(crate) blackout: Option<Vec<Text<Blackout>>>,
+    /// Whether what was missed while backupd was down is made up for, by one run; default `true`.
+    pub(crate) catch_up: Option<bool>,
+}
+
+/// How backupd runs.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawDaemon {
+    /// Where it serves HTTP; default `127.0.0.1:8420`.
+    pub(crate) listen: Option<String>,
+    /// Its directory, for what it remembers and its socket; default `$STATE_DIRECTORY`, else
+    /// `backupd` in `$XDG_STATE_HOME` or `~/.local/state`.
+    pub(crate) state: Option<PathBuf>,
+    /// Jobs at the same time; default 2.
+    pub(crate) concurrency: Option<NonZeroUsize>,
+    /// A run in which nothing moves for so long is ended; default `30m`.
+    pub(crate) stall_timeout: Option<Text<Period>>,
+    /// How long runs have to stop when it stops; default `60s`.
+    pub(crate) stop_timeout: Option<Text<Period>>,
+    /// Attempts for one due time; default 5.
+    pub(crate) attempts: Option<u32>,
+    /// The wait after the first failure, doubled after each further one; default `1m`.
+    pub(crate) retry_first: Option<Text<Period>>,
+    /// The longest wait between attempts; default `30m`.
+    pub(crate) retry_most: Option<Text<Period>>,
+    /// How long runs are remembered; default `400d`.
+    pub(crate) keep_runs: Option<Text<Period>>,
+}
+
+/// What is called before and after backups.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawHook {
+    /// `before`, `after` (a good backup) or `failure`.
+    pub(crate) on: Text<HookMoment>,
+    /// Only for these sources; default all.
+    #[serde(default)]
+    pub(crate) sources: Vec<Text<SourceName>>,
+    /// A program and its arguments; no shell reads them.
+    #[serde(default)]
+    pub(crate) command: Vec<String>,
+    /// A URL that is posted to instead; a secret.
+    #[serde(default)]
+    pub(crate) url: Option<Hidden>,
+    /// Secret that signs those requests.
+    #[serde(default)]
+    pub(crate) secret: Option<Hidden>,
+    /// How long it may take; default `1m`.
+    #[serde(default)]
+    pub(crate) timeout: Option<Text<Period>>,
+    /// Whether a backup does not start when its `before` fails; default `true`.
+    #[serde(default)]
+    pub(crate) required: Option<bool>,
 }
 
 /// How restores behave.

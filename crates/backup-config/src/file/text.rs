@@ -7,13 +7,14 @@ use std::str::FromStr as _;
 
 use backup_core::{ByteSize, Error, ErrorKind, SnapshotKind, SourceName, VerifyLevel};
 use backup_retention::{Period, Policy};
+use backup_schedule::Blackout;
 use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Unexpected, Visitor};
 
-use crate::kinds::{DELTA_MODES, LEVELS, MODES, NOTIFY_KINDS, word};
-use crate::{Cron, DeltaMode, DrillEvery, NotifyKind, ProviderKind};
+use crate::kinds::{DELTA_MODES, HOOK_MOMENTS, LEVELS, MODES, NOTIFY_KINDS, word};
+use crate::{Cron, DeltaMode, DrillEvery, HookMoment, NotifyKind, ProviderKind};
 
 /// A meaning that text can have.
 pub(crate) trait FromText: Sized {
@@ -203,6 +204,16 @@ impl FromText for DrillEvery {
     }
 }
 
+impl FromText for Blackout {
+    fn from_text(text: &str) -> Result<Self, Error> {
+        Self::from_str(text)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "examples": ["mon-fri 08:00-18:00"] })
+    }
+}
+
 impl FromText for TimeZone {
     fn from_text(text: &str) -> Result<Self, Error> {
         Self::get(text).map_err(|error| {
@@ -237,5 +248,6 @@ from_words! {
     SnapshotKind, "mode", MODES;
     VerifyLevel, "level", LEVELS;
     DeltaMode, "delta mode", DELTA_MODES;
+    HookMoment, "moment", HOOK_MOMENTS;
     NotifyKind, "kind of notification", NOTIFY_KINDS;
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use backup_core::{ByteSize, Error, ErrorKind, Result, VerifyLevel};
 use backup_retention::{Period, Policy};
+use backup_schedule::Blackouts;
 
 use super::Resolver;
 use crate::file::raw::{RawAssert, RawDrill, RawProtection, RawRestore, RawRetention, RawSchedule};
@@ -70,14 +71,20 @@ impl Layer {
         }
     }
 
-    pub(super) fn schedule(&self, own: &RawSchedule, all: &RawSchedule) -> Schedule {
+    pub(super) fn schedule(&self, own: &RawSchedule, all: &RawSchedule) -> Result<Schedule> {
         let pick = |of: fn(&RawSchedule) -> Option<Cron>| of(own).or_else(|| of(all));
-        Schedule {
+        let windows = own.blackout.as_ref().or(all.blackout.as_ref());
+        let windows = windows.into_iter().flatten().map(|window| window.0.clone()).collect();
+        let jitter = own.jitter.as_ref().or(all.jitter.as_ref());
+        Ok(Schedule {
+            jitter: jitter.map(|jitter| jitter.0).unwrap_or_default(),
+            blackouts: Blackouts::new(windows)?,
+            no_catch_up: !own.catch_up.or(all.catch_up).unwrap_or(true),
             backup: self.backup.clone().or_else(|| pick(|s| s.backup.clone().map(|c| c.0))),
             verify: pick(|s| s.verify.clone().map(|c| c.0)),
             drill: pick(|s| s.drill.clone().map(|c| c.0)),
             forget: pick(|s| s.forget.clone().map(|c| c.0)),
-        }
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Flags over environment over file over defaults.
 
+mod daemon;
 mod layer;
 mod notify;
 mod repository;
@@ -69,6 +70,8 @@ impl Settings {
         let repository = resolver.repository(&file.repository)?;
         let sources = resolver.sources(&file)?;
         let notify = resolver.notify(&file.notify)?;
+        let hooks = resolver.hooks(&file.hook, &sources)?;
+        let daemon = resolver.daemon(&file.daemon)?;
         let zone = inputs.environment.parse("BACKUP_ZONE", zone)?;
         let defaults = PruneSettings::default();
         Ok(Self {
@@ -80,6 +83,8 @@ impl Settings {
                 grace: file.prune.grace.map_or(defaults.grace, |grace| grace.0),
                 schedule: file.prune.schedule.map(|schedule| schedule.0),
             },
+            hooks,
+            daemon,
             notes: resolver.notes,
         })
     }

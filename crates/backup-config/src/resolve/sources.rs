@@ -187,7 +187,7 @@ impl Resolver<'_> {
                 .retention
                 .unwrap_or_else(|| layer.retention(&raw.retention, &file.retention)),
             protection: layer.protection(&raw.protection, &file.protection, drill.every),
-            schedule: layer.schedule(&raw.schedule, &file.schedule),
+            schedule: layer.schedule(&raw.schedule, &file.schedule)?,
             restore: restore(&raw.restore, &file.restore),
             drill,
             neon: self.neon(raw, provider)?,

@@ -7,8 +7,9 @@ use backup_crypto::Role;
 use backup_repository::Repository;
 
 use super::assemble::Facts;
-use super::model::{AuditFacts, KeyLine, Promised};
+use super::model::{AuditFacts, DrillLine, KeyLine, Promised};
 use super::sources::SourceFacts;
+use crate::drill::{self, DrillReceipt};
 
 /// What a report needs beyond the repository.
 #[derive(Clone, Debug)]
@@ -28,10 +29,11 @@ pub struct Request {
     pub audit: Option<AuditFacts>,
 }
 
-/// Reads snapshots, proofs and keys from the repository.
+/// Reads snapshots, proofs, receipts of drills and keys from the repository.
 pub async fn gather(repository: &Repository, request: Request) -> Result<Facts> {
     let records = repository.snapshots().await?;
     let keys = repository.keys().await?;
+    let receipts = drill::history(repository, None, usize::MAX).await?;
     let mut names: Vec<SourceName> = request.promised.keys().cloned().collect();
     names.extend(records.iter().map(|record| record.snapshot.source.clone()));
     names.sort();
@@ -40,7 +42,7 @@ pub async fn gather(repository: &Repository, request: Request) -> Result<Facts> 
     let source = |name: SourceName| SourceFacts {
         promised: request.promised.get(&name).unwrap_or(&request.otherwise).clone(),
         snapshots: records.iter().filter(|r| r.snapshot.source == name).cloned().collect(),
-        drills: Vec::new(),
+        drills: receipts.iter().filter(|r| r.source == name.as_str()).map(line).collect(),
         runs: request.runs.as_ref().map(|runs| {
             runs.iter().filter(|run| run.job.source.as_ref() == Some(&name)).cloned().collect()
         }),
@@ -67,4 +69,20 @@ pub async fn gather(repository: &Repository, request: Request) -> Result<Facts> 
             .collect(),
         audit: request.audit.clone(),
     })
+}
+
+fn line(receipt: &DrillReceipt) -> DrillLine {
+    let wrong: Vec<&str> = receipt
+        .questions
+        .iter()
+        .filter(|question| question.outcome != "passed")
+        .map(|question| question.detail.as_str())
+        .collect();
+    DrillLine {
+        at: receipt.at,
+        snapshot: receipt.snapshot.clone(),
+        verdict: receipt.verdict.clone(),
+        rto_seconds: receipt.rto_seconds,
+        detail: if receipt.verdict == "passed" { String::new() } else { wrong.join("; ") },
+    }
 }

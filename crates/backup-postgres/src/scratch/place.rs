@@ -60,6 +60,8 @@ impl Place {
             role_map: Vec::new(),
             ordered: false,
             recovery: <_>::default(),
+            delta: false,
+            tablespaces: Vec::new(),
             observer: Arc::clone(&options.observer),
         };
         Ok(Self { home, connect, url, tools, options, server_version })

@@ -3,13 +3,14 @@
 mod disaster;
 mod show;
 
+use backup::default_jobs;
 use backup::ops::Selector;
 use backup::ops::drill::{self, DrillReceipt};
 use backup_core::{Error, ErrorKind, Result, Secret, Snapshot, SourceName};
 
 use crate::args::DrillArgs;
 use crate::exit::Ending;
-use crate::session::{Session, default_jobs};
+use crate::session::Session;
 
 /// The program that drills.
 const PROGRAM: &str = concat!("backupctl ", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,37 @@
+//! Telling the service manager: datagrams to `$NOTIFY_SOCKET`.
+
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+/// Tells the service manager, if there is one; whether it hears is its own business.
+pub(crate) fn notify(state: &str) {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    if let Err(error) = send(&path, state) {
+        tracing::debug!(%error, "the service manager was not told");
+    }
+}
+
+fn send(path: &std::ffi::OsStr, state: &str) -> std::io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    let bytes = path.as_encoded_bytes();
+    // A name in the abstract namespace begins with `@`.
+    #[cfg(target_os = "linux")]
+    if let Some(name) = bytes.strip_prefix(b"@") {
+        use std::os::linux::net::SocketAddrExt;
+        let address = SocketAddr::from_abstract_name(name)?;
+        return socket.send_to_addr(state.as_bytes(), &address).map(|_| ());
+    }
+    let _ = bytes;
+    let address = SocketAddr::from_pathname(path)?;
+    socket.send_to_addr(state.as_bytes(), &address).map(|_| ())
+}
+
+/// Shows signs of life twice as often as the watchdog wants them; ends at once without one.
+pub(crate) async fn beat() {
+    let wanted = std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse::<u64>().ok());
+    let Some(wanted) = wanted.filter(|micros| *micros > 0) else { return };
+    loop {
+        notify("WATCHDOG=1");
+        tokio::time::sleep(Duration::from_micros(wanted / 2)).await;
+    }
+}

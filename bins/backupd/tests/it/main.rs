@@ -1,0 +1,15 @@
+//! The daemon as its users run it: processes, signals, kills, real PostgreSQL.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails"
+)]
+
+mod config;
+mod faults;
+mod kills;
+mod nightly;
+mod world;

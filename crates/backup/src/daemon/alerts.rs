@@ -1,0 +1,91 @@
+//! The daemon's voice: what runs and the state of sources mean for those who are told.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use backup_core::port::{Alert, AlertLedger, Clock, Phase};
+use backup_core::{Error, JobKey, Result, Severity, SourceName};
+use backup_ops::alert::{self, Destination};
+use backup_ops::alerting::{AlertDesk, AlertPolicy, ChannelPolicy};
+use backup_ops::{BackupReceipt, SourceStatus};
+use jiff::Timestamp;
+
+/// Tells through the desk of the newest configuration.
+#[derive(Clone)]
+pub(super) struct Voice {
+    desk: Arc<RwLock<Arc<AlertDesk>>>,
+}
+
+/// Opens a desk for these destinations.
+pub(super) async fn desk(
+    ledger: Arc<dyn AlertLedger>,
+    clock: Arc<dyn Clock>,
+    destinations: Vec<Destination>,
+) -> Result<Arc<AlertDesk>> {
+    let channels = destinations
+        .iter()
+        .map(|destination| ChannelPolicy {
+            name: destination.channel.clone(),
+            route: destination.route.clone(),
+            remind_after: Some(ChannelPolicy::REMIND_AFTER),
+        })
+        .collect();
+    let policy = AlertPolicy { channels, ..AlertPolicy::default() };
+    Ok(Arc::new(AlertDesk::open(ledger, clock, destinations, policy).await?))
+}
+
+impl Voice {
+    pub(super) fn new(desk: Arc<AlertDesk>) -> Self {
+        Self { desk: Arc::new(RwLock::new(desk)) }
+    }
+
+    pub(super) fn desk(&self) -> Arc<AlertDesk> {
+        Arc::clone(&self.desk.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn exchange(&self, desk: Arc<AlertDesk>) {
+        *self.desk.write().unwrap_or_else(PoisonError::into_inner) = desk;
+    }
+
+    pub(super) async fn started(&self, key: &JobKey, now: Timestamp) {
+        let source = key.source.as_ref().map(SourceName::as_str);
+        self.tell(alert::started(key.kind.as_str(), source, now)).await;
+    }
+
+    pub(super) async fn backed_up(&self, receipt: &BackupReceipt, now: Timestamp) {
+        self.tell(alert::backup(receipt, now)).await;
+    }
+
+    pub(super) async fn failed(&self, key: &JobKey, error: &Error, now: Timestamp) {
+        let source = key.source.as_ref().map(SourceName::as_str);
+        self.tell(alert::failure(key.kind.as_str(), source, error, now)).await;
+    }
+
+    /// Whatever was wrong with this job is over.
+    pub(super) async fn solved(&self, key: &JobKey, now: Timestamp) {
+        let source = key.source.as_ref().map(SourceName::as_str);
+        let verb = key.kind.as_str();
+        self.tell(Alert {
+            severity: Severity::Info,
+            event: format!("{verb}.succeeded"),
+            source: source.map(str::to_owned),
+            title: format!("{key} succeeded"),
+            body: String::new(),
+            at: now,
+            facts: Vec::new(),
+            problem: Some(alert::problem(verb, source)),
+            phase: Phase::Solved,
+        })
+        .await;
+    }
+
+    /// Tells how every source stands: what is new is heard, what is known is not repeated.
+    pub(super) async fn stand(&self, sources: &[SourceStatus], now: Timestamp) {
+        let alerts: Vec<Alert> =
+            sources.iter().map(|source| alert::protection(source, now)).collect();
+        self.desk().tell(&alerts).await;
+    }
+
+    async fn tell(&self, alert: Alert) {
+        self.desk().tell(&[alert]).await;
+    }
+}

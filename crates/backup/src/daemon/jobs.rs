@@ -1,0 +1,48 @@
+//! From settings to jobs.
+
+use backup_config::{Cron, Settings, SourceSettings};
+use backup_core::{JobKey, JobKind};
+use backup_schedule::{Blackouts, Job, Timetable, jitter};
+use jiff::tz::TimeZone;
+
+/// Returns every job that can run: those with a schedule, and those that run by request alone.
+pub(super) fn jobs(settings: &Settings) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for source in &settings.sources {
+        let schedule = &source.schedule;
+        for (kind, cron) in [
+            (JobKind::Backup, &schedule.backup),
+            (JobKind::Verify, &schedule.verify),
+            (JobKind::Forget, &schedule.forget),
+        ] {
+            let key = JobKey::of(kind, &source.name);
+            jobs.push(Job {
+                timetable: cron.as_ref().map(|cron| timetable(&key, cron, source, settings)),
+                key,
+                blackouts: schedule.blackouts.clone(),
+                zone: settings.zone.clone(),
+                catch_up: !schedule.no_catch_up,
+                retry: settings.daemon.retry,
+            });
+        }
+    }
+    jobs.push(Job {
+        key: JobKey::whole(JobKind::Prune),
+        timetable: settings.prune.schedule.as_ref().map(|cron| Timetable {
+            cron: cron.clone(),
+            zone: settings.zone.clone(),
+            shift: std::time::Duration::ZERO,
+        }),
+        blackouts: Blackouts::default(),
+        zone: settings.zone.clone(),
+        catch_up: true,
+        retry: settings.daemon.retry,
+    });
+    jobs
+}
+
+fn timetable(key: &JobKey, cron: &Cron, source: &SourceSettings, settings: &Settings) -> Timetable {
+    let zone: TimeZone = settings.zone.clone();
+    let shift = jitter(&key.to_string(), source.schedule.jitter.as_duration());
+    Timetable { cron: cron.clone(), zone, shift }
+}

@@ -1,0 +1,23 @@
+//! A daemon, composed: jobs from settings, work on the repository, what is remembered, who is told.
+//!
+//! [`Daemon::open`] opens everything, [`Daemon::run`] runs until it is asked to stop. Programs ask
+//! a running one through its control socket, with [`Client`].
+
+mod alerts;
+mod control;
+mod guard;
+mod hook;
+mod jobs;
+mod ledger;
+mod scene;
+mod serve;
+mod start;
+mod state;
+mod steps;
+mod work;
+
+pub use control::{Answer, Client, Question, Status};
+pub use serve::Life;
+pub use start::{Daemon, Options};
+pub use state::state_directory;
+pub use work::{Feed, Loaded};

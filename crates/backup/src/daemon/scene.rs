@@ -1,0 +1,87 @@
+//! What can be seen of a daemon while it runs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use backup_core::{JobKey, Run};
+use backup_ops::SourceStatus;
+use backup_ops::daemon::{Board, Watcher};
+use jiff::Timestamp;
+use tokio::sync::{broadcast, watch};
+
+/// Everything at one instant, and each run as it changes.
+#[derive(Debug)]
+pub(super) struct Scene {
+    pub(super) board: watch::Sender<Arc<Board>>,
+    pub(super) changes: broadcast::Sender<Run>,
+    pub(super) sources: watch::Sender<Arc<Vec<SourceStatus>>>,
+    next: Mutex<BTreeMap<JobKey, Timestamp>>,
+    problems: Mutex<Problems>,
+}
+
+/// What is wrong with the daemon itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Problems {
+    pub(super) catalog: Option<String>,
+    pub(super) configuration: Option<String>,
+    pub(super) repository: Option<String>,
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self {
+            board: watch::Sender::default(),
+            changes: broadcast::Sender::new(1024),
+            sources: watch::Sender::default(),
+            next: Mutex::default(),
+            problems: Mutex::default(),
+        }
+    }
+}
+
+impl Scene {
+    pub(super) fn next(&self) -> Vec<(JobKey, Timestamp)> {
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        next.iter().map(|(key, at)| (key.clone(), *at)).collect()
+    }
+
+    /// Notes what is wrong, or that it is not any more.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Problems)) {
+        change(&mut self.problems.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Returns what is wrong, a sentence each.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let known = self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let written = self.board.borrow().problem.clone();
+        let about = |what: &str, text: Option<String>| text.map(|text| format!("{what}: {text}"));
+        [
+            about("catalog", known.catalog),
+            about("catalog", written),
+            about("configuration", known.configuration),
+            about("repository", known.repository),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+impl Watcher for Scene {
+    fn changed(&self, run: &Run) {
+        // Nobody may be listening.
+        let _ = self.changes.send(run.clone());
+    }
+
+    fn looked(&self, board: &Arc<Board>) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, at) in &board.next {
+            match at {
+                Some(at) => next.insert(key.clone(), *at),
+                None => next.remove(key),
+            };
+        }
+        drop(next);
+        self.board.send_replace(Arc::clone(board));
+    }
+}

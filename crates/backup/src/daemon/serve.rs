@@ -1,0 +1,281 @@
+//! Running: the supervisor, the control socket, alerts, and what is looked at now and then.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backup_core::{Error, ErrorKind, JobKey, Result, Run, RunState};
+use backup_ops::Interrupt;
+use backup_ops::daemon::{Commands, Supervisor};
+use backup_schedule::Why;
+use jiff::SignedDuration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::alerts::desk;
+use super::control::{self, Answer, Question, SOCKET, Status};
+use super::jobs::jobs;
+use super::ledger::CatalogLedger;
+use super::start::{Daemon, load};
+
+/// How often sources are judged while nothing happens.
+const LOOK: Duration = Duration::from_secs(300);
+
+/// The moving parts of a daemon; [`Daemon::run`] takes them.
+pub struct Life {
+    pub(super) supervisor: Supervisor,
+    pub(super) commands: Commands,
+    pub(super) reloads: mpsc::Receiver<oneshot::Sender<Result<()>>>,
+}
+
+impl Daemon {
+    /// Runs until `stop` is asked for: then runs under way are stopped in an orderly way, and go
+    /// on when it is started again.
+    pub async fn run(&self, life: Life, stop: &Interrupt) -> Result<()> {
+        let listener = listen(&self.inner.state.path)?;
+        let work = life.supervisor.run(life.commands, stop.clone());
+        let rest = async {
+            tokio::join!(
+                self.answer_all(&listener),
+                self.look(),
+                self.tell(stop),
+                self.reload_when_asked(life.reloads),
+            )
+        };
+        tokio::select! {
+            biased;
+            () = work => {}
+            _ = rest => {}
+        }
+        // What waits to be told is told now, if it can be told quickly; else after the restart.
+        let desk = self.inner.work.voice.desk();
+        let _ = tokio::time::timeout(Duration::from_secs(5), desk.deliver_due()).await;
+        // The next daemon makes a new one.
+        let _ = std::fs::remove_file(self.inner.state.path.join(SOCKET));
+        Ok(())
+    }
+
+    /// Asks for a run now.
+    pub async fn request(&self, job: JobKey, actor: Option<String>) -> Result<Run> {
+        self.inner.handle.request(job, actor).await
+    }
+
+    /// Reads the configuration again. An unusable one is the error, and the old one stays.
+    pub async fn reload(&self) -> Result<()> {
+        let gone = || Error::new(ErrorKind::Terminated, "reload configuration");
+        let (answer, answered) = oneshot::channel();
+        self.inner.reloads.send(answer).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// Returns how the daemon stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let board = self.inner.scene.board.borrow().clone();
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_at: Some(self.inner.started_at),
+            active: board.running.iter().chain(&board.queued).cloned().collect(),
+            next: self.inner.scene.next(),
+            waiting: board
+                .waiting
+                .iter()
+                .map(|waiting| {
+                    let why = match waiting.why {
+                        Why::Source => "another job of its source is running".to_owned(),
+                        Why::Slots => "as many jobs as may are running".to_owned(),
+                        Why::Blackout(until) => format!("blackout until {until}"),
+                    };
+                    (waiting.key.clone(), why)
+                })
+                .collect(),
+            problems: self.inner.scene.problems(),
+        }
+    }
+
+    async fn answer_all(&self, listener: &UnixListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let daemon = self.clone();
+                    tokio::spawn(async move { daemon.answer(stream).await });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the control socket takes nobody");
+                    self.inner.clock.sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, mut stream: UnixStream) {
+        let answer = match control::read(&mut stream).await {
+            Ok(Question::Status) => Ok(Answer::Status(Box::new(self.status()))),
+            Ok(Question::Reload) => self.reload().await.map(|()| Answer::Done),
+            Ok(Question::Cancel { run, actor }) => {
+                let run = self.inner.handle.cancel(run, actor).await;
+                run.map(|run| Answer::Run(Box::new(run)))
+            }
+            Ok(Question::Run { job, actor, wait }) => {
+                let changes = self.inner.scene.changes.subscribe();
+                match self.request(job, actor).await {
+                    Ok(run) if wait => return follow(&mut stream, changes, run).await,
+                    run => run.map(|run| Answer::Run(Box::new(run))),
+                }
+            }
+            Err(error) => Err(error),
+        };
+        let answer = answer.unwrap_or_else(|error| Answer::from(&error));
+        control::write(&mut stream, &answer).await;
+    }
+
+    /// Judges every source after each run and now and then, and drops what is too old to keep.
+    async fn look(&self) {
+        let inner = &self.inner;
+        let mut changes = inner.scene.changes.subscribe();
+        loop {
+            self.judge().await;
+            let settings = inner.work.loaded().settings.clone();
+            let keep = SignedDuration::try_from(settings.daemon.keep_runs.as_duration());
+            if let Ok(before) = inner.clock.now().checked_sub(keep.unwrap_or(SignedDuration::MAX))
+                && let Err(error) = inner.catalog.drop_runs(before).await
+            {
+                tracing::debug!(%error, "old runs could not be dropped");
+            }
+            tokio::select! {
+                () = inner.clock.sleep(LOOK) => {}
+                () = ended(&mut changes) => {}
+            }
+        }
+    }
+
+    async fn judge(&self) {
+        let inner = &self.inner;
+        if !inner.work.repository.can_read() {
+            return;
+        }
+        let promises = crate::promises(&inner.work.loaded().settings);
+        let now = inner.clock.now();
+        match backup_ops::status(&inner.work.repository, &promises, now).await {
+            Ok(sources) => {
+                inner.scene.note(|problems| problems.repository = None);
+                inner.work.voice.stand(&sources, now).await;
+                inner.scene.sources.send_replace(Arc::new(sources));
+            }
+            Err(error) => {
+                tracing::error!(%error, hint = error.remedy(), "the repository cannot be read");
+                inner.scene.note(|problems| problems.repository = Some(error.to_string()));
+            }
+        }
+    }
+
+    /// Sends alerts; a new configuration has new channels.
+    async fn tell(&self, stop: &Interrupt) {
+        loop {
+            let desk = self.inner.work.voice.desk();
+            let serving = desk.serve(stop);
+            let exchanged = async {
+                while Arc::ptr_eq(&desk, &self.inner.work.voice.desk()) {
+                    self.inner.clock.sleep(Duration::from_secs(1)).await;
+                }
+            };
+            tokio::select! {
+                () = serving => {
+                    // Without channels there is nothing to serve.
+                    self.inner.clock.sleep(Duration::from_secs(1)).await;
+                }
+                () = exchanged => {}
+            }
+        }
+    }
+
+    async fn reload_when_asked(&self, mut asked: mpsc::Receiver<oneshot::Sender<Result<()>>>) {
+        while let Some(answer) = asked.recv().await {
+            let done = self.exchange().await;
+            match &done {
+                Ok(()) => {
+                    tracing::info!("the configuration was read again");
+                    self.inner.scene.note(|problems| problems.configuration = None);
+                }
+                Err(error) => {
+                    tracing::error!(%error, hint = error.remedy(), "the old configuration stays");
+                    let text = format!("not reloaded: {error}");
+                    self.inner.scene.note(|problems| problems.configuration = Some(text));
+                }
+            }
+            // Whoever asked may be gone.
+            let _ = answer.send(done);
+        }
+    }
+
+    async fn exchange(&self) -> Result<()> {
+        let inner = &self.inner;
+        let loaded = load(inner.config.as_deref(), &inner.environment)?;
+        let old = inner.work.loaded();
+        if loaded.settings.repository != old.settings.repository {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "reload configuration")
+                .because("it names another repository, or opens it otherwise")
+                .hint("Restart backupd for that."));
+        }
+        let destinations = loaded.composer.destinations(&loaded.settings.notify)?;
+        let ledger = Arc::new(CatalogLedger(Arc::clone(&inner.catalog)));
+        let desk = desk(ledger, Arc::clone(&inner.clock), destinations).await?;
+        let settings = loaded.settings.clone();
+        inner.work.load(loaded);
+        inner.work.voice.exchange(desk);
+        inner.handle.replace(jobs(&settings), settings.daemon.concurrency).await
+    }
+}
+
+/// Makes the socket, for its owner alone. What an ended daemon left behind is replaced: the lock
+/// of the directory says that it has ended.
+fn listen(directory: &Path) -> Result<UnixListener> {
+    let path = directory.join(SOCKET);
+    let failed = |error: std::io::Error| {
+        Error::new(ErrorKind::ConfigInvalid, "make control socket")
+            .with("socket", path.display())
+            .because(error)
+            .hint("The path must be short and its directory writable; set BACKUPD_STATE.")
+    };
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(failed)?;
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Answers with every change of a run until it has ended.
+async fn follow(stream: &mut UnixStream, mut changes: broadcast::Receiver<Run>, run: Run) {
+    let id = run.id;
+    if !control::write(stream, &Answer::Run(Box::new(run))).await {
+        return;
+    }
+    loop {
+        match changes.recv().await {
+            Ok(run) if run.id == id => {
+                let active = matches!(run.state, RunState::Queued | RunState::Running);
+                if !control::write(stream, &Answer::Run(Box::new(run))).await || !active {
+                    return;
+                }
+            }
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Waits until some run has ended.
+async fn ended(changes: &mut broadcast::Receiver<Run>) {
+    loop {
+        match changes.recv().await {
+            Ok(run) if !matches!(run.state, RunState::Queued | RunState::Running) => return,
+            Ok(_) => {}
+            Err(broadcast::error::RecvError::Lagged(_)) => return,
+            // The daemon ends.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}

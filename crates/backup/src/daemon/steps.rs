@@ -1,0 +1,204 @@
+//! What each kind of job does.
+
+use backup_config::{HookMoment, SourceSettings};
+use backup_core::{JobKey, JobKind, Result, SourceName, VerifyLevel};
+use backup_ops::daemon::{Report, Verdict};
+use backup_ops::forget::{self, Retention};
+use backup_ops::prune;
+use backup_ops::verify::{self, Request};
+use backup_ops::{BackupRequest, Depth, Plausibility};
+use backup_retention::Plan;
+
+use super::hook::{self, Occasion};
+use super::work::{Task, Work};
+
+impl Work {
+    /// Hooks, the backup with its proof, and the retention of the source after a good one.
+    pub(super) async fn backup(
+        &self,
+        task: &Task<'_>,
+        source: &SourceName,
+        report: &mut Report,
+    ) -> Result<Verdict> {
+        let settings = task.loaded.settings.source(source.as_str())?;
+        let mut occasion =
+            Occasion { source, run: task.order.run.to_string(), snapshot: None, error: None };
+        self.hooks(task, HookMoment::Before, &occasion).await?;
+        self.voice.started(&task.order.key, self.clock.now()).await;
+        let done = self.copy(task, settings, report).await;
+        occasion.snapshot = report.snapshot.map(|id| id.to_string());
+        let verdict = match &done {
+            Ok(verdict) => *verdict,
+            Err(error) => {
+                occasion.error = Some(error.to_string());
+                self.hooks(task, HookMoment::Failure, &occasion).await?;
+                return done;
+            }
+        };
+        if verdict == Verdict::Suspect {
+            occasion.error = Some("the snapshot is suspect".into());
+            self.hooks(task, HookMoment::Failure, &occasion).await?;
+            return done;
+        }
+        self.hooks(task, HookMoment::After, &occasion).await?;
+        if settings.schedule.forget.is_none() && self.repository.can_read() {
+            // The backup is good whatever becomes of this; it is said and tried after the next.
+            if let Err(error) = self.forget_by_policy(task, source, report).await {
+                tracing::error!(%source, %error, "retention could not be applied");
+                let key = JobKey::of(JobKind::Forget, source);
+                self.voice.failed(&key, &error, self.clock.now()).await;
+            }
+        }
+        done
+    }
+
+    async fn hooks(
+        &self,
+        task: &Task<'_>,
+        moment: HookMoment,
+        occasion: &Occasion<'_>,
+    ) -> Result<()> {
+        let loaded = task.loaded;
+        let hooks = &loaded.settings.hooks;
+        let call = hook::call(&loaded.composer, &self.clock, hooks, moment, occasion);
+        task.guard.asked.unless(call).await
+    }
+
+    async fn copy(
+        &self,
+        task: &Task<'_>,
+        settings: &SourceSettings,
+        report: &mut Report,
+    ) -> Result<Verdict> {
+        let provider = task.loaded.composer.source(settings)?;
+        let request = BackupRequest {
+            source: settings.name.clone(),
+            kind: settings.mode,
+            jobs: settings.jobs.unwrap_or_else(crate::machine::default_jobs),
+            max_rate: settings.max_rate.map(|rate| rate.0),
+            accept_new_identity: false,
+            plausibility: Plausibility::default(),
+            verify: depth(settings.protection.level),
+        };
+        let receipt = task
+            .guard
+            .watch(|interrupt| async move {
+                backup_ops::backup(
+                    &self.repository,
+                    provider.as_ref(),
+                    &request,
+                    &self.clock,
+                    &task.observer,
+                    &interrupt,
+                )
+                .await
+            })
+            .await?;
+        let snapshot = &receipt.record.snapshot;
+        report.snapshot = Some(snapshot.id);
+        report.numbers.extend([
+            ("read_bytes".to_owned(), snapshot.read_bytes),
+            ("added_bytes".to_owned(), snapshot.added_bytes),
+            ("stored_bytes".to_owned(), snapshot.stored_bytes),
+            ("rows".to_owned(), snapshot.evidence.rows()),
+        ]);
+        self.voice.backed_up(&receipt, self.clock.now()).await;
+        Ok(if snapshot.is_suspect() { Verdict::Suspect } else { Verdict::Good })
+    }
+
+    /// Reads back every snapshot of the source.
+    pub(super) async fn verify(
+        &self,
+        task: &Task<'_>,
+        source: &SourceName,
+        report: &mut Report,
+    ) -> Result<Verdict> {
+        let records = task.guard.asked.unless(self.repository.scan_snapshots()).await?.records;
+        let mine = records.iter().filter(|record| record.snapshot.source == *source);
+        let snapshots: Vec<_> = mine.map(|record| record.snapshot.id).collect();
+        if snapshots.is_empty() {
+            return Ok(Verdict::Good);
+        }
+        report.numbers.insert("snapshots".into(), snapshots.len() as u64);
+        let request = Request { snapshots, depth: Depth::Read };
+        let found = task
+            .guard
+            .watch(|interrupt| async move {
+                verify::verify(&self.repository, &request, &self.clock, &task.observer, &interrupt)
+                    .await
+            })
+            .await?;
+        report.numbers.insert("read_bytes".into(), found.bytes_read);
+        verify::demand(&found)?;
+        self.voice.solved(&task.order.key, self.clock.now()).await;
+        Ok(Verdict::Good)
+    }
+
+    /// Applies the retention of the source.
+    pub(super) async fn forget(
+        &self,
+        task: &Task<'_>,
+        source: &SourceName,
+        report: &mut Report,
+    ) -> Result<Verdict> {
+        self.forget_by_policy(task, source, report).await?;
+        self.voice.solved(&task.order.key, self.clock.now()).await;
+        Ok(Verdict::Good)
+    }
+
+    /// Forgets what the policy lets go. The plan itself refuses after a suspect snapshot, and
+    /// never lets the newest verified one go.
+    async fn forget_by_policy(
+        &self,
+        task: &Task<'_>,
+        source: &SourceName,
+        report: &mut Report,
+    ) -> Result<()> {
+        let settings = &task.loaded.settings;
+        let owner = settings.source(source.as_str())?;
+        if owner.retention.is_empty() {
+            return Ok(());
+        }
+        let records = task.guard.asked.unless(self.repository.snapshots()).await?;
+        let rule = |name: &SourceName| {
+            (name == source).then(|| Retention {
+                policy: owner.retention,
+                required: owner.protection.level,
+                zone: settings.zone.clone(),
+            })
+        };
+        let plans = forget::plan(&records, rule, self.clock.now());
+        for plan in &plans {
+            if let Some(refusal) = &plan.refused {
+                tracing::warn!(%source, %refusal, "nothing is forgotten");
+            }
+        }
+        let ids: Vec<_> = plans.iter().flat_map(Plan::forget_ids).collect();
+        task.guard.asked.unless(forget::execute(&self.repository, &ids)).await?;
+        report.numbers.insert("forgotten".into(), ids.len() as u64);
+        Ok(())
+    }
+
+    /// Reclaims what no snapshot needs.
+    pub(super) async fn prune(&self, task: &Task<'_>, report: &mut Report) -> Result<Verdict> {
+        let grace = task.loaded.settings.prune.grace.as_duration();
+        let pruned = task
+            .guard
+            .watch(|interrupt| async move {
+                prune::prune(&self.repository, grace, &task.observer, &interrupt).await
+            })
+            .await?;
+        report.numbers.insert("deleted_packs".into(), pruned.deleted_packs);
+        report.numbers.insert("deleted_bytes".into(), pruned.deleted_bytes);
+        self.voice.solved(&task.order.key, self.clock.now()).await;
+        Ok(Verdict::Good)
+    }
+}
+
+/// How far a new snapshot is proved: a drill is a job of its own.
+fn depth(level: VerifyLevel) -> Depth {
+    match level {
+        VerifyLevel::None | VerifyLevel::Exists => Depth::Exists,
+        VerifyLevel::Read | VerifyLevel::Drilled => Depth::Read,
+    }
+}
