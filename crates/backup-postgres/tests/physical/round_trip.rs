@@ -115,7 +115,13 @@ async fn tablespaces_come_back_elsewhere() {
         let new = place_for(&cluster, "moved");
         let mut options = restore_options();
         options.tablespaces = vec![(old.display().to_string(), new.display().to_string())];
-        restore(&taken, &restored, options).await.unwrap();
+        restore(&taken, &restored, options.clone()).await.unwrap();
+        // A delta writes into the copy's own tablespace, and never into the original's.
+        options.delta = true;
+        restore(&taken, &restored, options.clone()).await.unwrap();
+        options.tablespaces.clear();
+        let error = restore(&taken, &restored, options).await.unwrap_err();
+        assert_eq!(error.kind(), backup_core::ErrorKind::Conflict, "{error:?}");
         own(&cluster, &new);
         own(&cluster, folder.path());
         let copy = start(major, &restored).unwrap();

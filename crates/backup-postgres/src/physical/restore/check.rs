@@ -39,14 +39,15 @@ pub(super) fn check_places(places: &Places, delta: bool) -> Result<()> {
     for place in each {
         let empty =
             place::is_empty(place).map_err(|e| place::failed("look at target", place, e))?;
-        if empty || delta {
+        if empty || (delta && (place == root || places.is_linked(place))) {
             continue;
         }
         let hint = if place == root {
             "Name a new directory; or pass --delta to turn the cluster that is there into the \
              snapshot's, writing only what differs."
         } else {
-            "Put the tablespace elsewhere with --tablespace OLD=NEW."
+            "Put the tablespace elsewhere with --tablespace OLD=NEW; what is there may be in use by \
+             another cluster."
         };
         return Err(conflict(place, "it is not empty").hint(hint));
     }

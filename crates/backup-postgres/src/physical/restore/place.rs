@@ -69,6 +69,14 @@ impl Places {
         Ok(())
     }
 
+    /// Whether the cluster that is there has a tablespace at this place: then it is its own.
+    pub(super) fn is_linked(&self, place: &Path) -> bool {
+        self.tablespaces.iter().any(|(oid, known)| {
+            let link = self.root.join("pg_tblspc").join(oid.to_string());
+            known == place && fs::read_link(link).is_ok_and(|target| target == place)
+        })
+    }
+
     /// Makes everything that was written durable.
     pub(super) fn sync(&self) -> Result<()> {
         for place in std::iter::once(&self.root).chain(self.tablespaces.values()) {

@@ -215,9 +215,9 @@ fn sweep(places: &Places, seen: &HashSet<u64>) -> Result<()> {
             let name = name.to_string_lossy();
             let path =
                 if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
-            // Links to tablespaces are followed; all others are not.
-            let is_folder = entry.path().is_dir()
-                && (!entry.path().is_symlink() || path.starts_with("pg_tblspc/"));
+            // Links to tablespaces and to the log are followed; all others are not.
+            let is_followed = path.starts_with("pg_tblspc/") || path == "pg_wal";
+            let is_folder = entry.path().is_dir() && (!entry.path().is_symlink() || is_followed);
             if !kept(&path) {
                 let removed = if is_folder {
                     fs::remove_dir_all(entry.path())
