@@ -107,11 +107,6 @@ impl Session {
         Ok(self.settings.get_or_init(|| settings))
     }
 
-    /// Returns the environment of this run.
-    pub(crate) fn environment(&self) -> &Environment {
-        &self.environment
-    }
-
     /// Returns what turns settings into open things.
     pub(crate) fn composer(&self) -> Composer {
         Composer::new(self.environment.clone(), Arc::clone(&self.clock))
@@ -144,6 +139,11 @@ impl Session {
                 self.composer().open_to_write(settings, &secret, self.observer()).await
             })
             .await
+    }
+
+    /// Returns the environment of this run.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     /// Returns the file that settings were said to be in.

@@ -31,6 +31,7 @@ mod embed;
 mod export;
 mod machine;
 mod provider;
+pub mod recovery;
 mod settings;
 mod smoke;
 mod store;

@@ -8,6 +8,8 @@ use backup::ops::Selector;
 use backup_core::{ByteSize, SourceName};
 use clap::{Args, ValueEnum};
 
+use super::RecoveryArgs;
+
 /// `init`.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
@@ -154,6 +156,9 @@ pub(crate) struct RestoreArgs {
     /// Restore what belongs to role OLD as NEW's; may be repeated
     #[arg(long = "map-role", value_name = "OLD=NEW", value_parser = parse_mapping)]
     pub(crate) map_roles: Vec<(String, String)>,
+
+    #[command(flatten)]
+    pub(crate) recovery: RecoveryArgs,
 }
 
 fn parse_mapping(text: &str) -> Result<(String, String), String> {

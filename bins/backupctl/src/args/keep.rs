@@ -92,6 +92,10 @@ pub(crate) struct PruneArgs {
     /// (default: 24h)
     #[arg(long, value_name = "AGE")]
     pub(crate) grace: Option<Period>,
+
+    /// Keep WAL for any moment of so long ago (default: since the oldest physical snapshot)
+    #[arg(long, value_name = "AGE")]
+    pub(crate) wal_window: Option<Period>,
 }
 
 /// `pin`, `unpin`.

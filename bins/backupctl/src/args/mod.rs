@@ -4,6 +4,7 @@ mod data;
 mod drill;
 mod keep;
 mod more;
+mod recovery;
 mod report;
 mod wal;
 
@@ -21,6 +22,7 @@ pub(crate) use more::{
     CompletionsArgs, DemoArgs, DoctorArgs, KeyCommand, ManArgs, NotifyCommand, RepairCommand,
     SchemaArgs, StatusArgs, ValidateArgs,
 };
+pub(crate) use recovery::{RecoveryArgs, Timeline};
 pub(crate) use report::{ReportArgs, ReportCommand, ReportFormat};
 pub(crate) use wal::{WalCommand, WalFetchArgs, WalPushArgs, WalStatusArgs, WalStreamArgs};
 

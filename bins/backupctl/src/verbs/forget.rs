@@ -29,7 +29,7 @@ pub(super) async fn run(session: &Session, args: ForgetArgs) -> Result<Ending> {
     let repository = session.repository().await?;
     session.interrupt.unless(forget::execute(repository, &ids)).await?;
     if args.prune {
-        prune::prune(session, session.grace(), false).await?;
+        prune::prune(session, session.grace(), None, false).await?;
     } else if !ids.is_empty() {
         session.screen.hint("Their data stays until `backupctl prune`.");
     }

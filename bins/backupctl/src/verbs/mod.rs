@@ -13,6 +13,7 @@ mod notify;
 mod offline;
 mod pin;
 mod prune;
+mod recovery;
 mod repair;
 mod report;
 mod restore;

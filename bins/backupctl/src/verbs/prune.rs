@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use backup::ops::document::ReceiptDocument;
 use backup::ops::prune as op;
+use backup::ops::wal::{self, WalRetention, WalRetentionPlan};
 use backup::repository::{PruneAction, PrunePlan};
 use backup::retention::Period;
 use backup_core::{ByteSize, Result};
@@ -19,22 +20,43 @@ pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Ending> {
     if args.dry_run {
         let repository = session.repository().await?;
         let plan = op::plan(repository, grace, &session.interrupt).await?;
-        show(session, &plan, None)?;
+        let wal = wal_plans(session, grace, args.wal_window).await?;
+        show(session, &plan, None, &wal)?;
         return Ok(Ending::Ok);
     }
-    prune(session, grace, session.screen.json()).await?;
+    prune(session, grace, args.wal_window, session.screen.json()).await?;
     Ok(Ending::Ok)
+}
+
+/// Returns what would be deleted of the stored WAL.
+async fn wal_plans(
+    session: &Session,
+    grace: Duration,
+    window: Option<Period>,
+) -> Result<Vec<WalRetentionPlan>> {
+    let retention = WalRetention { window: window.map(Period::as_duration), grace };
+    let repository = session.repository().await?;
+    let work = wal::plan_retention(repository, retention, session.clock.now());
+    session.interrupt.unless(work).await
 }
 
 /// Prunes and shows what was done; as a document only if asked, because `forget --prune` prints
 /// one of its own.
-pub(super) async fn prune(session: &Session, grace: Duration, document: bool) -> Result<()> {
+pub(super) async fn prune(
+    session: &Session,
+    grace: Duration,
+    window: Option<Period>,
+    document: bool,
+) -> Result<()> {
     let observer = session.observer();
     let report =
         op::prune(session.repository().await?, grace, &observer, &session.interrupt).await?;
     drop(observer);
+    // After the packs, whose lease says that nobody else prunes, and with the snapshots of now.
+    let wal = wal_plans(session, grace, window).await?;
+    wal::retain(session.repository().await?, &wal).await?;
     if document || !session.screen.json() {
-        show(session, &report.plan, Some((report.deleted_packs, report.deleted_bytes)))?;
+        show(session, &report.plan, Some((report.deleted_packs, report.deleted_bytes)), &wal)?;
     }
     Ok(())
 }
@@ -50,9 +72,14 @@ const ACTIONS: [(PruneAction, &str); 8] = [
     (PruneAction::Lost, "LOST"),
 ];
 
-fn show(session: &Session, plan: &PrunePlan, deleted: Option<(u64, u64)>) -> Result<()> {
+fn show(
+    session: &Session,
+    plan: &PrunePlan,
+    deleted: Option<(u64, u64)>,
+    wal: &[WalRetentionPlan],
+) -> Result<()> {
     if session.screen.json() {
-        return session.screen.document(&receipt(plan, deleted));
+        return session.screen.document(&receipt(plan, deleted, wal));
     }
     let mut text = String::new();
     for (action, words) in ACTIONS {
@@ -71,6 +98,17 @@ fn show(session: &Session, plan: &PrunePlan, deleted: Option<(u64, u64)>) -> Res
                 step.reason
             ));
         }
+    }
+    for plan in wal {
+        text.push_str(&format!(
+            "WAL of {}: keep {} files, {}; delete {} files, {}. {}\n",
+            plan.log.source,
+            render::count(plan.kept),
+            ByteSize(plan.kept_bytes),
+            render::count(plan.delete.len() as u64),
+            ByteSize(plan.bytes()),
+            plan.reason
+        ));
     }
     match deleted {
         None => text.push_str("nothing was changed (--dry-run)\n"),
@@ -92,7 +130,11 @@ fn show(session: &Session, plan: &PrunePlan, deleted: Option<(u64, u64)>) -> Res
     Ok(())
 }
 
-fn receipt(plan: &PrunePlan, deleted: Option<(u64, u64)>) -> ReceiptDocument {
+fn receipt(
+    plan: &PrunePlan,
+    deleted: Option<(u64, u64)>,
+    wal: &[WalRetentionPlan],
+) -> ReceiptDocument {
     let message = if deleted.is_some() { "pruned" } else { "planned; nothing was changed" };
     let mut numbers = BTreeMap::new();
     for (action, _) in ACTIONS {
@@ -104,11 +146,19 @@ fn receipt(plan: &PrunePlan, deleted: Option<(u64, u64)>) -> ReceiptDocument {
     let (packs, bytes) = deleted.unwrap_or_default();
     numbers.insert("deleted_packs".into(), packs);
     numbers.insert("deleted_bytes".into(), bytes);
+    let doomed: u64 = wal.iter().map(|plan| plan.delete.len() as u64).sum();
+    numbers.insert("wal_delete_files".into(), doomed);
+    numbers.insert("wal_delete_bytes".into(), wal.iter().map(WalRetentionPlan::bytes).sum());
+    numbers.insert("wal_keep_files".into(), wal.iter().map(|plan| plan.kept).sum());
     let steps = plan.steps.iter().filter(|step| step.action != PruneAction::Keep);
     let mut receipt = ReceiptDocument::new("prune", message);
     receipt.numbers = numbers;
     receipt.steps = steps
         .map(|step| format!("{} pack {}: {}", step.action.as_str(), step.pack, step.reason))
+        .chain(wal.iter().map(|plan| {
+            let count = plan.delete.len();
+            format!("delete {count} files of WAL of {}: {}", plan.log.source, plan.reason)
+        }))
         .collect();
     receipt.fact("dry_run", &deleted.is_none())
 }

@@ -10,9 +10,15 @@ use crate::exit::Ending;
 use crate::render;
 use crate::session::Session;
 
+use super::recovery;
+
 pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> {
     session.warn_about_argv("--to", &args.to);
-    let record = session.select(&args.snapshot).await?;
+    let recovery = recovery::plan(session, &args.recovery, &args.snapshot).await?;
+    let record = match &recovery {
+        Some(recovery) => recovery.record.clone(),
+        None => session.select(&args.snapshot).await?,
+    };
     let snapshot = &record.snapshot;
     let provider = session.target(&args.to)?;
     let observer = session.observer();
@@ -26,12 +32,16 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
         create_roles: args.create_roles || preferred.create_roles,
         role_map: if args.map_roles.is_empty() { preferred.role_map } else { args.map_roles },
         ordered: args.ordered,
-        recovery: <_>::default(),
+        recovery: recovery.as_ref().map(|r| r.settings.clone()).unwrap_or_default(),
         delta: args.delta,
         tablespaces: args.tablespaces,
         observer: observer.clone(),
     };
-    let planned = restore::plan(provider.as_ref(), snapshot, &options, &session.interrupt).await?;
+    let mut planned =
+        restore::plan(provider.as_ref(), snapshot, &options, &session.interrupt).await?;
+    if let Some(recovery) = &recovery {
+        recovery.describe(&mut planned.plan);
+    }
     if args.preview {
         return preview(session, &record.snapshot, &planned);
     }
@@ -39,9 +49,12 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
         session.screen.say(&render::finding(finding));
     }
     let repository = session.repository().await?;
-    let receipt =
+    let mut receipt =
         planned.execute(repository, &session.clock, &observer, &session.interrupt).await?;
     drop(observer);
+    if args.recovery.start {
+        receipt.report.findings.push(recovery::start(session, &args.to).await?);
+    }
     show(session, &receipt)?;
     Ok(Ending::Ok)
 }

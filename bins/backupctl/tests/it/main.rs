@@ -19,6 +19,7 @@ mod object_store;
 mod offline;
 mod physical;
 mod program;
+mod recovery;
 mod report;
 mod retention;
 mod runbooks;

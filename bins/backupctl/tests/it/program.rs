@@ -99,6 +99,17 @@ impl Program {
         command
     }
 
+    /// Another program, as the same user.
+    pub(crate) fn shell_command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        if let Some((user, group)) = self.user {
+            std::os::unix::process::CommandExt::uid(&mut command, user);
+            std::os::unix::process::CommandExt::gid(&mut command, group);
+        }
+        command
+    }
+
     pub(crate) fn run(&self, words: &[&str]) -> Done {
         Done::from(self.command(words).output().unwrap())
     }

@@ -6,6 +6,7 @@ mod inventory;
 mod plan;
 mod push;
 mod recover;
+mod retention;
 mod status;
 
 pub use backup_repository::{WalEntry, WalLog, WalObject, WalPut};
@@ -17,6 +18,7 @@ pub use plan::{
 };
 pub use push::{WalPush, admit, push};
 pub use recover::{TimelineChoice, find_recovery};
+pub use retention::{WalRetention, WalRetentionPlan, plan_retention, plan_wal_retention, retain};
 pub use status::{WalStatus, Window, assess, bases_of, status};
 
 use recover::first_needed;

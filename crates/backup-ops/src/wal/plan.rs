@@ -148,7 +148,8 @@ pub fn plan_recovery(
                     &format!("its copy is consistent from {} on", base.stop),
                 ));
             }
-            if *lsn > reaches {
+            // The server stops behind the first record that begins there or later.
+            if *lsn >= reaches {
                 return refuse(format!("stored WAL reaches {reaches}"));
             }
         }
@@ -304,7 +305,7 @@ mod tests {
             RecoveryGoal::Time(time(2)),
             RecoveryGoal::Time(time(19)),
             RecoveryGoal::Lsn(Lsn(2 * SIZE + 500)),
-            RecoveryGoal::Lsn(Lsn(5 * SIZE - 8)),
+            RecoveryGoal::Lsn(Lsn(5 * SIZE - 100)),
             RecoveryGoal::Xid(35),
             RecoveryGoal::RestorePoint("p3".into()),
         ] {
@@ -322,7 +323,7 @@ mod tests {
             RecoveryGoal::Time(time(20)),
             RecoveryGoal::Time(time(40)),
             RecoveryGoal::Lsn(Lsn(2 * SIZE)),
-            RecoveryGoal::Lsn(Lsn(5 * SIZE)),
+            RecoveryGoal::Lsn(Lsn(5 * SIZE - 8)),
             RecoveryGoal::Xid(50),
             RecoveryGoal::Xid(5),
             RecoveryGoal::RestorePoint("p9".into()),

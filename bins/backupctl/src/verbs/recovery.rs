@@ -1,0 +1,182 @@
+//! The part of `restore` that brings a cluster to a point in time.
+
+use backup::ops::wal::{
+    RecoveryBase, RecoveryGoal, RecoveryPlan, TimelineChoice, WalLog, find_recovery,
+};
+use backup::ops::{Selector, select};
+use backup::recovery::{self, Reached};
+use backup_core::port::{
+    RecoveryAction, RecoverySettings, RecoverySignal, RecoveryTarget, RecoveryTimeline,
+    RestorePlan, RestoreStep,
+};
+use backup_core::{Error, ErrorKind, Finding, Result, SnapshotKind, SnapshotRecord};
+
+use crate::args::{RecoveryArgs, Timeline};
+use crate::session::Session;
+
+/// What `restore` does beyond the snapshot.
+pub(super) struct Recovery {
+    /// The snapshot to begin from.
+    pub(super) record: SnapshotRecord,
+    /// What the copy is told.
+    pub(super) settings: RecoverySettings,
+    plan: RecoveryPlan,
+}
+
+/// Chooses the snapshot and plans the way from there; nothing when no point was asked for.
+pub(super) async fn plan(
+    session: &Session,
+    args: &RecoveryArgs,
+    selector: &Selector,
+) -> Result<Option<Recovery>> {
+    let Some(goal) = goal(args) else { return Ok(None) };
+    let records = session.records().await?;
+    let candidates = candidates(&records, selector)?;
+    let source = candidates.first().map(|record| record.snapshot.source.clone());
+    let Some(source) = source else {
+        return Err(Error::new(ErrorKind::NotFound, "plan recovery")
+            .with("snapshot", selector)
+            .because("it is not physical, and no physical snapshot of that source is stored")
+            .hint("Points in time need a physical snapshot: `backupctl backup --mode physical`."));
+    };
+    let bases: Vec<RecoveryBase> =
+        candidates.iter().filter_map(|record| RecoveryBase::of(&record.snapshot)).collect();
+    let choice = match args.timeline {
+        None => TimelineChoice::Latest,
+        Some(Timeline::Current) => TimelineChoice::Current,
+        Some(Timeline::Number(number)) => TimelineChoice::Number(number),
+    };
+    let repository = session.repository().await?;
+    let found = find_recovery(repository, &source, &bases, choice, &goal);
+    let plan = session.interrupt.unless(found).await?;
+    let record = candidates
+        .into_iter()
+        .find(|record| record.snapshot.id == plan.base.snapshot)
+        .ok_or_else(|| Error::new(ErrorKind::Failed, "plan recovery"))?;
+    let log = WalLog { source, system: plan.base.system };
+    let command = recovery::restore_command(session.environment(), session.config(), &log)?;
+    let settings = settings(&plan, command);
+    Ok(Some(Recovery { record, settings, plan }))
+}
+
+/// The physical snapshots that are meant, best first.
+fn candidates(records: &[SnapshotRecord], selector: &Selector) -> Result<Vec<SnapshotRecord>> {
+    if let Selector::Prefix(_) = selector {
+        let one = select(records, selector)?;
+        let physical = one.snapshot.kind == SnapshotKind::Physical;
+        return Ok(if physical { vec![one.clone()] } else { Vec::new() });
+    }
+    let mut found: Vec<SnapshotRecord> = records
+        .iter()
+        .filter(|record| {
+            let snapshot = &record.snapshot;
+            let named = match selector {
+                Selector::LatestOf(source) => snapshot.source == *source,
+                _ => true,
+            };
+            named && snapshot.kind == SnapshotKind::Physical && !snapshot.is_suspect()
+        })
+        .cloned()
+        .collect();
+    found.sort_by_key(|record| std::cmp::Reverse(record.snapshot.finished_at));
+    // `latest` means one source: that of the newest.
+    let source = found.first().map(|record| record.snapshot.source.clone());
+    found.retain(|record| Some(&record.snapshot.source) == source.as_ref());
+    Ok(found)
+}
+
+fn goal(args: &RecoveryArgs) -> Option<RecoveryGoal> {
+    if let Some(at) = args.at {
+        return Some(RecoveryGoal::Time(at));
+    }
+    if let Some(lsn) = args.lsn {
+        return Some(RecoveryGoal::Lsn(lsn));
+    }
+    if let Some(xid) = args.xid {
+        return Some(RecoveryGoal::Xid(xid));
+    }
+    if let Some(name) = &args.restore_point {
+        return Some(RecoveryGoal::RestorePoint(name.clone()));
+    }
+    if args.immediate {
+        return Some(RecoveryGoal::Immediate);
+    }
+    args.latest.then_some(RecoveryGoal::Latest)
+}
+
+fn settings(plan: &RecoveryPlan, restore_command: String) -> RecoverySettings {
+    let target = match &plan.goal {
+        RecoveryGoal::Latest => None,
+        RecoveryGoal::Immediate => Some(RecoveryTarget::Immediate),
+        // PostgreSQL takes this form, with its zone, under any setting of DateStyle.
+        RecoveryGoal::Time(time) => {
+            let text = time.strftime("%Y-%m-%d %H:%M:%S%.6f+00").to_string();
+            Some(RecoveryTarget::Time(text))
+        }
+        RecoveryGoal::Lsn(lsn) => Some(RecoveryTarget::Lsn(*lsn)),
+        RecoveryGoal::Xid(xid) => Some(RecoveryTarget::Xid(u64::from(*xid))),
+        RecoveryGoal::RestorePoint(name) => Some(RecoveryTarget::Name(name.clone())),
+    };
+    RecoverySettings {
+        restore_command: Some(restore_command),
+        action: target.is_some().then_some(RecoveryAction::Pause),
+        target,
+        timeline: Some(RecoveryTimeline::Number(plan.timeline)),
+        signal: RecoverySignal::Recovery,
+        ..RecoverySettings::default()
+    }
+}
+
+impl Recovery {
+    /// Adds what recovery does to what is shown of the restore.
+    pub(super) fn describe(&self, plan: &mut RestorePlan) {
+        let known = self.plan.last.map_or(String::new(), |last| {
+            format!("; the last transaction there ended at {}", last.at)
+        });
+        plan.steps.push(RestoreStep {
+            action: "recover".into(),
+            detail: format!(
+                "to {} on timeline {}, from position {}; stored WAL reaches {} in {} segments{known}",
+                self.plan.goal, self.plan.timeline, self.plan.base.stop, self.plan.reaches,
+                self.plan.segments
+            ),
+        });
+        plan.findings.extend(self.plan.notes.iter().map(Finding::note));
+        plan.findings.push(Finding::note(
+            "The server fetches WAL by restore_command; it needs the repository's passphrase or \
+             key file in its environment (BACKUP_PASSPHRASE, BACKUP_PASSPHRASE_FILE or \
+             BACKUP_KEY_FILE) when it is started.",
+        ));
+    }
+}
+
+/// Starts a restored cluster and says which point it reached.
+pub(super) async fn start(session: &Session, directory: &str) -> Result<Finding> {
+    let composer = session.composer();
+    let tools = composer.tools().clone();
+    let work = recovery::start(
+        std::path::Path::new(directory.strip_prefix("file://").unwrap_or(directory)),
+        &tools,
+    );
+    let reached = session.interrupt.unless(work).await?;
+    Ok(Finding::note(told(&reached)))
+}
+
+fn told(reached: &Reached) -> String {
+    let state =
+        if reached.in_recovery { "paused at its target" } else { "open, on its own timeline" };
+    let last = reached.last_transaction.as_deref().unwrap_or("none");
+    let promote = if reached.in_recovery {
+        format!("\npromote:  {}", reached.promote)
+    } else {
+        String::new()
+    };
+    format!(
+        "running, {state}; replayed up to {}, last transaction {last}\n\
+         connect:  psql -h {} -p {} -d postgres\nstop:     {}{promote}",
+        reached.position,
+        reached.socket.display(),
+        reached.port,
+        reached.stop
+    )
+}
