@@ -4,7 +4,10 @@ mod args;
 mod log;
 mod signals;
 mod systemd;
+mod token;
+mod web;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use backup::ops::interrupt;
 use backup_core::{Error, ErrorKind, Result};
 use clap::Parser;
 
-use crate::args::Args;
+use crate::args::{Args, Verb};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -26,7 +29,10 @@ fn main() -> ExitCode {
             return refuse(&Error::new(ErrorKind::Failed, "start runtime").because(error));
         }
     };
-    let ended = runtime.block_on(run(args));
+    let ended = match args.verb {
+        Some(Verb::Token(verb)) => runtime.block_on(token::run(args.config.as_deref(), verb)),
+        None => runtime.block_on(run(args.config)),
+    };
     // Sessions that were dropped end on their own; nothing waits for a server that hangs.
     runtime.shutdown_timeout(Duration::from_secs(2));
     match ended {
@@ -36,12 +42,13 @@ fn main() -> ExitCode {
 }
 
 /// Runs until SIGTERM or SIGINT, which end it with success: it did what it was told.
-async fn run(args: Args) -> Result<()> {
+async fn run(config: Option<PathBuf>) -> Result<()> {
     let (interrupter, stop) = interrupt();
     let mut reloads = signals::listen(interrupter)
         .map_err(|error| Error::new(ErrorKind::Failed, "catch signals").because(error))?;
-    let options =
-        Options { config: args.config, environment: Environment::from_process(), feed: None };
+    let live = web::Live::new();
+    let environment = Environment::from_process();
+    let options = Options { config, environment: environment.clone(), feed: Some(live.feed()) };
     let (daemon, life) = match Box::pin(stop.unless(Daemon::open(options))).await {
         Err(error) if stop.asked().is_some() => {
             tracing::info!(%error, "stopped before it began");
@@ -49,6 +56,7 @@ async fn run(args: Args) -> Result<()> {
         }
         opened => opened?,
     };
+    let (bridge, server) = Box::pin(web::bind(&daemon, &live, &environment)).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "backupd runs");
     systemd::notify("READY=1");
     let beat = tokio::spawn(systemd::beat());
@@ -71,7 +79,13 @@ async fn run(args: Args) -> Result<()> {
             systemd::notify("STOPPING=1");
         }
     });
+    let serving = tokio::spawn(Box::pin(web::serve(bridge, server, stop.clone())));
     let ended = Box::pin(daemon.run(life, &stop)).await;
+    if stop.asked().is_none() {
+        serving.abort();
+    }
+    // Requests under way end; those that do not are let go by the server itself.
+    let _ = serving.await;
     for task in [beat, reloading, announcing] {
         task.abort();
     }

@@ -70,6 +70,16 @@ pub(crate) const VARIABLES: &[Variable] = &[
     plain("BACKUP_RETENTION_MONTHS", "`source[].retention.keep_monthly`"),
     plain("BACKUP_CRON", "`source[].schedule.backup`"),
     plain("BACKUPD_LISTEN", "`daemon.listen`"),
+    plain(
+        "BACKUPD_TLS_CERTIFICATE",
+        "the daemon's certificate, a PEM file: HTTP is then encrypted",
+    ),
+    plain("BACKUPD_TLS_KEY", "its private key, a PEM file"),
+    plain("BACKUPD_HOSTS", "names by which browsers may call the daemon, separated by commas"),
+    plain(
+        "BACKUPD_OPEN_WRITES",
+        "`true`: on loopback runs are started and cancelled without a token",
+    ),
     plain("BACKUPD_STATE", "`daemon.state`"),
     plain("BACKUP_ZONE", "`zone`"),
     secret("SLACK_WEBHOOK_URL", "alerts also go to this Slack webhook"),

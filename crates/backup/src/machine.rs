@@ -50,3 +50,13 @@ pub fn check_space(repository_url: &str) -> Option<Check> {
         Check::warning("disk space", detail, "Free space, or prune, before the next backup.")
     })
 }
+
+/// Returns the bytes of the disk a repository is on and those that are free; nothing for other
+/// stores, or when the disk does not say.
+#[cfg(unix)]
+pub(crate) fn room(repository_url: &str) -> Option<(u64, u64)> {
+    let StoreUrl::Disk(path) = StoreUrl::parse(repository_url).ok()? else { return None };
+    let disk = rustix::fs::statvfs(&path).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    Some((bytes(disk.f_blocks), bytes(disk.f_bavail)))
+}

@@ -10,6 +10,7 @@
 
 mod config;
 mod faults;
+mod http;
 mod kills;
 mod nightly;
 mod world;

@@ -184,7 +184,7 @@ pub(crate) fn growth(points: &[Growth], slope: Option<f64>, capacity: Option<u64
         html!(out; "<line class=\"ahead\" x1=\"" (at(x(seen))) "\" y1=\"" (at(y(last.stored_bytes as f64))) "\" x2=\"600\" y2=\""
             (at(y(ahead))) "\"/>");
     }
-    html!(out; "</svg><div class=\"axis\"><span>" (words::day(first.at)) "</span><span>today "
+    html!(out; "</svg><div class=\"axis thirds\"><span>" (words::day(first.at)) "</span><span>today, "
         (words::day(last.at)) "</span><span>forecast</span></div></figure>");
     out
 }

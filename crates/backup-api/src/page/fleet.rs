@@ -141,7 +141,7 @@ fn row(out: &mut Html, source: &Source, now: Timestamp) {
     html!(out; "</td><td data-label=\"Verified\">" [proved(source, now)] "</td><td data-label=\"Recoverable\">");
     match &source.window {
         Some(window) => {
-            html!(out; [words::ago(window.from, now)] " – " [words::ago(window.to, now)] "<small>"
+            html!(out; "<span>" [words::ago(window.from, now)] " – " [words::ago(window.to, now)] "</span><small>"
                 (if window.continuous { "any instant" } else { "at snapshots" }) "</small>");
         }
         None => html!(out; "<span class=\"none\">nothing</span>"),

@@ -123,7 +123,7 @@ fn tiles(source: &Source, now: Timestamp) -> Html {
         html!(out; (words::count(wal.gaps, "gap")) "</small></dd></div>");
     }
     for rate in &source.success {
-        html!(out; "<div><dt>Good backups, " (rate.days) " days</dt><dd>");
+        html!(out; "<div><dt>Good, " (rate.days) " days</dt><dd>");
         match rate.all {
             0 => html!(out; "<span class=\"none\">none ended</span>"),
             all => {

@@ -9,6 +9,7 @@ mod guard;
 mod hook;
 mod jobs;
 mod ledger;
+mod look;
 mod scene;
 mod serve;
 mod start;
@@ -17,6 +18,7 @@ mod steps;
 mod work;
 
 pub use control::{Answer, Client, Question, Status};
+pub use look::Measured;
 pub use serve::Life;
 pub use start::{Daemon, Options};
 pub use state::state_directory;

@@ -1,0 +1,281 @@
+//! Everything at one instant, out of settings, snapshots, runs and what the daemon says.
+
+use std::sync::Arc;
+
+use backup::config::SourceSettings;
+use backup::daemon::{Daemon, Loaded, Status};
+use backup::ops::SourceStatus;
+use backup::ops::alerting::Undelivered;
+use backup_api::port::Job;
+use backup_api::view::{
+    Alert, Delivery, Fleet, LastRun, Next, Program, Repository, RunTotal, SizePoint, Source, State,
+    SuccessRate, Window,
+};
+use backup_core::port::OpenProblem;
+use backup_core::{JobKind, Run, RunState, SnapshotRecord, SourceName};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{facts, strip, translate};
+
+/// Sizes a row shows.
+const SIZES: usize = 30;
+
+/// What everything is painted from.
+pub(super) struct Facts {
+    pub(super) now: Timestamp,
+    pub(super) started_at: Timestamp,
+    pub(super) loaded: Arc<Loaded>,
+    pub(super) status: Status,
+    pub(super) standings: Arc<Vec<SourceStatus>>,
+    pub(super) records: Arc<Vec<SnapshotRecord>>,
+    /// Of the last ninety days, newest first.
+    pub(super) runs: Vec<Run>,
+    pub(super) totals: Vec<Total>,
+    pub(super) problems: Vec<OpenProblem>,
+    pub(super) undelivered: Vec<Undelivered>,
+    pub(super) repository: Option<Repository>,
+}
+
+/// How many runs of a job ended how.
+pub(super) type Total = (SourceName, JobKind, Vec<(RunState, u64)>);
+
+impl Facts {
+    /// What the daemon says by itself, without its memory.
+    pub(super) fn empty(daemon: &Daemon) -> Self {
+        Self {
+            now: daemon.clock().now(),
+            started_at: daemon.started_at(),
+            loaded: daemon.loaded(),
+            status: daemon.status(),
+            standings: daemon.standings().borrow().clone(),
+            records: Arc::default(),
+            runs: Vec::new(),
+            totals: Vec::new(),
+            problems: Vec::new(),
+            undelivered: Vec::new(),
+            repository: None,
+        }
+    }
+}
+
+pub(super) fn fleet(facts: &Facts) -> Fleet {
+    let mut sources: Vec<_> =
+        facts.loaded.settings.sources.iter().map(|settings| source(facts, settings)).collect();
+    sources.sort_by(|a, b| a.name.cmp(&b.name));
+    Fleet {
+        at: facts.now,
+        program: Program {
+            version: facts.status.version.clone(),
+            started_at: facts.started_at,
+            enabled: true,
+            problems: facts.status.problems.clone(),
+        },
+        sources,
+        repositories: facts.repository.iter().map(|found| repository(facts, found)).collect(),
+        alerts: alerts(facts),
+    }
+}
+
+fn source(facts: &Facts, settings: &SourceSettings) -> Source {
+    let name = &settings.name;
+    let standing = facts.standings.iter().find(|standing| standing.source == *name);
+    let own = facts::of(&facts.records, name);
+    let runs: Vec<_> =
+        facts.runs.iter().filter(|run| run.job.source.as_ref() == Some(name)).collect();
+    let active = facts.status.active.iter().filter(|run| run.job.source.as_ref() == Some(name));
+    let active_runs: Vec<_> = active.map(|run| run.id.to_string()).collect();
+    let newest = standing.and_then(|standing| standing.newest.as_ref());
+    let proved = standing.and_then(|standing| standing.newest_proved.as_ref());
+    let mut oldest_first: Vec<_> = own.iter().rev().copied().collect();
+    let window = window(&oldest_first);
+    oldest_first.drain(..oldest_first.len().saturating_sub(SIZES));
+    let (state, reasons) = match standing {
+        Some(standing) if standing.snapshots == 0 && !active_runs.is_empty() => {
+            (State::Running, vec!["Its first backup is running.".to_owned()])
+        }
+        Some(standing) => (standing.standing.into(), standing.reasons.clone()),
+        None => (State::NeverBackedUp, vec!["It has not been looked at yet.".to_owned()]),
+    };
+    Source {
+        name: name.clone(),
+        engine: newest.map_or("postgres", |r| r.snapshot.identity.engine.as_str()).to_owned(),
+        provider: settings.provider.as_str().to_owned(),
+        location: None,
+        state,
+        reasons,
+        rpo_seconds: settings.protection.rpo.as_duration().as_secs(),
+        required_level: settings.protection.level,
+        rto_budget_seconds: None,
+        newest_at: newest.map(|record| record.snapshot.started_at),
+        newest_snapshot: newest.map(|record| record.snapshot.id.to_string()),
+        newest_level: newest.map(|record| record.verified.level),
+        proved_at: proved.map(|record| record.snapshot.started_at),
+        proved_snapshot: proved.map(|record| record.snapshot.id.to_string()),
+        verified_at: own.iter().filter_map(|record| record.verified.at).max(),
+        drill: None,
+        window,
+        snapshots: standing.map_or(own.len() as u64, |standing| standing.snapshots as u64),
+        stored_bytes: own.iter().map(|record| record.snapshot.stored_bytes).sum(),
+        sizes: oldest_first.into_iter().map(size).collect(),
+        days: strip::days(settings, &facts.loaded.settings.zone, &runs, facts.now),
+        next: next(facts, settings),
+        last: Job::ALL.into_iter().filter_map(|job| last(job, &runs)).collect(),
+        active_runs,
+        totals: totals(facts, name),
+        success: vec![rate(&runs, 30, facts.now), rate(&runs, 90, facts.now)],
+        wal: None,
+    }
+}
+
+/// The instants a source can be brought back to; oldest first in, nothing without snapshots.
+pub(super) fn window(own: &[&SnapshotRecord]) -> Option<Window> {
+    let good = || own.iter().filter(|record| !record.snapshot.is_suspect());
+    let from = good().map(|record| record.snapshot.started_at).min()?;
+    let to = good().map(|record| record.snapshot.started_at).max()?;
+    Some(Window { from, to, continuous: false })
+}
+
+pub(super) fn size(record: &SnapshotRecord) -> SizePoint {
+    let snapshot = &record.snapshot;
+    let took = snapshot.finished_at.duration_since(snapshot.started_at).as_secs_f64();
+    SizePoint {
+        snapshot: snapshot.id.to_string(),
+        at: snapshot.started_at,
+        read_bytes: snapshot.read_bytes,
+        stored_bytes: snapshot.stored_bytes,
+        seconds: took.max(0.0),
+        suspect: snapshot.is_suspect(),
+    }
+}
+
+fn next(facts: &Facts, settings: &SourceSettings) -> Vec<Next> {
+    let schedule = &settings.schedule;
+    let jobs = [
+        (JobKind::Backup, &schedule.backup),
+        (JobKind::Verify, &schedule.verify),
+        (JobKind::Drill, &schedule.drill),
+        (JobKind::Forget, &schedule.forget),
+    ];
+    let mut next: Vec<_> = jobs
+        .into_iter()
+        .filter_map(|(kind, cron)| {
+            let key = backup_core::JobKey::of(kind, &settings.name);
+            let planned = facts.status.next.iter().find(|(known, _)| *known == key);
+            let at = planned.map(|(_, at)| *at);
+            let running = facts.status.active.iter().any(|run| run.job == key);
+            Some(Next {
+                job: translate::job(kind),
+                schedule: cron.as_ref()?.as_str().to_owned(),
+                zone: facts.loaded.settings.zone.iana_name().unwrap_or("UTC").to_owned(),
+                // A time that has passed and nothing runs: it waits for its turn, or is late.
+                overdue_since: at.filter(|at| *at < facts.now && !running),
+                at,
+            })
+        })
+        .collect();
+    next.sort_by_key(|next| (next.at.is_none(), next.at));
+    next
+}
+
+fn last(job: Job, runs: &[&Run]) -> Option<LastRun> {
+    let own = || runs.iter().filter(|run| translate::job(run.job.kind) == job);
+    let good = own().find(|run| run.state == RunState::Succeeded);
+    let bad = own().find(|run| {
+        matches!(run.state, RunState::Failed | RunState::Suspect | RunState::Interrupted)
+    });
+    if good.is_none() && bad.is_none() {
+        return None;
+    }
+    let end = |run: &&&Run| run.ended_at.unwrap_or(run.started_at);
+    Some(LastRun {
+        job,
+        success_at: good.as_ref().map(end),
+        success_seconds: good.and_then(|run| run.seconds()),
+        failure_at: bad.as_ref().map(end),
+        failure: bad.map(|run| {
+            run.error.as_ref().map_or_else(|| run.state.as_str().to_owned(), |e| e.message.clone())
+        }),
+    })
+}
+
+fn totals(facts: &Facts, name: &SourceName) -> Vec<RunTotal> {
+    let mut totals: Vec<RunTotal> = Vec::new();
+    for (source, kind, counts) in &facts.totals {
+        for (state, count) in counts.iter().filter(|_| source == name) {
+            let (job, state) = (translate::job(*kind), translate::state(*state));
+            if state.is_active() {
+                continue;
+            }
+            match totals.iter_mut().find(|total| total.job == job && total.state == state) {
+                Some(total) => total.count += count,
+                None => totals.push(RunTotal { job, state, count: *count }),
+            }
+        }
+    }
+    totals
+}
+
+fn rate(runs: &[&Run], days: u32, now: Timestamp) -> SuccessRate {
+    let since = now - SignedDuration::from_hours(24 * i64::from(days));
+    let mut rate = SuccessRate { days, good: 0, all: 0 };
+    for run in runs.iter().filter(|run| run.job.kind == JobKind::Backup && run.started_at >= since)
+    {
+        match run.state {
+            RunState::Succeeded => (rate.good, rate.all) = (rate.good + 1, rate.all + 1),
+            RunState::Failed | RunState::Suspect => rate.all += 1,
+            // What was stopped is run again, or was not wanted.
+            RunState::Queued | RunState::Running | RunState::Interrupted | RunState::Cancelled => {}
+        }
+    }
+    rate
+}
+
+fn repository(facts: &Facts, measured: &Repository) -> Repository {
+    let snapshots = facts.records.len() as u64;
+    let source_bytes = facts.records.iter().map(|record| record.snapshot.read_bytes).sum();
+    Repository { snapshots, source_bytes: Some(source_bytes), ..measured.clone() }
+}
+
+fn alerts(facts: &Facts) -> Vec<Alert> {
+    let mut alerts: Vec<_> = facts
+        .problems
+        .iter()
+        .map(|problem| Alert {
+            id: problem.key.clone(),
+            name: problem.key.split([' ', ':', '/']).next().unwrap_or_default().to_owned(),
+            severity: problem.alert.severity.into(),
+            source: problem.alert.source.as_ref().and_then(|source| source.parse().ok()),
+            message: problem.alert.title.clone(),
+            remedy: None,
+            since: problem.since,
+            resolved_at: None,
+            deliveries: problem
+                .told
+                .iter()
+                .map(|(channel, told)| Delivery {
+                    channel: channel.clone(),
+                    tried_at: told.at,
+                    error: None,
+                })
+                .collect(),
+        })
+        .collect();
+    alerts.extend(facts.undelivered.iter().filter(|waiting| waiting.attempts > 0).map(|waiting| {
+        Alert {
+            id: format!("undelivered {}", waiting.channel),
+            name: "undelivered".into(),
+            severity: backup_api::view::AlertSeverity::Warning,
+            source: None,
+            message: format!("{} alerts wait for {}", waiting.waiting, waiting.channel),
+            remedy: None,
+            since: waiting.since,
+            resolved_at: None,
+            deliveries: vec![Delivery {
+                channel: waiting.channel.clone(),
+                tried_at: waiting.since,
+                error: Some(waiting.last_error.clone().unwrap_or_else(|| "not delivered".into())),
+            }],
+        }
+    }));
+    alerts
+}

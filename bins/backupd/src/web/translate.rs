@@ -1,0 +1,108 @@
+//! The daemon's words, in those of the API.
+
+use backup_api::port::Job;
+use backup_api::view::{Phase, Run, RunCause, RunState};
+use backup_core::{JobKey, JobKind, RunState as CoreState, SourceName, Trigger};
+use jiff::SignedDuration;
+
+use super::live::Notes;
+
+pub(super) fn job(kind: JobKind) -> Job {
+    match kind {
+        JobKind::Backup => Job::Backup,
+        JobKind::Verify => Job::Verify,
+        JobKind::Drill => Job::Drill,
+        // Of a source: what retention lets go. Of the repository: the space it leaves.
+        JobKind::Forget | JobKind::Prune => Job::Prune,
+    }
+}
+
+pub(super) fn key(job: Job, source: &SourceName) -> JobKey {
+    let kind = match job {
+        Job::Backup => JobKind::Backup,
+        Job::Verify => JobKind::Verify,
+        Job::Drill => JobKind::Drill,
+        Job::Prune => JobKind::Forget,
+    };
+    JobKey::of(kind, source)
+}
+
+pub(super) fn kinds(job: Option<Job>) -> &'static [Option<JobKind>] {
+    match job {
+        None => &[None],
+        Some(Job::Backup) => &[Some(JobKind::Backup)],
+        Some(Job::Verify) => &[Some(JobKind::Verify)],
+        Some(Job::Drill) => &[Some(JobKind::Drill)],
+        Some(Job::Prune) => &[Some(JobKind::Forget), Some(JobKind::Prune)],
+    }
+}
+
+pub(super) fn state(state: CoreState) -> RunState {
+    match state {
+        CoreState::Queued => RunState::Queued,
+        CoreState::Running => RunState::Running,
+        CoreState::Succeeded => RunState::Succeeded,
+        CoreState::Suspect => RunState::Suspect,
+        CoreState::Failed => RunState::Failed,
+        CoreState::Interrupted => RunState::Interrupted,
+        CoreState::Cancelled => RunState::Cancelled,
+    }
+}
+
+pub(super) fn core_state(state: RunState) -> CoreState {
+    match state {
+        RunState::Queued => CoreState::Queued,
+        RunState::Running => CoreState::Running,
+        RunState::Succeeded => CoreState::Succeeded,
+        RunState::Suspect => CoreState::Suspect,
+        RunState::Failed => CoreState::Failed,
+        RunState::Interrupted => CoreState::Interrupted,
+        RunState::Cancelled => CoreState::Cancelled,
+    }
+}
+
+/// A run, with what was noted about it while it went on.
+pub(super) fn run(run: &backup_core::Run, notes: Option<&Notes>) -> Run {
+    let state = state(run.state);
+    let number = |name: &str| run.numbers.get(name).copied();
+    Run {
+        id: run.id.to_string(),
+        source: run.job.source.clone(),
+        job: job(run.job.kind),
+        cause: match run.trigger {
+            Trigger::Schedule | Trigger::Rebuilt => RunCause::Schedule,
+            Trigger::CatchUp => RunCause::CatchUp,
+            Trigger::Retry => RunCause::Retry,
+            Trigger::Request => RunCause::Manual,
+        },
+        by: run.actor.clone(),
+        state,
+        attempt: run.attempt,
+        queued_at: run.started_at,
+        started_at: (state != RunState::Queued).then_some(run.started_at),
+        finished_at: run.ended_at,
+        expected_bytes: notes.and_then(|notes| notes.expected_bytes),
+        done_bytes: number("read_bytes")
+            .or_else(|| notes.map(|notes| notes.done_bytes))
+            .unwrap_or_default(),
+        stored_bytes: number("stored_bytes")
+            .or_else(|| notes.map(|notes| notes.stored_bytes))
+            .unwrap_or_default(),
+        snapshot: run.snapshot.map(|id| id.to_string()),
+        error: run.error.as_ref().map(|error| error.message.clone()),
+        remedy: run.error.as_ref().and_then(|error| error.hint.clone()),
+    }
+}
+
+/// The phases of a run that nobody watched: one after the other from its beginning.
+pub(super) fn phases(run: &backup_core::Run) -> Vec<Phase> {
+    let mut at = run.started_at;
+    run.phases
+        .iter()
+        .map(|phase| {
+            let started_at = at;
+            at += SignedDuration::try_from_secs_f64(phase.seconds).unwrap_or_default();
+            Phase { name: phase.name.clone(), started_at, finished_at: Some(at) }
+        })
+        .collect()
+}

@@ -1,0 +1,101 @@
+//! What programs built around a daemon look at: its memory, its settings, its snapshots.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use backup_core::port::{Catalog, Clock, OpenProblem};
+use backup_core::{Result, Run, RunId, SnapshotRecord};
+use backup_ops::SourceStatus;
+use backup_ops::alerting::Undelivered;
+use jiff::Timestamp;
+use tokio::sync::{broadcast, watch};
+
+use super::start::Daemon;
+use super::work::Loaded;
+
+impl Daemon {
+    /// Returns the memory of runs.
+    #[must_use]
+    pub fn catalog(&self) -> &Arc<dyn Catalog> {
+        &self.inner.catalog
+    }
+
+    /// Returns the directory that is its own.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.inner.state.path
+    }
+
+    /// Returns the clock it goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// Returns the configuration in force.
+    #[must_use]
+    pub fn loaded(&self) -> Arc<Loaded> {
+        self.inner.work.loaded()
+    }
+
+    /// Returns when it started.
+    #[must_use]
+    pub fn started_at(&self) -> Timestamp {
+        self.inner.started_at
+    }
+
+    /// Returns how the sources stand; it changes whenever they were judged anew.
+    #[must_use]
+    pub fn standings(&self) -> watch::Receiver<Arc<Vec<SourceStatus>>> {
+        self.inner.scene.sources.subscribe()
+    }
+
+    /// Returns every change of every run from now on.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Run> {
+        self.inner.scene.changes.subscribe()
+    }
+
+    /// Reads the snapshots from the repository; none where this host cannot read them.
+    pub async fn snapshots(&self) -> Result<Vec<SnapshotRecord>> {
+        let repository = &self.inner.work.repository;
+        if !repository.can_read() {
+            return Ok(Vec::new());
+        }
+        Ok(repository.scan_snapshots().await?.records)
+    }
+
+    /// Measures the repository.
+    pub async fn measure(&self) -> Result<Measured> {
+        let contents = self.inner.work.repository.contents().await?;
+        let loaded = self.inner.work.loaded();
+        let url = loaded.settings.repository.as_ref().map(|repository| repository.url.as_str());
+        Ok(Measured {
+            packs: contents.stored.len() as u64,
+            bytes: contents.stored.values().sum(),
+            room: url.and_then(crate::machine::room),
+        })
+    }
+
+    /// Returns the problems people are told about, and what could not be told.
+    pub async fn alerts(&self) -> (Vec<OpenProblem>, Vec<Undelivered>) {
+        let desk = self.inner.work.voice.desk();
+        (desk.problems().await, desk.undelivered().await)
+    }
+
+    /// Asks a run to stop; `NotFound` when none of that id waits or runs.
+    pub async fn cancel(&self, run: RunId, actor: Option<String>) -> Result<Run> {
+        self.inner.handle.cancel(run, actor).await
+    }
+}
+
+/// What a repository takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Packs in the store.
+    pub packs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes of the disk it is on, and those that are free; absent for other stores.
+    pub room: Option<(u64, u64)>,
+}
