@@ -8,13 +8,7 @@ use crate::session::Session;
 
 /// Tells everyone who wants to hear; says on standard error who could not be told.
 pub(crate) async fn tell(session: &Session, alert: &Alert) {
-    let destinations = match session.destinations() {
-        Ok(destinations) => destinations,
-        Err(error) => {
-            session.screen.warn(&format!("nobody was told: {error}"));
-            return;
-        }
-    };
+    let destinations = session.announcers();
     for (name, error) in alert::announce(&destinations, alert).await {
         session.screen.warn(&format!("{name} was not told: {error}"));
     }

@@ -41,6 +41,7 @@ pub(crate) struct Session {
     settings: OnceLock<Settings>,
     repository: OnceCell<Repository>,
     destinations: OnceLock<Vec<Destination>>,
+    announcers: OnceLock<Vec<Destination>>,
 }
 
 /// A source, resolved.
@@ -72,6 +73,7 @@ impl Session {
             settings: OnceLock::new(),
             repository: OnceCell::new(),
             destinations: OnceLock::new(),
+            announcers: OnceLock::new(),
         }
     }
 
@@ -335,19 +337,27 @@ impl Session {
         self.settings().map_or(TimeZone::UTC, |settings| settings.zone.clone())
     }
 
-    /// Returns who is told.
+    /// Returns who is told; fails when a channel cannot be used.
     pub(crate) fn destinations(&self) -> Result<Vec<Destination>> {
         if let Some(destinations) = self.destinations.get() {
             return Ok(destinations.clone());
         }
-        let made = match self.settings() {
-            Ok(settings) => self.composer().destinations(&settings.notify)?,
-            // Whoever must hear that the settings are broken is named by what can be read.
+        let made = self.composer().destinations(&self.settings()?.notify)?;
+        Ok(self.destinations.get_or_init(|| made).clone())
+    }
+
+    /// Returns who is told, as far as that can be read when the settings are broken; a channel
+    /// that cannot be used takes part, and fails when it is to deliver: it must not silence the
+    /// others.
+    pub(crate) fn announcers(&self) -> Vec<Destination> {
+        let made = || match self.settings() {
+            Ok(settings) => self.composer().announcers(&settings.notify),
             Err(_) => {
                 let config = self.global.config.as_deref();
-                self.composer().destinations(&backup::load_channels(config, &self.environment))?
+                let channels = backup::load_channels(config, &self.environment);
+                self.composer().announcers(&channels)
             }
         };
-        Ok(self.destinations.get_or_init(|| made).clone())
+        self.announcers.get_or_init(made).clone()
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use backup_core::{Error, ErrorKind, Result, SnapshotKind, VerifyLevel};
+use backup_core::{Error, ErrorKind, Result, Severity, SnapshotKind, VerifyLevel};
 use backup_retention::Period;
 
 use crate::nearest::nearest;
@@ -137,16 +137,25 @@ pub enum NotifyKind {
     Slack,
     /// Any URL that takes JSON.
     Webhook,
+    /// Mail.
+    Email,
+    /// PagerDuty.
+    PagerDuty,
+    /// Issues on GitHub.
+    Github,
+    /// A webhook of Discord.
+    Discord,
+    /// A workflow of Microsoft Teams.
+    Teams,
+    /// Pings of healthchecks.io and its like.
+    Healthchecks,
 }
 
 impl NotifyKind {
     /// Returns the word used in configuration.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Slack => "slack",
-            Self::Webhook => "webhook",
-        }
+        NOTIFY_KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
     }
 }
 
@@ -180,8 +189,18 @@ pub(crate) const HOOK_MOMENTS: [(&str, HookMoment); 3] = [
 ];
 pub(crate) const DELTA_MODES: [(&str, DeltaMode); 3] =
     [("auto", DeltaMode::Auto), ("on", DeltaMode::On), ("off", DeltaMode::Off)];
-pub(crate) const NOTIFY_KINDS: [(&str, NotifyKind); 2] =
-    [("slack", NotifyKind::Slack), ("webhook", NotifyKind::Webhook)];
+pub(crate) const NOTIFY_KINDS: [(&str, NotifyKind); 8] = [
+    ("slack", NotifyKind::Slack),
+    ("webhook", NotifyKind::Webhook),
+    ("email", NotifyKind::Email),
+    ("pagerduty", NotifyKind::PagerDuty),
+    ("github", NotifyKind::Github),
+    ("discord", NotifyKind::Discord),
+    ("teams", NotifyKind::Teams),
+    ("healthchecks", NotifyKind::Healthchecks),
+];
+pub(crate) const SEVERITIES: [(&str, Severity); 3] =
+    [("info", Severity::Info), ("warning", Severity::Warning), ("critical", Severity::Critical)];
 pub(crate) const MODES: [(&str, SnapshotKind); 3] = [
     ("logical", SnapshotKind::Logical),
     ("physical", SnapshotKind::Physical),

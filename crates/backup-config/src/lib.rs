@@ -35,6 +35,7 @@
 //! # Ok::<(), backup_core::Error>(())
 //! ```
 
+mod channel;
 mod command;
 mod environment;
 mod file;
@@ -48,6 +49,7 @@ mod template;
 mod variables;
 
 pub use backup_schedule::Cron;
+pub use channel::{ChannelSettings, NotifySettings};
 pub use command::{CommandRunner, ShellRunner};
 pub use environment::Environment;
 pub use file::{ConfigFile, FILE_NAME, schema};
@@ -57,7 +59,7 @@ pub use resolve::{Inputs, Overrides};
 pub use secret::{SecretRef, Secrets};
 pub use settings::{
     AssertSettings, CredentialSettings, DaemonSettings, DrillSettings, HookAction, HookSettings,
-    KeyRef, NeonSettings, NotifySettings, Protection, PruneSettings, RepositorySettings,
-    RestorePreferences, Schedule, Settings, SourceSettings,
+    KeyRef, NeonSettings, Protection, PruneSettings, RepositorySettings, RestorePreferences,
+    Schedule, Settings, SourceSettings,
 };
 pub use template::{TemplateFacts, template};

@@ -3,15 +3,13 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use backup_core::{
-    ByteSize, Error, ErrorKind, Result, Severity, SnapshotKind, SourceName, VerifyLevel,
-};
+use backup_core::{ByteSize, Error, ErrorKind, Result, SnapshotKind, SourceName, VerifyLevel};
 use backup_retention::{Period, Policy};
 use backup_schedule::{Blackouts, Retry};
 use jiff::tz::TimeZone;
 
 use crate::nearest::nearest;
-use crate::{Cron, DeltaMode, DrillEvery, HookMoment, NotifyKind, ProviderKind, SecretRef};
+use crate::{Cron, DeltaMode, DrillEvery, HookMoment, NotifySettings, ProviderKind, SecretRef};
 
 /// Everything that was configured, from flags, environment and file. Secrets are references;
 /// `Debug` shows none.
@@ -287,32 +285,6 @@ pub struct NeonSettings {
     pub api_key: Option<SecretRef>,
     /// Project id.
     pub project_id: Option<String>,
-}
-
-/// Who is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotifySettings {
-    /// What is at the other end.
-    pub kind: NotifyKind,
-    /// The webhook's URL.
-    pub url: SecretRef,
-    /// The secret that signs requests.
-    pub secret: Option<SecretRef>,
-    /// Whether good news are told.
-    pub on_success: bool,
-    /// Whether failures and warnings are told.
-    pub on_failure: bool,
-}
-
-impl NotifySettings {
-    /// Returns whether an alert of this severity is wanted.
-    #[must_use]
-    pub fn wants(&self, severity: Severity) -> bool {
-        match severity {
-            Severity::Info => self.on_success,
-            Severity::Warning | Severity::Critical => self.on_failure,
-        }
-    }
 }
 
 /// How space is reclaimed.

@@ -72,7 +72,7 @@ url = {url}
 # max_rate = "20MiB"                    # bytes per second
 
 # [[notify]]
-# kind = "slack"                        # or "webhook"
+# kind = "slack"                        # webhook, email, pagerduty …: docs/alerts.md
 # url = "env:SLACK_WEBHOOK_URL"
 "##,
         location = one_line(&facts.location),

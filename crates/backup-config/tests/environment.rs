@@ -5,7 +5,7 @@
 mod common;
 
 use backup_config::{Environment, KeyRef, NotifyKind, Overrides, ProviderKind};
-use backup_core::{ByteSize, ErrorKind, Secret, Severity};
+use backup_core::{ByteSize, ErrorKind, Secret};
 use common::{from_env, load, secrets};
 
 #[test]
@@ -112,10 +112,8 @@ fn names_of_older_setups_keep_working() {
     let shown = format!("{settings:?}");
     assert!(!shown.contains("hunter"), "{shown}");
     insta::assert_debug_snapshot!(settings);
-    assert!(
-        settings.notify.iter().all(|n| n.wants(Severity::Critical) && !n.wants(Severity::Info))
-    );
-    assert_eq!(settings.notify[0].kind, NotifyKind::Slack);
+    assert!(settings.notify.iter().all(|n| n.on_failure && !n.on_success));
+    assert_eq!(settings.notify[0].channel.kind(), NotifyKind::Slack);
 }
 
 #[test]

@@ -7,7 +7,8 @@ mod common;
 use std::path::Path;
 
 use backup_config::{
-    ConfigFile, Environment, Inputs, Overrides, ProviderKind, Settings, TemplateFacts, template,
+    ChannelSettings, ConfigFile, Environment, Inputs, Overrides, ProviderKind, Settings,
+    TemplateFacts, template,
 };
 use backup_core::ErrorKind;
 use common::{from_env, from_file, load, secrets};
@@ -135,6 +136,44 @@ on_success = false
 kind = "webhook"
 url = "https://example.com/hunter3"
 secret = "env:HOOK_SECRET"
+template = '{"text": "{{title}}"}'
+remind_after = "never"
+
+[[notify]]
+name = "on-call"
+kind = "pagerduty"
+secret = "env:PAGERDUTY"
+severity = "critical"
+sources = ["shop*"]
+events = ["backup.*", "protection.*"]
+
+[[notify]]
+kind = "email"
+url = "smtps://backup@mail.example.com"
+secret = "file:smtp"
+from = "Backup <backup@example.com>"
+to = ["ops@example.com"]
+ca_file = "mail-ca.pem"
+on_recovery = false
+remind_after = "7d"
+
+[[notify]]
+kind = "github"
+repository = "acme/ops"
+secret = "env:GITHUB"
+url = "https://github.example.com/api/v3"
+
+[[notify]]
+kind = "discord"
+url = "env:DISCORD"
+
+[[notify]]
+kind = "teams"
+url = "env:TEAMS"
+
+[[notify]]
+kind = "healthchecks"
+url = "env:PING"
 "#;
 
 #[test]
@@ -236,6 +275,13 @@ fn mistakes_are_shown_where_they_are() {
         "[daemon]\nlisten = \"everywhere\"",
         "[daemon]\nattempts = 0",
         "[schedule]\nblackout = [\"8-18\"]",
+        "[[notify]]\nkind = \"slack\"\nurl = \"env:X\"\ntemplate = \"{}\"",
+        "[[notify]]\nkind = \"email\"\nurl = \"env:X\"\nfrom = \"a@b.c\"",
+        "[[notify]]\nkind = \"pagerduty\"",
+        "[[notify]]\nkind = \"github\"\nsecret = \"env:X\"",
+        "[[notify]]\nkind = \"teams\"\nurl = \"env:X\"\nseverity = \"high\"",
+        "[[notify]]\nkind = \"discord\"\nurl = \"env:X\"\nremind_after = \"sometimes\"",
+        "[[notify]]\nkind = \"discord\"\nurl = \"env:X\"\nname = \"a\"\n[[notify]]\nkind = \"teams\"\nurl = \"env:X\"\n  name = \"a\"",
         "[repository\nurl = 1",
         "a = 1\na = 2",
         "[repository]\nurl = \"ä\", passphrase = \"hunter2\"",
@@ -342,8 +388,40 @@ fn one_webhook_is_told_once() {
         let settings = load(&Overrides::default(), &[pair], Some(file)).unwrap();
         assert_eq!(settings.notify.len(), 1);
         assert!(!settings.notify[0].on_success);
-        let url = secrets(&Environment::from_pairs([pair])).resolve(&settings.notify[0].url);
+        let url = settings.notify[0].channel.secrets()[0];
+        let url = secrets(&Environment::from_pairs([pair])).resolve(url);
         assert_eq!(url.unwrap().expose(), "https://hooks.slack.com/x");
+    }
+}
+
+#[test]
+fn channels_of_the_environment_join_those_of_the_file() {
+    let pairs = [
+        ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/hunter2"),
+        ("DISCORD_WEBHOOK_URL", "https://discord.com/hunter2"),
+        ("TEAMS_WEBHOOK_URL", "https://teams.example.com/hunter2"),
+        ("PAGERDUTY_ROUTING_KEY", "hunter2"),
+        ("HEALTHCHECKS_PING_URL", "https://hc-ping.com/hunter2"),
+        ("BACKUP_SMTP_URL", "smtp://u:hunter2@mail.example.com"),
+        ("BACKUP_EMAIL_FROM", "a@b.c"),
+        ("BACKUP_EMAIL_TO", "x@y.z, v@w.x,"),
+        ("BACKUP_GITHUB_REPOSITORY", "acme/ops"),
+        ("BACKUP_GITHUB_TOKEN", "hunter2"),
+    ];
+    let file = "[[notify]]\nkind = \"slack\"\nurl = \"env:OTHER\"";
+    let settings = load(&Overrides::default(), &pairs, Some(file)).unwrap();
+    let names: Vec<&str> = settings.notify.iter().map(|one| one.name.as_str()).collect();
+    let all =
+        ["slack", "slack-2", "discord", "teams", "healthchecks", "pagerduty", "email", "github"];
+    assert_eq!(names, all);
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    let ChannelSettings::Email { to, .. } = &settings.notify[6].channel else { panic!() };
+    assert_eq!(*to, ["x@y.z", "v@w.x"]);
+    for missing in ["BACKUP_EMAIL_TO", "BACKUP_GITHUB_TOKEN"] {
+        let some: Vec<(&str, &str)> =
+            pairs.into_iter().filter(|(name, _)| *name != missing).collect();
+        let error = load(&Overrides::default(), &some, None).unwrap_err();
+        assert!(error.to_string().contains(missing), "{error}");
     }
 }
 

@@ -21,7 +21,7 @@ const SOURCE: &str = "{source}";
 /// `/fail` with the error when it fails. The service alerts when no ping comes, which this
 /// program cannot do for itself.
 ///
-/// With `{source}` in its path, every source has a check of its own. Slugs take lower-case
+/// A test alert goes to `/log`, which changes no check's state. With `{source}` in its path, every source has a check of its own. Slugs take lower-case
 /// letters, digits, `-` and `_`; everything else in a source's name becomes `-`.
 #[derive(Debug)]
 pub struct Healthchecks {
@@ -58,6 +58,8 @@ impl Healthchecks {
         let exit_code = exit_code.filter(|(_, code)| code.parse::<u8>().is_ok_and(|c| c != 0));
         let end = match (alert.phase, alert.severity) {
             (Phase::Started, _) => Some("start"),
+            // A test is noted and changes nothing.
+            _ if alert.event == "notify.test" => Some("log"),
             (_, Severity::Info) => None,
             _ => Some(exit_code.map_or("fail", |(_, code)| code.as_str())),
         };

@@ -46,6 +46,7 @@ pub use endpoint::Delivery;
 pub use github::Github;
 pub use healthchecks::Healthchecks;
 pub use pagerduty::PagerDuty;
+pub use reqwest::Client;
 pub use slack::Slack;
 pub use teams::Teams;
 pub use template::Template;

@@ -4,14 +4,13 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use backup_config::{
-    DeltaMode, Environment, KeyRef, NotifyKind, NotifySettings, RepositorySettings, Secrets,
-    ShellRunner, SourceSettings,
+    DeltaMode, Environment, KeyRef, NotifySettings, RepositorySettings, Secrets, ShellRunner,
+    SourceSettings,
 };
-use backup_core::port::{Clock, Notifier, Observer, Provider, Store};
+use backup_core::port::{Clock, Observer, Provider, Store};
 use backup_core::{ByteSize, Error, Result, Secret};
 use backup_crypto::KeySecret;
-use backup_notify::{Delivery, Slack, Webhook};
-use backup_ops::alert::{Destination, Route};
+use backup_ops::alert::Destination;
 use backup_postgres::ConnectOptions;
 use backup_postgres::tools::ToolPaths;
 use backup_provider_postgres::DirectoryProvider;
@@ -157,33 +156,17 @@ impl Composer {
         postgres(url, self.password()?, &self.tools)
     }
 
-    /// Returns who is told.
+    /// Returns who is told. A channel that cannot be prepared is an error; `ConfigInvalid` names
+    /// it.
     pub fn destinations(&self, settings: &[NotifySettings]) -> Result<Vec<Destination>> {
-        if settings.is_empty() {
-            return Ok(Vec::new());
-        }
-        let client = backup_notify::client()?;
-        settings
-            .iter()
-            .map(|one| {
-                let url = self.secrets.resolve(&one.url)?;
-                let (clock, delivery) = (Arc::clone(&self.clock), Delivery::default());
-                let notifier: Arc<dyn Notifier> = match one.kind {
-                    NotifyKind::Slack => {
-                        Arc::new(Slack::new(client.clone(), clock, &url, delivery)?)
-                    }
-                    NotifyKind::Webhook => {
-                        let secret = one.secret.as_ref().map(|key| self.secrets.resolve(key));
-                        let client = client.clone();
-                        Arc::new(Webhook::new(client, clock, &url, secret.transpose()?, delivery)?)
-                    }
-                };
-                let channel = notifier.name();
-                let (on_success, on_failure) = (one.on_success, one.on_failure);
-                let route = Route { on_success, on_failure, ..Route::default() };
-                Ok(Destination { channel, notifier, route })
-            })
-            .collect()
+        crate::channel::destinations(settings, &self.secrets, &self.clock)
+    }
+
+    /// Returns who is told, as [`Composer::destinations`] does; a channel that cannot be
+    /// prepared takes part and fails when it is to deliver.
+    #[must_use]
+    pub fn announcers(&self, settings: &[NotifySettings]) -> Vec<Destination> {
+        crate::channel::announcers(settings, &self.secrets, &self.clock)
     }
 
     /// Reads a secret.

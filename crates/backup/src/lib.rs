@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod channel;
 mod compose;
 #[cfg(unix)]
 pub mod daemon;

@@ -35,6 +35,10 @@ pub(crate) struct ValidateArgs {
     /// Also ask the repository whether every source's newest snapshot is fresh and verified
     #[arg(long)]
     pub(crate) repository: bool,
+
+    /// Also connect to every source
+    #[arg(long)]
+    pub(crate) sources: bool,
 }
 
 /// `key`.
@@ -84,7 +88,11 @@ pub(crate) enum KeyCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum NotifyCommand {
     /// Send a test alert to every channel
-    Test,
+    Test {
+        /// Only to this channel; again for more
+        #[arg(long, value_name = "NAME")]
+        channel: Vec<String>,
+    },
 }
 
 /// `demo`.

@@ -20,7 +20,7 @@ pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
     let alone = sources.len() == 1;
     let mut worst = None;
     for source in sources {
-        match one(session, source, &args).await {
+        match announced(session, source, &args).await {
             Ok(receipt) => {
                 show(session, &receipt)?;
                 let alert = backup::ops::alert::backup(&receipt, session.clock.now());
@@ -50,6 +50,19 @@ pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
         }
     }
     Ok(worst.map_or(Ending::Ok, Ending::Found))
+}
+
+/// Who measures runs hears of the start meanwhile; that delays nothing but the end, which must
+/// not be heard first.
+async fn announced(
+    session: &Session,
+    settings: &SourceSettings,
+    args: &BackupArgs,
+) -> Result<BackupReceipt> {
+    let name = Some(settings.name.as_str());
+    let start = backup::ops::alert::started("backup", name, session.clock.now());
+    let (result, ()) = tokio::join!(one(session, settings, args), alerts::tell(session, &start));
+    result
 }
 
 async fn one(

@@ -88,7 +88,7 @@ fn alerts(session: &Session) -> Check {
         ),
         Ok(destinations) => {
             let names: Vec<String> =
-                destinations.iter().map(|destination| destination.notifier.name()).collect();
+                destinations.iter().map(|destination| destination.channel.clone()).collect();
             Check::ok("alerts", names.join(", "))
         }
         Err(error) => Check::failure("alerts", error),

@@ -84,3 +84,40 @@ fn a_broken_configuration_is_told_as_well() {
     std::fs::write(ctl.path("backup.toml"), file).unwrap();
     told(&ctl);
 }
+
+#[test]
+fn runs_ping_a_check_and_tests_say_what_each_channel_answered() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, "shop", 100);
+    let check = Listener::answering("200 OK");
+    let (good, bad) = (Listener::answering("200 OK"), Listener::answering("403 Forbidden"));
+    let mut ctl = Program::of(&cluster, "shop");
+    let config = format!(
+        "[[notify]]\nkind = \"webhook\"\nurl = \"{}\"\ntemplate = '{{\"text\": \"{{{{headline}}}}\"}}'\n\
+         [[notify]]\nname = \"team\"\nkind = \"discord\"\nurl = \"{}\"\n",
+        good.url(),
+        bad.url()
+    );
+    std::fs::write(ctl.path("backup.toml"), config).unwrap();
+    let tested = ctl.run(&["--json", "notify", "test"]).expect(1);
+    let receipt: serde_json::Value = serde_json::from_str(&tested.stdout).unwrap();
+    crate::schema::check(&receipt);
+    assert_eq!(receipt["facts"]["webhook"], "delivered");
+    assert!(receipt["facts"]["team"].as_str().unwrap().contains("status: 403"), "{receipt}");
+    assert_eq!(receipt["numbers"]["delivered"], 1);
+    assert!(!format!("{receipt} {}", tested.stderr).contains("s3cr3t"));
+    assert_eq!(good.heard()[0]["text"], "[WARNING] test alert from backupctl");
+    ctl.ok(&["notify", "test", "--channel", "webhook"]);
+    ctl.run(&["notify", "test", "--channel", "nobody"]).fails(7);
+    bad.heard();
+
+    std::fs::remove_file(ctl.path("backup.toml")).unwrap();
+    ctl.set("HEALTHCHECKS_PING_URL", check.url());
+    ctl.ok(&["init"]);
+    ctl.ok(&["backup"]);
+    ctl.set("DATABASE_URL", "postgres://postgres@127.0.0.1:1/shop");
+    ctl.run(&["backup"]).fails(3);
+    let paths = check.paths();
+    let all = ["/hook/s3cr3t/start", "/hook/s3cr3t", "/hook/s3cr3t/start", "/hook/s3cr3t/3"];
+    assert_eq!(paths, all);
+}

@@ -42,6 +42,7 @@ fn every_failure_has_its_code_and_its_remedy() {
     ctl.run(&["status"]).expect(9);
     ctl.json_ending(&["status"], 9);
     ctl.run(&["validate", "--repository"]).expect(9);
+    ctl.ok(&["validate", "--sources"]);
 
     ctl.ok(&["backup"]);
     // 2: not in this version.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 pub(crate) struct Listener {
     port: u16,
-    heard: Receiver<Value>,
+    heard: Receiver<(String, Value)>,
 }
 
 impl Listener {
@@ -22,6 +22,9 @@ impl Listener {
                 let mut stream = stream.unwrap();
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
                 let mut length = 0;
+                let mut request = String::new();
+                reader.read_line(&mut request).unwrap();
+                let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
                 loop {
                     let mut line = String::new();
                     reader.read_line(&mut line).unwrap();
@@ -36,7 +39,10 @@ impl Listener {
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).unwrap();
                 // Before the answer, so that whoever waited for it finds the body heard.
-                if sender.send(serde_json::from_slice(&body).unwrap()).is_err() {
+                // Pings carry text.
+                let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
+                let body = serde_json::from_slice(&body).unwrap_or_else(|_| text());
+                if sender.send((path, body)).is_err() {
                     return;
                 }
                 let answer = format!(
@@ -52,8 +58,17 @@ impl Listener {
         format!("http://127.0.0.1:{}/hook/s3cr3t", self.port)
     }
 
-    /// Everything heard by now, in order.
+    /// The bodies of everything heard by now, in order.
     pub(crate) fn heard(&self) -> Vec<Value> {
+        self.requests().into_iter().map(|(_, body)| body).collect()
+    }
+
+    /// The paths of everything heard by now, in order.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.requests().into_iter().map(|(path, _)| path).collect()
+    }
+
+    fn requests(&self) -> Vec<(String, Value)> {
         let mut all = Vec::new();
         while let Ok(body) = self.heard.try_recv() {
             all.push(body);

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use backup_core::{ByteSize, SnapshotKind, SourceName, VerifyLevel};
+use backup_core::{ByteSize, Severity, SnapshotKind, SourceName, VerifyLevel};
 use backup_retention::{Period, Policy};
 use backup_schedule::Blackout;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::text::{Hidden, Text};
+use super::text::{Hidden, Patience, Text};
 use crate::{Cron, DeltaMode, DrillEvery, HookMoment, NotifyKind, ProviderKind};
 
 /// Settings of backupctl and backupd.
@@ -352,17 +352,56 @@ pub(crate) struct RawNeon {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawNotify {
-    /// `slack` or `webhook`.
+    /// `slack`, `webhook`, `email`, `pagerduty`, `github`, `discord`, `teams` or `healthchecks`.
     pub(crate) kind: Text<NotifyKind>,
-    /// The webhook's URL; a secret.
-    pub(crate) url: Hidden,
-    /// Secret that signs the requests of a webhook.
+    /// What it is called; default its kind.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    /// Where to: the webhook's URL, the ping URL, or for mail `smtps://user@host:465` or
+    /// `smtp://user@host:587`; a secret. Without it, PagerDuty and GitHub are where they always
+    /// are.
+    #[serde(default)]
+    pub(crate) url: Option<Hidden>,
+    /// What authorises: the secret that signs a webhook's requests, PagerDuty's integration key,
+    /// GitHub's token, the password of the mail server.
     #[serde(default)]
     pub(crate) secret: Option<Hidden>,
-    /// Whether good news are told; default `true`, for Slack `false`.
+    /// For webhooks, bodies of another shape: JSON in whose strings `{{title}}` and the like are
+    /// filled in; see `docs/alerts.md`.
+    #[serde(default)]
+    pub(crate) template: Option<String>,
+    /// For GitHub, the repository whose issues are used: `owner/name`.
+    #[serde(default)]
+    pub(crate) repository: Option<String>,
+    /// For mail, the sender.
+    #[serde(default)]
+    pub(crate) from: Option<String>,
+    /// For mail, the receivers.
+    #[serde(default)]
+    pub(crate) to: Vec<String>,
+    /// For mail, a PEM file of a certificate authority to trust besides the system's.
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Problems at least so urgent are told: `warning` or `critical`; default `warning`.
+    #[serde(default)]
+    pub(crate) severity: Option<Text<Severity>>,
+    /// Only about these sources, such as `["shop-*"]`; default about all.
+    #[serde(default)]
+    pub(crate) sources: Vec<String>,
+    /// Only these events, such as `["backup.*"]`; default all, for healthchecks `["backup.*"]`.
+    #[serde(default)]
+    pub(crate) events: Vec<String>,
+    /// Whether good news are told; default `true` for webhooks, else `false`.
     #[serde(default)]
     pub(crate) on_success: Option<bool>,
     /// Whether failures and warnings are told; default `true`.
     #[serde(default)]
     pub(crate) on_failure: Option<bool>,
+    /// Whether those who were told of a problem are told that it is over; default `true`.
+    #[serde(default)]
+    pub(crate) on_recovery: Option<bool>,
+    /// After how long backupd tells a problem again that is still there, or `never`; default
+    /// `24h`.
+    #[serde(default)]
+    pub(crate) remind_after: Option<Text<Patience>>,
 }

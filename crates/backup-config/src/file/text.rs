@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr as _;
 
-use backup_core::{ByteSize, Error, ErrorKind, SnapshotKind, SourceName, VerifyLevel};
+use backup_core::{ByteSize, Error, ErrorKind, Severity, SnapshotKind, SourceName, VerifyLevel};
 use backup_retention::{Period, Policy};
 use backup_schedule::Blackout;
 use jiff::tz::TimeZone;
@@ -13,7 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Unexpected, Visitor};
 
-use crate::kinds::{DELTA_MODES, HOOK_MOMENTS, LEVELS, MODES, NOTIFY_KINDS, word};
+use crate::kinds::{DELTA_MODES, HOOK_MOMENTS, LEVELS, MODES, NOTIFY_KINDS, SEVERITIES, word};
 use crate::{Cron, DeltaMode, DrillEvery, HookMoment, NotifyKind, ProviderKind};
 
 /// A meaning that text can have.
@@ -148,6 +148,23 @@ impl FromText for Period {
     }
 }
 
+/// A length of time, or `never`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience(pub(crate) Option<Period>);
+
+impl FromText for Patience {
+    fn from_text(text: &str) -> Result<Self, Error> {
+        if text.trim().eq_ignore_ascii_case("never") {
+            return Ok(Self(None));
+        }
+        Period::from_str(text).map(Some).map(Self)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "examples": ["24h", "never"] })
+    }
+}
+
 impl FromText for Policy {
     fn from_text(text: &str) -> Result<Self, Error> {
         Self::from_str(text)
@@ -250,4 +267,5 @@ from_words! {
     DeltaMode, "delta mode", DELTA_MODES;
     HookMoment, "moment", HOOK_MOMENTS;
     NotifyKind, "kind of notification", NOTIFY_KINDS;
+    Severity, "severity", SEVERITIES;
 }

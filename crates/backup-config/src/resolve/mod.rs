@@ -16,9 +16,9 @@ use jiff::tz::TimeZone;
 use crate::file::raw::RawFile;
 use crate::file::text::{FromText, Hidden};
 use crate::kinds::ProviderKind;
-use crate::settings::{NotifySettings, PruneSettings, Settings};
+use crate::settings::{PruneSettings, Settings};
 use crate::variables::misspelt;
-use crate::{ConfigFile, Environment, SecretRef, Secrets};
+use crate::{ConfigFile, Environment, NotifySettings, SecretRef, Secrets};
 
 /// What flags say; each beats environment and file.
 #[derive(Clone, Debug, Default)]

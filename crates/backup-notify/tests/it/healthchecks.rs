@@ -24,7 +24,8 @@ async fn start_success_and_failure_go_where_the_service_expects_them() {
     let server = Server::start([]).await;
     let check = check(&server, "/hunter2-uuid/");
     let failed = Alert { facts: Vec::new(), ..alert() };
-    for alert in [started(), Alert { phase: Phase::News, ..solved() }, alert(), failed] {
+    let test = Alert { event: "notify.test".into(), phase: Phase::News, ..alert() };
+    for alert in [started(), Alert { phase: Phase::News, ..solved() }, alert(), failed, test] {
         soon(check.deliver(&alert)).await.unwrap();
     }
     let lines: Vec<String> = server.requests().iter().map(|r| r.line().to_owned()).collect();
@@ -35,6 +36,7 @@ async fn start_success_and_failure_go_where_the_service_expects_them() {
             "POST /hunter2-uuid",
             "POST /hunter2-uuid/3",
             "POST /hunter2-uuid/fail",
+            "POST /hunter2-uuid/log",
         ]
     );
     let log = &server.requests()[2].body;

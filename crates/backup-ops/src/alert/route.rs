@@ -1,6 +1,7 @@
 //! Which alerts a destination wants.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use backup_core::port::{Alert, Notifier, Phase};
 use backup_core::{Error, Severity};
@@ -14,6 +15,8 @@ pub struct Destination {
     pub notifier: Arc<dyn Notifier>,
     /// What it wants to hear.
     pub route: Route,
+    /// After how long a program that stays reminds it of a problem; absent: never.
+    pub remind_after: Option<Duration>,
 }
 
 /// What a destination wants to hear.
@@ -158,6 +161,7 @@ mod tests {
             channel: name.into(),
             notifier: Arc::clone(notifier) as _,
             route: Route { on_success, ..Route::default() },
+            remind_after: None,
         };
         let all = [destination("a", &quiet, false), destination("b", &broken, true)];
         assert_eq!(announce(&all, &good()).await.len(), 1);

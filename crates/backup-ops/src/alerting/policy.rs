@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::alert::Route;
+use crate::alert::{Destination, Route};
 
 /// How alerts are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,19 @@ impl Default for AlertPolicy {
             deaf_after: Duration::from_secs(10 * 60),
             news_expires: Duration::from_secs(24 * 3600),
         }
+    }
+}
+
+impl AlertPolicy {
+    /// Returns the usual policy for these destinations.
+    #[must_use]
+    pub fn of(destinations: &[Destination]) -> Self {
+        let channel = |destination: &Destination| ChannelPolicy {
+            name: destination.channel.clone(),
+            route: destination.route.clone(),
+            remind_after: destination.remind_after,
+        };
+        Self { channels: destinations.iter().map(channel).collect(), ..Self::default() }
     }
 }
 

@@ -325,6 +325,7 @@ async fn desk(ledger: &Arc<MemoryLedger>, clock: &Arc<FakeClock>, ear: &Arc<Ear>
         channel: "chat".into(),
         notifier: Arc::clone(ear) as _,
         route: policy.channels[0].route.clone(),
+        remind_after: Some(REMIND),
     };
     let (ledger, clock) = (Arc::clone(ledger) as _, Arc::clone(clock) as _);
     AlertDesk::open(ledger, clock, vec![destination], policy).await.unwrap()

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use backup_core::port::{Alert, AlertLedger, Clock, Phase};
 use backup_core::{Error, JobKey, Result, Severity, SourceName};
 use backup_ops::alert::{self, Destination};
-use backup_ops::alerting::{AlertDesk, AlertPolicy, ChannelPolicy};
+use backup_ops::alerting::{AlertDesk, AlertPolicy};
 use backup_ops::{BackupReceipt, SourceStatus};
 use jiff::Timestamp;
 
@@ -21,15 +21,7 @@ pub(super) async fn desk(
     clock: Arc<dyn Clock>,
     destinations: Vec<Destination>,
 ) -> Result<Arc<AlertDesk>> {
-    let channels = destinations
-        .iter()
-        .map(|destination| ChannelPolicy {
-            name: destination.channel.clone(),
-            route: destination.route.clone(),
-            remind_after: Some(ChannelPolicy::REMIND_AFTER),
-        })
-        .collect();
-    let policy = AlertPolicy { channels, ..AlertPolicy::default() };
+    let policy = AlertPolicy::of(&destinations);
     Ok(Arc::new(AlertDesk::open(ledger, clock, destinations, policy).await?))
 }
 

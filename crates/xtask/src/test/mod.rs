@@ -3,6 +3,7 @@
 //! `N passed, N failed`.
 
 mod count;
+mod deploy;
 mod fuzz;
 mod programs;
 mod session;
@@ -33,6 +34,7 @@ const STEPS: &[Step] = &[
     Step { name: "docs", what: "documentation builds without warnings", run: steps::docs },
     Step { name: "examples", what: "the embedding example", run: programs::examples },
     Step { name: "recover", what: "recovery without this program", run: programs::recover },
+    Step { name: "deploy", what: "units, images, manifests, workflows", run: deploy::deploy },
     Step { name: "fuzz", what: "each parser of outside bytes, briefly", run: fuzz::fuzz },
 ];
 

@@ -27,6 +27,7 @@ const COMMON: &[Need] = &[
     program("zstd", "zstd"),
     program("strace", "strace"),
     program("faketime", "faketime"),
+    program("systemd", "systemd-analyze"),
     program("python3", "python3"),
     library("python3-venv"),
     library("python3-pip"),
