@@ -163,15 +163,16 @@ async fn bandwidth_is_limited_both_ways() {
     for number in 0..5 {
         store.create(&name(&format!("a/{number}")), body.clone()).await.unwrap();
     }
-    // Five MiB at four per second, of which the last need not be waited for.
+    // Five MiB at four per second, of which the last need not be waited for. A busy machine may
+    // be slower, never faster.
     let wrote = started.elapsed().as_secs_f64();
-    assert!((0.85..2.5).contains(&wrote), "{wrote}");
+    assert!((0.85..60.0).contains(&wrote), "{wrote}");
     let started = Instant::now();
     for number in 0..5 {
         store.get(&name(&format!("a/{number}"))).await.unwrap();
     }
     let read = started.elapsed().as_secs_f64();
-    assert!((0.85..2.5).contains(&read), "{read}");
+    assert!((0.85..60.0).contains(&read), "{read}");
 }
 
 #[tokio::test]

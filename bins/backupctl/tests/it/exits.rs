@@ -13,7 +13,7 @@ fn every_failure_has_its_code_and_its_remedy() {
     // 2: usage and configuration.
     ctl.run(&["backup", "--no-such-flag"]).expect(2);
     ctl.run(&["frobnicate"]).expect(2);
-    ctl.run(&["wal", "push", "x"]).expect(2);
+    ctl.run(&["wal", "sniff", "x"]).expect(2);
     ctl.run(&["verify", "--read-data=0%"]).expect(2);
     ctl.run(&["--help"]).expect(0);
     ctl.run(&["--version"]).expect(0);
@@ -46,7 +46,6 @@ fn every_failure_has_its_code_and_its_remedy() {
 
     ctl.ok(&["backup"]);
     // 2: not in this version.
-    ctl.run(&["backup", "--mode", "physical"]).fails(2);
     ctl.run(&["restore", "latest", "--to", "mysql://root@127.0.0.1/x"]).fails(2);
     // 8: the target is not empty, or is the source.
     cluster.sql("postgres", "create database full_one");

@@ -108,7 +108,7 @@ fn a_server_archives_and_a_copy_recovers_to_any_point() {
         let between = cluster.sql("postgres", "select now()").trim().to_owned();
         cluster.sql("postgres", "select pg_sleep(0.05); insert into t values (2)");
         cluster.sql("postgres", "select pg_create_restore_point('two')");
-        let lsn = cluster.sql("postgres", "select pg_current_wal_lsn()").trim().to_owned();
+        let lsn = cluster.sql("postgres", "select pg_current_wal_insert_lsn()").trim().to_owned();
         cluster.sql("postgres", "insert into t select n from generate_series(3, 60000) n");
         for _ in 0..12 {
             cluster.sql("postgres", "insert into t values (0); select pg_switch_wal()");

@@ -69,8 +69,8 @@ impl Repository {
         Ok(report)
     }
 
-    /// Begins anew, a few times, when a backup is committed while the facts are gathered: on a
-    /// busy repository there is always one.
+    /// Begins anew, a few times, when a backup is committed or dropped while the facts are
+    /// gathered: on a busy repository there is always one.
     async fn prune_once(
         &self,
         lease: &mut Lease,
@@ -79,7 +79,13 @@ impl Repository {
     ) -> Result<PruneReport> {
         let mut attempt = 1;
         loop {
-            let gathered = gather(self).await?;
+            let gathered = match gather(self).await {
+                Err(error) if error.kind() == ErrorKind::Conflict && attempt < ATTEMPTS => {
+                    attempt += 1;
+                    continue;
+                }
+                gathered => gathered?,
+            };
             lease.renew().await?;
             let Some(name) = self.appeared(&gathered.snapshots).await? else {
                 return self.carry_out(&gathered, lease, options, observer).await;

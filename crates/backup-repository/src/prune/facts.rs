@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use backup_core::{ErrorKind, IndexId, PackId, Result, SnapshotId};
+use backup_core::{Error, ErrorKind, IndexId, PackId, Result, SnapshotId, SnapshotRecord};
 use futures::TryStreamExt;
 use jiff::Timestamp;
 
@@ -27,7 +27,13 @@ pub(super) async fn gather(repository: &Repository) -> Result<Gathered> {
     let listed_at = store_time(repository.store()).await?;
     let snapshots = repository.snapshots().await?;
     let (indexes, index) = repository.load_index().await?;
-    let needed = repository.needed_packs(&index, &snapshots).await?;
+    let needed = match repository.needed_packs(&index, &snapshots).await {
+        Ok(needed) => needed,
+        Err(error) if error.kind() == ErrorKind::Integrity => {
+            return Err(blame(repository, &snapshots, error).await?);
+        }
+        Err(error) => return Err(error),
+    };
     let mut packs = indexed(&index);
     let mut in_store = HashSet::with_capacity(listed.len());
     for object in listed {
@@ -52,6 +58,22 @@ pub(super) async fn gather(repository: &Repository) -> Result<Gathered> {
     let facts = Facts { packs, needed, indexes: indexes.len(), listed_at, now };
     let snapshots = snapshots.iter().map(|record| record.snapshot.id).collect();
     Ok(Gathered { facts, indexes, snapshots })
+}
+
+/// What a snapshot needs is not there. If a snapshot that was read has vanished meanwhile (it was
+/// forgotten, or a late writer took it back), that is no damage: `Conflict`.
+async fn blame(repository: &Repository, read: &[SnapshotRecord], error: Error) -> Result<Error> {
+    let listed: Vec<_> = repository.store().list(layout::SNAPSHOTS).await?.try_collect().await?;
+    let there: HashSet<_> = listed.into_iter().map(|object| object.name).collect();
+    for record in read {
+        if !there.contains(&layout::snapshot(record.snapshot.id)?) {
+            return Ok(Error::new(ErrorKind::Conflict, "prune")
+                .with("vanished snapshot", record.snapshot.id)
+                .hint("A snapshot was dropped while prune was planning; run prune again.")
+                .because(error));
+        }
+    }
+    Ok(error)
 }
 
 fn indexed(index: &Index) -> BTreeMap<PackId, PackFacts> {

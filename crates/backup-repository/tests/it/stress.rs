@@ -89,7 +89,11 @@ impl World {
             tokio::time::sleep(Duration::from_millis(dice.roll(3))).await;
             let grace = HOUR * (3 + dice.roll(10) as u32);
             if let Err(error) = host.prune(PruneOptions { grace }, Arc::new(NoObserver)).await {
-                assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+                // The manifest of a late writer stands for an instant, until it is taken back:
+                // who looks at it just then sees that its packs are gone, and deletes nothing.
+                // That nothing else is damaged is what `check` reads.
+                let kinds = [ErrorKind::Conflict, ErrorKind::Integrity];
+                assert!(kinds.contains(&error.kind()), "{error:?}");
             }
             self.clock.advance(HOUR * dice.roll(4) as u32);
         }
