@@ -1,7 +1,7 @@
 //! Metrics in the Prometheus text format.
 //!
 //! Everything about backups is made from the fleet at each scrape; only requests are counted
-//! here. [`families`] is the whole list, from which the page and its documentation are made.
+//! here. `families` is the whole list, from which the page and its documentation are made.
 
 mod families;
 mod meter;

@@ -43,7 +43,7 @@ pub fn sign(repository: &Repository, report: &Report) -> Result<String> {
     serde_json::to_string(&Signed { schema: SCHEMA.into(), report, signature }).map_err(write)
 }
 
-/// Returns the page for a signed report: [`html`] with the signed text inside.
+/// Returns the page for a signed report, with the signed text inside.
 #[must_use]
 pub fn page(report: &Report, signed: &str) -> String {
     html(report, &format!("{OPENING}{signed}{CLOSING}"))
