@@ -12,7 +12,10 @@ fuzz_target!(|text: &str| {
         Ok(public) => {
             let commented = format!("# a comment\n\n {}\r\n", text.to_ascii_lowercase());
             assert_eq!(recipient(&commented).expect("case and space do not matter"), public);
-            assert!(recipient(&format!("{text}\n0")).is_err(), "one character too many");
+            // In a text that begins otherwise, a key is one paragraph among others.
+            if text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("BKEY1")) {
+                assert!(recipient(&format!("{text}\n0")).is_err(), "one character too many");
+            }
         }
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
