@@ -57,12 +57,14 @@ impl Contract {
     /// Reads it from the command line, before that was understood: it holds for usage errors too.
     pub(crate) fn of(words: impl Iterator<Item = std::ffi::OsString>) -> Self {
         let words: Vec<_> = words.collect();
-        let follows = |first: &str, second: &str| {
-            words.windows(2).any(|pair| pair[0] == *first && pair[1] == *second)
-        };
-        match (follows("wal", "push"), follows("wal", "fetch")) {
-            (_, true) => Self::Restore,
-            (true, _) => Self::Archive,
+        // Flags may stand between the two words.
+        let verb = words
+            .iter()
+            .skip_while(|word| *word != "wal")
+            .find(|word| ["push", "fetch", "stream", "status"].iter().any(|verb| *word == verb));
+        match verb.and_then(|verb| verb.to_str()) {
+            Some("fetch") => Self::Restore,
+            Some("push") => Self::Archive,
             _ => Self::Ours,
         }
     }
@@ -104,6 +106,8 @@ mod tests {
     fn the_servers_rules_hold_for_its_verbs() {
         assert_eq!(of("backupctl --config x wal fetch --bogus"), Contract::Restore);
         assert_eq!(of("backupctl -q wal push x"), Contract::Archive);
+        assert_eq!(of("backupctl wal -q fetch a b"), Contract::Restore);
+        assert_eq!(of("backupctl wal --config x push y"), Contract::Archive);
         assert_eq!(of("backupctl wal status"), Contract::Ours);
         for code in 1..=255 {
             let fetch = Contract::Restore.failed_code(code);

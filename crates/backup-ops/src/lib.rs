@@ -48,5 +48,5 @@ pub use backup::{BackupReceipt, BackupRequest, backup};
 pub use interrupt::{Interrupt, Interrupter, interrupt};
 pub use plausible::{Plausibility, accept, compare};
 pub use select::{Selector, newest_of, select};
-pub use status::{Promise, SourceStatus, Standing, assess, assess_with_drills, status};
+pub use status::{Promise, SourceStatus, Standing, assess, assess_with_drills, doubt, status};
 pub use verify::Depth;

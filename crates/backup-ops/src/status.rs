@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use backup_core::{Result, SnapshotRecord, SourceName, VerifyLevel};
+use backup_core::{Error, ErrorStatus, Result, SnapshotRecord, SourceName, VerifyLevel};
 use backup_repository::Repository;
 use jiff::{SignedDuration, Timestamp};
 
@@ -167,6 +167,24 @@ pub fn assess(
         .collect()
 }
 
+/// Returns what is left of earlier judgements when the repository cannot be judged now: what was
+/// seen last ages, and beside damage (an error that lasts) it is not believed.
+#[must_use]
+pub fn doubt(known: &[SourceStatus], error: &Error, now: Timestamp) -> Vec<SourceStatus> {
+    let damaged = error.status() == ErrorStatus::Permanent;
+    let mut sources = known.to_vec();
+    for source in &mut sources {
+        source.age = source.newest.as_ref().map(|record| age(record, now));
+        let stale = source.age.is_some_and(|age| age > source.promise.rpo);
+        if stale || damaged {
+            let least = if stale { Standing::Unprotected } else { Standing::AtRisk };
+            source.standing = source.standing.max(least);
+            source.reasons = vec![format!("The repository cannot be judged: {error}.")];
+        }
+    }
+    sources
+}
+
 fn assess_one(
     source: &SourceName,
     promise: Promise,
@@ -258,7 +276,7 @@ fn hours(duration: Duration) -> String {
 mod tests {
     use super::*;
     use crate::testing::record;
-    use backup_core::{Finding, Verified};
+    use backup_core::{ErrorKind, Finding, Verified};
 
     fn proved(mut record: SnapshotRecord, level: VerifyLevel) -> SnapshotRecord {
         record.verified = Verified { level, at: Some(record.stored_at) };
@@ -312,6 +330,22 @@ mod tests {
         let strict = Promise { level: VerifyLevel::Drilled, ..Promise::default() };
         let strict = BTreeMap::from([("shop".parse().unwrap(), strict)]);
         assert_eq!(assess(&records, &strict, now)[0].standing, Standing::AtRisk);
+    }
+
+    #[test]
+    fn what_cannot_be_judged_now_is_not_protected_for_ever() {
+        let young = proved(record("aa", "shop", 2, "2026-01-09T12:00:00Z"), VerifyLevel::Read);
+        let known = vec![stand(&[young])];
+        let away = Error::new(ErrorKind::StoreUnavailable, "list").temporary();
+        let at = |text: &str| text.parse().unwrap();
+        let soon = doubt(&known, &away, at("2026-01-10T01:00:00Z"));
+        assert_eq!(soon[0].standing, Standing::Protected);
+        let late = doubt(&soon, &away, at("2026-01-12T00:00:00Z"));
+        assert_eq!(late[0].standing, Standing::Unprotected);
+        let damage = Error::new(ErrorKind::Integrity, "read manifest");
+        let hurt = doubt(&known, &damage, at("2026-01-10T01:00:00Z"));
+        assert_eq!(hurt[0].standing, Standing::AtRisk);
+        assert!(hurt[0].reasons[0].contains("read manifest"), "{:?}", hurt[0].reasons);
     }
 
     #[test]

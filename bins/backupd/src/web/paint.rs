@@ -67,7 +67,7 @@ pub(super) fn fleet(facts: &Facts) -> Fleet {
         program: Program {
             version: facts.status.version.clone(),
             started_at: facts.started_at,
-            enabled: true,
+            enabled: facts.loaded.settings.sources.iter().any(|s| s.schedule.backup.is_some()),
             problems: facts.status.problems.clone(),
         },
         sources,

@@ -1,7 +1,7 @@
 //! Fetch: one file back, proved to be what was stored.
 
 use backup_core::{Error, ErrorKind, Result, SourceName, WalFile};
-use backup_repository::{Repository, WalLog, WalObject};
+use backup_repository::{Repository, WalEntry, WalLog, WalObject};
 
 /// Returns a file; `None` only when the repository was asked and said that it is not there.
 ///
@@ -12,17 +12,34 @@ pub async fn fetch(
     log: &WalLog,
     file: WalFile,
 ) -> Result<Option<Vec<u8>>> {
-    let mut found = repository.find_wal(log, file).await?;
-    if let (true, WalFile::Segment(segment)) = (found.is_empty(), file) {
-        found = repository.find_wal(log, WalFile::Partial(segment)).await?;
-        if found.is_empty() {
-            found = repository.grown_wal(log, segment).await?.pop().into_iter().collect();
+    // A growing state gives way to a longer one, or to the whole segment, at any moment.
+    let mut patience = 3;
+    loop {
+        patience -= 1;
+        let found = find(repository, log, file).await?;
+        match found.as_slice() {
+            [] => return Ok(None),
+            [one] => match repository.read_wal(one).await {
+                Err(_) if patience > 0 && matches!(one.entry, WalEntry::Growing(..)) => {}
+                read => return read.map(|(content, _)| Some(content)),
+            },
+            [one, other, ..] => return Err(contradiction(log, file, one, other)),
         }
     }
-    match found.as_slice() {
-        [] => Ok(None),
-        [one] => Ok(Some(repository.read_wal(one).await?.0)),
-        [one, other, ..] => Err(contradiction(log, file, one, other)),
+}
+
+/// Lists a file, or what stands for a segment that is not whole. The whole one is looked for last
+/// as well: it is stored before what it replaces goes.
+async fn find(repository: &Repository, log: &WalLog, file: WalFile) -> Result<Vec<WalObject>> {
+    let found = repository.find_wal(log, file).await?;
+    let (true, WalFile::Segment(segment)) = (found.is_empty(), file) else { return Ok(found) };
+    let found = repository.find_wal(log, WalFile::Partial(segment)).await?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    match repository.grown_wal(log, segment).await?.pop() {
+        Some(grown) => Ok(vec![grown]),
+        None => repository.find_wal(log, file).await,
     }
 }
 

@@ -168,9 +168,17 @@ impl Inventory {
             return found;
         }
         let mut at = from.segment_start(self.segment_size);
-        while let Some((_, object)) = self.segment_on(path, at) {
+        while let Some((timeline, object)) = self.segment_on(path, at) {
             found.push((at, object));
             let Some(next) = at.0.checked_add(self.segment_size) else { break };
+            // Behind an unfinished one nothing follows, unless its timeline was left inside it.
+            let whole = matches!(object.entry, WalEntry::File(WalFile::Segment(_)));
+            let left = |(of, end): &(u32, Option<Lsn>)| {
+                *of == timeline && end.is_some_and(|end| end.0 <= next)
+            };
+            if !whole && !path.iter().any(left) {
+                break;
+            }
             at = Lsn(next);
         }
         found
@@ -240,6 +248,16 @@ mod tests {
 
     fn at(number: u64) -> Lsn {
         Lsn(number * SIZE)
+    }
+
+    #[test]
+    fn behind_an_unfinished_segment_nothing_follows() {
+        let names = ["000000010000000000000004", "000000010000000000000005.partial"];
+        let objects: Vec<_> =
+            names.into_iter().chain(["000000010000000000000006"]).map(object).collect();
+        let inventory = Inventory::sort(&objects, SIZE, BTreeMap::new());
+        let walked = inventory.walk(&[(1, None)], at(4));
+        assert_eq!(walked.iter().map(|(start, _)| *start).collect::<Vec<_>>(), [at(4), at(5)]);
     }
 
     /// Timeline 1 has 2..6 without 5; timeline 2 left it inside 4 and has 4..5.

@@ -180,7 +180,10 @@ pub fn plan_recovery(
             }
         }
         RecoveryGoal::RestorePoint(name) => {
-            let found = |head: &&WalFacts| head.restore_points.iter().any(|p| p.name == *name);
+            let found = |head: &&WalFacts| {
+                let points = head.restore_points.iter();
+                points.filter(|p| p.instant.end > base.stop).any(|p| p.name == *name)
+            };
             let listed: Vec<_> = heads.iter().filter(found).collect();
             if listed.is_empty() && !heads.iter().any(|head| head.more_restore_points) {
                 let known: Vec<&str> = heads

@@ -110,9 +110,8 @@ impl Repository {
         let (stored, (id, digest)) = (stored?, identified?);
         let name = log.object(entry, digest)?;
         refuse_others(log, entry, digest, &stored)?;
-        if stored.iter().any(|object| object.name == name) {
-            return Ok(WalPut::Known);
-        }
+        // A name that is there already is written again nevertheless: whoever put it there may
+        // have died before it was durable, and `Known` is an answer that PostgreSQL acts upon.
         let text = name.as_str().to_owned();
         let sealed = blocking(move || object::seal(&keys, &text, id, &content, facts)).await?;
         let size = sealed.len() as u64;

@@ -34,8 +34,13 @@ impl Disk {
             .and_then(|()| self.publish(&unfinished, &path));
         // After a rename it is gone; anything else is swept up another day.
         let _ = fs::remove_file(&unfinished);
-        result?;
-        sync_directory(parent).map_err(|error| unavailable("make object durable", &path, error))
+        // Who took the name may have died before this: then it is made durable here.
+        let taken = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
+        if result.is_ok() || taken {
+            sync_directory(parent)
+                .map_err(|error| unavailable("make object durable", &path, error))?;
+        }
+        result
     }
 
     pub(super) fn delete(&self, name: &ObjectName) -> Result<()> {

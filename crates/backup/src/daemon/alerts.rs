@@ -77,6 +77,25 @@ impl Voice {
         self.desk().tell(&alerts).await;
     }
 
+    /// Tells that the sources cannot be judged, and why; or that they can be again.
+    pub(super) async fn judged(&self, error: Option<&Error>, now: Timestamp) {
+        let alert = match error {
+            Some(error) => alert::failure("status", None, error, now),
+            None => Alert {
+                severity: Severity::Info,
+                event: "status.succeeded".into(),
+                source: None,
+                title: "the sources can be judged again".into(),
+                body: String::new(),
+                at: now,
+                facts: Vec::new(),
+                problem: Some(alert::problem("status", None)),
+                phase: Phase::Solved,
+            },
+        };
+        self.tell(alert).await;
+    }
+
     async fn tell(&self, alert: Alert) {
         self.desk().tell(&[alert]).await;
     }

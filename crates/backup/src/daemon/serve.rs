@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backup_core::{Error, ErrorKind, JobKey, Result, Run, RunState};
+use backup_core::{Error, ErrorKind, ErrorStatus, JobKey, Result, Run, RunState};
 use backup_ops::Interrupt;
 use backup_ops::daemon::{Commands, Supervisor};
 use backup_schedule::Why;
@@ -159,12 +159,20 @@ impl Daemon {
         match backup_ops::status(&inner.work.repository, &promises, now).await {
             Ok(sources) => {
                 inner.scene.note(|problems| problems.repository = None);
+                inner.work.voice.judged(None, now).await;
                 inner.work.voice.stand(&sources, now).await;
                 inner.scene.sources.send_replace(Arc::new(sources));
             }
             Err(error) => {
                 tracing::error!(%error, hint = error.remedy(), "the repository cannot be read");
                 inner.scene.note(|problems| problems.repository = Some(error.to_string()));
+                if error.status() == ErrorStatus::Permanent {
+                    inner.work.voice.judged(Some(&error), now).await;
+                }
+                let known = inner.scene.sources.borrow().clone();
+                let sources = backup_ops::doubt(&known, &error, now);
+                inner.work.voice.stand(&sources, now).await;
+                inner.scene.sources.send_replace(Arc::new(sources));
             }
         }
     }

@@ -1,7 +1,8 @@
 //! What each kind of job does.
 
 use backup_config::{HookMoment, SourceSettings};
-use backup_core::{JobKey, JobKind, Result, SourceName, VerifyLevel};
+use backup_core::port::RunFilter;
+use backup_core::{ErrorKind, JobKey, JobKind, Result, RunState, SourceName, VerifyLevel};
 use backup_ops::daemon::{Report, Verdict};
 use backup_ops::forget::{self, Retention};
 use backup_ops::prune;
@@ -43,10 +44,13 @@ impl Work {
         self.hooks(task, HookMoment::After, &occasion).await?;
         if settings.schedule.forget.is_none() && self.repository.can_read() {
             // The backup is good whatever becomes of this; it is said and tried after the next.
-            if let Err(error) = self.forget_by_policy(task, source, report).await {
-                tracing::error!(%source, %error, "retention could not be applied");
-                let key = JobKey::of(JobKind::Forget, source);
-                self.voice.failed(&key, &error, self.clock.now()).await;
+            let key = JobKey::of(JobKind::Forget, source);
+            match self.forget_by_policy(task, source, report).await {
+                Ok(()) => self.voice.solved(&key, self.clock.now()).await,
+                Err(error) => {
+                    tracing::error!(%source, %error, "retention could not be applied");
+                    self.voice.failed(&key, &error, self.clock.now()).await;
+                }
             }
         }
         done
@@ -113,11 +117,14 @@ impl Work {
         source: &SourceName,
         report: &mut Report,
     ) -> Result<Verdict> {
-        let records = task.guard.asked.unless(self.repository.scan_snapshots()).await?.records;
-        let mine = records.iter().filter(|record| record.snapshot.source == *source);
+        let scan = task.guard.asked.unless(self.repository.scan_snapshots()).await?;
+        // Whose a manifest is that cannot be read is not known: no source is proved beside it.
+        let unreadable = scan.unreadable.into_iter().next();
+        let unreadable = unreadable.map(|(id, error)| error.with("snapshot", id.short()));
+        let mine = scan.records.iter().filter(|record| record.snapshot.source == *source);
         let snapshots: Vec<_> = mine.map(|record| record.snapshot.id).collect();
         if snapshots.is_empty() {
-            return Ok(Verdict::Good);
+            return unreadable.map_or(Ok(Verdict::Good), Err);
         }
         report.numbers.insert("snapshots".into(), snapshots.len() as u64);
         let request = Request { snapshots, depth: Depth::Read };
@@ -130,6 +137,9 @@ impl Work {
             .await?;
         report.numbers.insert("read_bytes".into(), found.bytes_read);
         verify::demand(&found)?;
+        if let Some(error) = unreadable {
+            return Err(error);
+        }
         self.voice.solved(&task.order.key, self.clock.now()).await;
         Ok(Verdict::Good)
     }
@@ -141,9 +151,28 @@ impl Work {
         source: &SourceName,
         report: &mut Report,
     ) -> Result<Verdict> {
+        if !self.last_backup_was_good(source).await? {
+            tracing::warn!(%source, "nothing is forgotten: the last backup did not succeed");
+            return Ok(Verdict::Good);
+        }
         self.forget_by_policy(task, source, report).await?;
         self.voice.solved(&task.order.key, self.clock.now()).await;
         Ok(Verdict::Good)
+    }
+
+    /// Returns whether nothing speaks against the newest backup that ended by itself.
+    async fn last_backup_was_good(&self, source: &SourceName) -> Result<bool> {
+        let filter = RunFilter {
+            source: Some(source.clone()),
+            kind: Some(JobKind::Backup),
+            limit: Some(20),
+            ..RunFilter::default()
+        };
+        let runs = self.catalog.runs(&filter).await?;
+        let last = runs.iter().find(|run| {
+            !matches!(run.state, RunState::Queued | RunState::Running | RunState::Cancelled)
+        });
+        Ok(last.is_none_or(|run| run.state == RunState::Succeeded))
     }
 
     /// Forgets what the policy lets go. The plan itself refuses after a suspect snapshot, and
@@ -187,7 +216,14 @@ impl Work {
             .watch(|interrupt| async move {
                 prune::prune(&self.repository, grace, &task.observer, &interrupt).await
             })
-            .await?;
+            .await;
+        let pruned = match pruned {
+            // Another prune, or what was left of a killed one: tried again soon.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                return Ok(Verdict::HeldElsewhere);
+            }
+            pruned => pruned?,
+        };
         report.numbers.insert("deleted_packs".into(), pruned.deleted_packs);
         report.numbers.insert("deleted_bytes".into(), pruned.deleted_bytes);
         self.voice.solved(&task.order.key, self.clock.now()).await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backup_config::Settings;
-use backup_core::port::{Clock, Observer};
-use backup_core::{Error, ErrorKind, Event, JobKey, JobKind, Result, RunId, RunPhase};
+use backup_core::port::{Catalog, Clock, Observer};
+use backup_core::{Error, ErrorKind, Event, JobKey, JobKind, Result, RunId, RunPhase, VerifyLevel};
 use backup_ops::Interrupt;
 use backup_ops::daemon::{Order, Report, Verdict, Worker};
 use backup_repository::Repository;
@@ -31,6 +31,7 @@ pub(super) struct Work {
     pub(super) loaded: RwLock<Arc<Loaded>>,
     pub(super) repository: Repository,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) catalog: Arc<dyn Catalog>,
     pub(super) voice: Voice,
     pub(super) feed: Feed,
     /// Who takes leases.
@@ -76,9 +77,16 @@ impl Work {
             return Ok(false);
         }
         let records = self.repository.scan_snapshots().await?.records;
+        // One that was committed and, the daemon being stopped, never proved is not done.
+        let loaded = self.loaded();
+        let protection = loaded.settings.source(source.as_str())?.protection;
+        let asked = protection.level.min(VerifyLevel::Read);
         Ok(records.iter().any(|record| {
             let snapshot = &record.snapshot;
-            snapshot.source == *source && snapshot.started_at >= due && !snapshot.is_suspect()
+            snapshot.source == *source
+                && snapshot.started_at >= due
+                && !snapshot.is_suspect()
+                && record.verified.level >= asked
         }))
     }
 

@@ -139,6 +139,10 @@ async fn keep_ready(
             }
             tokio::time::sleep(LOOK).await;
         }
+        // Only what is final: an unfinished one may be longer when it is needed.
+        if repository.find_wal(log, WalFile::Segment(next)).await?.is_empty() {
+            return Ok(Ending::WalEnded);
+        }
         let target = folder.join(next.to_string());
         let part = part(&target);
         std::fs::write(&part, b"").map_err(|error| failed(folder, error))?;

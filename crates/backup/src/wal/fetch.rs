@@ -33,8 +33,8 @@ pub async fn wal_fetch(repository: &Repository, request: &WalFetchRequest) -> Re
     Ok(true)
 }
 
-/// Returns whose log is asked for. A cluster that was named must be known here: an empty answer
-/// of the wrong repository would end a recovery early.
+/// Returns whose log is asked for. It must be known here: an empty answer of the wrong repository,
+/// or for a misspelt source, would end a recovery early.
 pub(super) async fn log_of(
     repository: &Repository,
     request: &WalFetchRequest,
@@ -44,18 +44,17 @@ pub(super) async fn log_of(
         None => system_near(&request.path)?,
     };
     let log = wal::choose_log(repository, request.source.as_ref(), system).await?;
-    if let (Some(log), Some(_)) = (&log, request.system)
-        && !repository.knows_wal(log).await?
-    {
-        return Err(Error::new(ErrorKind::StoreUnavailable, "fetch WAL file")
-            .with("source", &log.source)
-            .with("cluster", log.system)
-            .hint(
-                "This repository holds no WAL of that cluster at all: check BACKUP_REPOSITORY, \
-                 --source and --system.",
-            ));
+    let mut error = Error::new(ErrorKind::StoreUnavailable, "fetch WAL file");
+    if let Some(log) = &log {
+        if repository.knows_wal(log).await? {
+            return Ok(Some(log.clone()));
+        }
+        error = error.with("source", &log.source).with("cluster", log.system);
     }
-    Ok(log)
+    Err(error.hint(
+        "This repository holds no WAL of that cluster at all: check BACKUP_REPOSITORY, --source \
+         and --system.",
+    ))
 }
 
 /// Returns a file whose content was authenticated, and is what its name says.

@@ -190,6 +190,8 @@ impl LogicalTarget {
             .await?;
             report.found(found);
         }
+        // Whatever was committed without waiting is durable with this one.
+        client.execute("SET synchronous_commit = on; SELECT pg_catalog.txid_current()").await?;
         client.close().await;
         Ok(report.finish())
     }

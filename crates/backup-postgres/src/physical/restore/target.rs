@@ -201,9 +201,10 @@ fn key(path: &str) -> u64 {
 /// Removes files that do not belong into the copy.
 fn sweep(places: &Places, seen: &HashSet<u64>) -> Result<()> {
     let kept = |path: &str| {
+        let space = path.strip_prefix("pg_tblspc/").and_then(|oid| oid.parse().ok());
         seen.contains(&key(path))
-            || matches!(path, "pg_tblspc")
-            || path.starts_with("pg_tblspc/") && path.split('/').count() == 2
+            || path == "pg_tblspc"
+            || space.is_some_and(|oid: u32| places.tablespaces.contains_key(&oid))
     };
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
@@ -219,7 +220,8 @@ fn sweep(places: &Places, seen: &HashSet<u64>) -> Result<()> {
             let is_followed = path.starts_with("pg_tblspc/") || path == "pg_wal";
             let is_folder = entry.path().is_dir() && (!entry.path().is_symlink() || is_followed);
             if !kept(&path) {
-                let removed = if is_folder {
+                // A link goes; what it points to may be another cluster's.
+                let removed = if is_folder && !entry.path().is_symlink() {
                     fs::remove_dir_all(entry.path())
                 } else {
                     fs::remove_file(entry.path())

@@ -28,11 +28,27 @@ pub(super) struct Offer {
 }
 
 /// Returns where whole segments end on the newest stored timeline that the server knows.
-pub(super) fn stored_end(inventory: &Inventory, timeline: u32) -> Option<(u32, Lsn)> {
+///
+/// Several are stored at once, so that after a failure one before the last may be missing. What
+/// lies before `kept` was acknowledged in order; from there on, the first that is missing is the
+/// end: the slot has it still.
+pub(super) fn stored_end(
+    inventory: &Inventory,
+    timeline: u32,
+    kept: Option<Lsn>,
+) -> Option<(u32, Lsn)> {
+    let size = inventory.segment_size;
     let stored = inventory.timelines.range(..=timeline).rev();
     let mut ends = stored.filter_map(|(number, wal)| {
         let (start, _) = wal.segments.last_key_value()?;
-        Some((*number, Lsn(start.0.saturating_add(inventory.segment_size))))
+        let end = Lsn(start.0.saturating_add(size));
+        let begin = wal.history.as_ref().and_then(|history| history.last());
+        let begin = begin.map_or(Lsn(0), |branch| branch.end);
+        let mut at = kept.map_or(end, |kept| kept.max(begin).segment_start(size));
+        while at < end && wal.segments.contains_key(&at) {
+            at = Lsn(at.0.saturating_add(size));
+        }
+        Some((*number, at.min(end)))
     });
     ends.next()
 }
@@ -107,11 +123,15 @@ pub(super) async fn stored(
             .with("server's", offer.segment_size)
             .hint("The cluster was rebuilt with other segments; give it a source of its own."));
     }
-    Ok(stored_end(&inventory, offer.timeline))
+    Ok(stored_end(&inventory, offer.timeline, offer.kept))
 }
 
 #[cfg(test)]
 mod tests {
+    use backup_core::WalSegment;
+    use backup_ops::wal::TimelineWal;
+    use backup_repository::{WalEntry, WalObject};
+
     use super::*;
 
     const SIZE: u64 = 16 << 20;
@@ -123,6 +143,30 @@ mod tests {
             kept: kept.map(|n| Lsn(n * SIZE + 9)),
             segment_size: SIZE,
         }
+    }
+
+    #[test]
+    fn a_segment_that_failed_while_later_ones_were_stored_is_asked_for_again() {
+        let object = |number: u64| WalObject {
+            entry: WalEntry::Gap(WalSegment { timeline: 1, high: 0, low: number as u32 }),
+            digest: [0; 8],
+            name: format!("wal/shop/1/{number}").parse().unwrap(),
+            size: 1,
+            stored_at: "2026-11-01T00:00:00Z".parse().unwrap(),
+        };
+        let segments = [3, 4, 6, 7].map(|number| (Lsn(number * SIZE), object(number)));
+        let wal = TimelineWal { segments: segments.into(), ..TimelineWal::default() };
+        let inventory =
+            Inventory { segment_size: SIZE, timelines: [(1, wal)].into(), ..Inventory::default() };
+        let end = |kept: Option<u64>| stored_end(&inventory, 1, kept.map(|n| Lsn(n * SIZE + 9)));
+        assert_eq!(end(Some(4)), Some((1, Lsn(5 * SIZE))));
+        assert_eq!(
+            end(Some(6)),
+            Some((1, Lsn(8 * SIZE))),
+            "what was acknowledged is not looked at"
+        );
+        assert_eq!(end(Some(9)), Some((1, Lsn(8 * SIZE))));
+        assert_eq!(end(None), Some((1, Lsn(8 * SIZE))));
     }
 
     #[test]

@@ -184,8 +184,9 @@ impl Receiver<'_> {
             Ok::<_, Error>(behind.durable())
         };
         let durable = stored.await;
-        if let (Ok(durable), Err(_)) = (&durable, &ended)
-            && self.interrupt.asked().is_some()
+        // Behind an upload that failed nothing counts as durable, whoever wants to stop meanwhile.
+        if let (Ok(durable), Err(error)) = (&durable, &ended)
+            && matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Terminated)
         {
             // A last word, so that the server need not keep what is stored.
             let _ = stream.send_status(assembler.next(), *durable, false).await;
