@@ -132,13 +132,13 @@ mod tests {
         let original = BTreeMap::from([(1, "/a".to_owned()), (2, "/b".to_owned())]);
         let places = |moves: &[(&str, &str)]| {
             let moves: Vec<_> = moves.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
-            Places::new("/root".into(), &original, &moves)
+            Places::new("/data".into(), &original, &moves)
         };
         let kept = places(&[]).unwrap();
         assert_eq!((kept.tablespaces[&1].as_path(), kept.moved), (Path::new("/a"), false));
         let moved = places(&[("/a", "/c")]).unwrap();
         assert_eq!((moved.tablespaces[&1].as_path(), moved.moved), (Path::new("/c"), true));
-        for wrong in [("/x", "/c"), ("/a", "/b"), ("/a", "c"), ("/a", "/root/x"), ("/a", "/")] {
+        for wrong in [("/x", "/c"), ("/a", "/b"), ("/a", "c"), ("/a", "/data/x"), ("/a", "/")] {
             assert_eq!(places(&[wrong]).unwrap_err().kind(), ErrorKind::Usage, "{wrong:?}");
         }
     }
