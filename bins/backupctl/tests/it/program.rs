@@ -12,6 +12,8 @@ use crate::schema;
 pub(crate) struct Program {
     folder: tempfile::TempDir,
     environment: Vec<(String, String)>,
+    /// The program itself.
+    binary: PathBuf,
     /// User and group to be, where this process is root and servers are not.
     user: Option<(u32, u32)>,
 }
@@ -28,7 +30,8 @@ impl Program {
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("backupctl-").tempdir().unwrap();
         let repository = format!("file://{}", folder.path().join("repository").display());
-        let mut program = Self { folder, environment: Vec::new(), user: None };
+        let binary = PathBuf::from(env!("CARGO_BIN_EXE_backupctl"));
+        let mut program = Self { folder, environment: Vec::new(), binary, user: None };
         program.set("BACKUP_REPOSITORY", repository);
         program.set("BACKUP_PASSPHRASE", "correct horse battery staple");
         program.set("PATH", std::env::var("PATH").unwrap_or_default());
@@ -45,6 +48,12 @@ impl Program {
             let number = |field: usize| line.split(':').nth(field).unwrap().parse().unwrap();
             program.user = Some((number(2), number(3)));
             program.give(program.folder.path());
+            // That user may be unable to reach where this was built, as below root's home.
+            let reachable = program.path("backupctl");
+            if std::fs::hard_link(&program.binary, &reachable).is_err() {
+                std::fs::copy(&program.binary, &reachable).unwrap();
+            }
+            program.binary = reachable;
         }
         program
     }
@@ -84,8 +93,12 @@ impl Program {
         self.folder.path().join(name)
     }
 
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_backupctl"));
+        let mut command = Command::new(&self.binary);
         command
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))

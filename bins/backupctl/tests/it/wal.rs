@@ -26,7 +26,7 @@ impl Archive {
     pub(crate) fn shell(&self, words: &str) -> String {
         let environment =
             self.program.environment().map(|(name, value)| format!("{name}='{value}' "));
-        format!("{}{} {words}", environment.collect::<String>(), env!("CARGO_BIN_EXE_backupctl"))
+        format!("{}{} {words}", environment.collect::<String>(), self.program.binary().display())
     }
 
     pub(crate) fn archiving(&self, builder: Builder) -> Builder {
