@@ -61,17 +61,37 @@ pub async fn backup(
     observer: &Arc<dyn Observer>,
     interrupt: &Interrupt,
 ) -> Result<BackupReceipt> {
+    let open = std::future::ready(Ok(repository));
+    backup_while_opening(open, provider, request, clock, observer, interrupt).await
+}
+
+/// As [`backup`], into a repository that is still being opened: the source is opened meanwhile.
+/// Where neither can be opened, the error is the repository's.
+pub async fn backup_while_opening<'r>(
+    repository: impl Future<Output = Result<&'r Repository>> + Send,
+    provider: &dyn Provider,
+    request: &BackupRequest,
+    clock: &Arc<dyn Clock>,
+    observer: &Arc<dyn Observer>,
+    interrupt: &Interrupt,
+) -> Result<BackupReceipt> {
     let begun = clock.elapsed();
-    let requests = repository.store().requests();
     let started_at = clock.now();
-    let records = known(repository, observer, interrupt).await?;
     let options = SourceOptions {
         kind: request.kind,
         jobs: request.jobs,
         max_rate: request.max_rate,
         observer: Arc::clone(observer),
     };
-    let mut source = interrupt.unless(provider.open_source(&options)).await?;
+    let opening = async {
+        let repository = interrupt.unless(repository).await?;
+        let requests = repository.store().requests();
+        Ok((repository, requests, known(repository, observer, interrupt).await?))
+    };
+    // An error of the source waits for the repository; one of the repository waits for nothing.
+    let source = async { Ok(interrupt.unless(provider.open_source(&options)).await) };
+    let ((repository, requests, records), source) = futures::try_join!(opening, source)?;
+    let mut source = source?;
     observer.on_event(&Event::RunStarted {
         verb: "backup",
         source: Some(request.source.clone()),

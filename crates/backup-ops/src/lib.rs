@@ -44,7 +44,7 @@ mod testing;
 pub mod verify;
 pub mod wal;
 
-pub use backup::{BackupReceipt, BackupRequest, backup};
+pub use backup::{BackupReceipt, BackupRequest, backup, backup_while_opening};
 pub use interrupt::{Interrupt, Interrupter, interrupt};
 pub use plausible::{Plausibility, accept, compare};
 pub use select::{Selector, newest_of, select};

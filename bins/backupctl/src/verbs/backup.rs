@@ -16,8 +16,11 @@ pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
         return super::daemon::backup(session, &args).await;
     }
     let sources = session.sources(&args.sources)?;
-    session.repository().await?;
     let alone = sources.len() == 1;
+    // One source is opened together with the repository; many would each hear of its error.
+    if !alone {
+        session.repository().await?;
+    }
     let mut worst = None;
     for source in sources {
         match announced(session, source, &args).await {
@@ -87,8 +90,8 @@ async fn one(
             ProofArg::Read => Depth::Read,
         },
     };
-    backup::ops::backup(
-        session.repository().await?,
+    backup::ops::backup_while_opening(
+        session.repository(),
         source.provider.as_ref(),
         &request,
         &session.clock,

@@ -33,6 +33,10 @@ pub trait PartSink: Send + Sync {
         name: &PartName,
         attributes: BTreeMap<String, String>,
     ) -> Result<()>;
+
+    /// Forgets every part, finished or not, for an engine that has to begin again; all segments
+    /// must have been finished or dropped. Bytes that were stored are not stored again.
+    async fn start_over(&self) -> Result<()>;
 }
 
 /// Takes the bytes of one segment. Dropping it without `finish` abandons it, which makes its

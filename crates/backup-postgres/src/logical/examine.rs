@@ -112,6 +112,11 @@ impl PartSink for Nowhere {
     ) -> Result<()> {
         Ok(())
     }
+
+    async fn start_over(&self) -> Result<()> {
+        self.schema();
+        Ok(())
+    }
 }
 
 struct Forgotten {

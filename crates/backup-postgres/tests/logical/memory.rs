@@ -113,6 +113,11 @@ impl PartSink for MemoryParts {
         stored.attributes = Some(attributes);
         Ok(())
     }
+
+    async fn start_over(&self) -> Result<()> {
+        self.state.lock().unwrap().clear();
+        Ok(())
+    }
 }
 
 struct MemorySegment {

@@ -90,6 +90,15 @@ impl Parts {
         self.finished.insert(part.name.clone(), part);
     }
 
+    /// Forgets every part; fails when they were committed.
+    pub(super) fn start_over(&mut self) -> Result<()> {
+        if self.committed {
+            return Err(Error::new(ErrorKind::Failed, "begin a committed snapshot again"));
+        }
+        *self = Self::default();
+        Ok(())
+    }
+
     /// Returns the parts by name; fails when one is not finished, or at the second call: what
     /// was asked to be committed is committed once or not at all.
     pub(super) fn commit(&mut self) -> Result<Vec<Part>> {

@@ -144,4 +144,8 @@ impl PartSink for SnapshotWriter {
     ) -> Result<()> {
         self.finish(name, attributes).await.inspect_err(|error| self.shared.fail(error))
     }
+
+    async fn start_over(&self) -> Result<()> {
+        self.parts()?.start_over()
+    }
 }

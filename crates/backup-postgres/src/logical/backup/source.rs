@@ -6,14 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backup_core::port::{PartSink, Source, SourceFacts, SourceOptions};
 use backup_core::{
-    Error, ErrorKind, ErrorStatus, Event, Evidence, Finding, Result, SequenceEvidence,
+    Error, ErrorKind, ErrorStatus, Event, Evidence, Finding, Fingerprint, Result, SequenceEvidence,
     SnapshotKind, TableEvidence,
 };
+use futures::TryFutureExt;
 
 use super::instant::{BEHIND_WAITER, Instant, explain};
 use super::queue::{Job, Queue};
 use super::rows::Reading;
-use super::schema::Schema;
 use super::{facts, globals, large_objects, schema, stream};
 use crate::logical::catalog::database::Database;
 use crate::logical::catalog::tables::Table;
@@ -103,13 +103,33 @@ impl LogicalSource {
         self
     }
 
+    /// pg_dump takes its own locks; a schema change that slipped in between makes it wait for
+    /// something that waits for us, so that only starting again helps.
     async fn copy(&self, sink: &dyn PartSink) -> Result<Evidence> {
+        for attempt in 1.. {
+            match self.copy_once(sink).await {
+                Ok(evidence) => return Ok(evidence),
+                Err(Stop::InTheWay(error)) if attempt < ATTEMPTS => {
+                    self.options.observer.on_event(&Event::Retrying {
+                        operation: "dump schema".to_owned(),
+                        attempt,
+                        error: error.to_string(),
+                    });
+                    sink.start_over().await?;
+                }
+                Err(Stop::InTheWay(error)) => return Err(error.persistent()),
+                Err(Stop::Failed(error)) => return Err(error),
+            }
+        }
+        Err(Error::new(ErrorKind::Failed, "dump schema"))
+    }
+
+    async fn copy_once(&self, sink: &dyn PartSink) -> Result<Evidence, Stop> {
         self.phase("take a consistent instant");
-        let (mut instant, schema) = self.instant_with_schema().await?;
-        let mut facts = facts::read(&mut instant.holder, &self.database).await?;
-        NeededRoles::of(&schema.archive).to_facts(&mut facts);
+        let jobs = self.options.jobs.get();
+        let mut instant =
+            Instant::take(&self.connect, &self.database, jobs, self.lock_wait).await?;
         let mut findings = self.findings(&instant.tables);
-        findings.extend(schema.findings.iter().cloned());
 
         self.phase("copy rows");
         let rate = RateLimit::new(self.options.max_rate);
@@ -121,10 +141,11 @@ impl LogicalSource {
             rate: &rate,
             encoding: &self.database.locale.encoding,
         };
-        // What the holder does takes as long as a few segments: side by side.
-        let beside = self.beside_rows(&mut instant.holder, &schema, sink);
-        let (beside, mut tables) =
-            futures::future::try_join(beside, reading.run(&mut instant.readers)).await?;
+        // What pg_dump and the holder do takes as long as some segments: side by side.
+        let beside = self.beside_rows(&mut instant.holder, &instant.snapshot, sink);
+        let rows = reading.run(&mut instant.readers).map_err(Stop::from);
+        let (beside, mut tables) = futures::future::try_join(beside, rows).await?;
+        let mut facts = beside.facts;
         findings.extend(beside.findings);
         let large_objects = large_objects::write(
             &mut instant.holder,
@@ -153,7 +174,7 @@ impl LogicalSource {
             tables,
             sequences: beside.sequences,
             objects: beside.objects,
-            schema: Some(fingerprint::of_schema(&schema.archive)),
+            schema: Some(beside.fingerprint),
             large_objects: large_objects.fingerprint,
             findings,
             facts,
@@ -164,50 +185,35 @@ impl LogicalSource {
     async fn beside_rows(
         &self,
         holder: &mut Client,
-        schema: &Schema,
+        snapshot: &str,
         sink: &dyn PartSink,
-    ) -> Result<Beside> {
+    ) -> Result<Beside, Stop> {
         let observer = &*self.options.observer;
+        let schema = schema::dump(
+            &self.pg_dump,
+            &self.connect,
+            snapshot,
+            &self.database.locale.encoding,
+            BEHIND_WAITER.min(self.lock_wait),
+        );
+        let schema = schema.await.map_err(|error| match error.status() {
+            ErrorStatus::Temporary => Stop::InTheWay(error),
+            _ => Stop::Failed(error.persistent()),
+        })?;
         schema.write(sink, observer).await?;
+        let mut facts = facts::read(holder, &self.database).await?;
+        NeededRoles::of(&schema.archive).to_facts(&mut facts);
+        let fingerprint = fingerprint::of_schema(&schema.archive);
+        let mut findings = schema.findings;
         let pg_dumpall = self.pg_dump.sibling("pg_dumpall");
+        findings.extend(globals::write(holder, &pg_dumpall, &self.connect, sink, observer).await?);
         Ok(Beside {
-            findings: globals::write(holder, &pg_dumpall, &self.connect, sink, observer).await?,
+            findings,
+            facts,
+            fingerprint,
             sequences: self.sequences(holder, sink).await?,
             objects: objects::count(holder).await?,
         })
-    }
-
-    /// pg_dump takes its own locks; a schema change that slipped in between makes it wait for
-    /// something that waits for us, so that only starting again helps.
-    async fn instant_with_schema(&self) -> Result<(Instant, Schema)> {
-        let mut attempt = 1;
-        loop {
-            let jobs = self.options.jobs.get();
-            let instant =
-                Instant::take(&self.connect, &self.database, jobs, self.lock_wait).await?;
-            let encoding = &self.database.locale.encoding;
-            let dumped = schema::dump(
-                &self.pg_dump,
-                &self.connect,
-                &instant.snapshot,
-                encoding,
-                BEHIND_WAITER.min(self.lock_wait),
-            )
-            .await;
-            match dumped {
-                Ok(schema) => return Ok((instant, schema)),
-                Err(error) if error.status() == ErrorStatus::Temporary && attempt < ATTEMPTS => {
-                    self.options.observer.on_event(&Event::Retrying {
-                        operation: "dump schema".to_owned(),
-                        attempt,
-                        error: error.to_string(),
-                    });
-                    instant.release().await;
-                    attempt += 1;
-                }
-                Err(error) => return Err(error.persistent()),
-            }
-        }
     }
 
     fn queue(&self, tables: &[Table], sink: &dyn PartSink) -> Queue {
@@ -272,9 +278,24 @@ impl Source for LogicalSource {
     }
 }
 
+/// Why an attempt ended.
+enum Stop {
+    /// A schema change stands in pg_dump's way, and waits for this backup's locks.
+    InTheWay(Error),
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// What is read while the rows are.
 struct Beside {
     findings: Vec<Finding>,
+    facts: BTreeMap<String, String>,
+    fingerprint: Fingerprint,
     sequences: Vec<SequenceEvidence>,
     objects: BTreeMap<String, u64>,
 }
