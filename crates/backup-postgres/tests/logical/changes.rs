@@ -1,5 +1,7 @@
 //! A database that does not hold still.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -8,6 +10,7 @@ use backup_core::ErrorKind;
 use backup_core::port::Source;
 use backup_postgres::Client;
 use backup_postgres::logical::LogicalSource;
+use backup_postgres::tools::ToolPaths;
 use backup_testkit::postgres::Cluster;
 use tokio::task::JoinHandle;
 
@@ -121,6 +124,43 @@ async fn rewritten_tables_are_never_read_as_empty() {
     }
     stop.store(true, Relaxed);
     changer.await.unwrap();
+}
+
+/// A pg_dump in front of which, the first time, a schema change asks for its lock. It waits for
+/// the backup's locks, and pg_dump waits behind it.
+fn pg_dump_behind_a_change(cluster: &Cluster, folder: &Path) -> ToolPaths {
+    let real = cluster.bin("pg_dump");
+    let change = "SET lock_timeout = '50s'; ALTER TABLE t ADD COLUMN late integer";
+    let script = format!(
+        "#!/bin/sh\n\
+         case \"$*\" in *--snapshot=*) if mkdir '{once}' 2>/dev/null; then\n\
+         '{psql}' -X -q -c \"{change}\" '{url}' >/dev/null 2>&1 </dev/null &\n\
+         sleep 1\nfi ;; esac\nexec '{real}' \"$@\"\n",
+        once = folder.join("once").display(),
+        psql = cluster.bin("psql").display(),
+        url = cluster.url("shop"),
+        real = real.display(),
+    );
+    let program = folder.join("pg_dump");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(cluster.bin("pg_dumpall"), folder.join("pg_dumpall")).unwrap();
+    ToolPaths::only(vec![folder.to_path_buf()])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_change_in_the_way_of_pg_dump_goes_first() {
+    let Some(cluster) = start(17).or_else(|| start(15)) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    cluster.sql("postgres", "CREATE DATABASE shop");
+    cluster.sql("shop", "CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 2000) g");
+    let tools = pg_dump_behind_a_change(&cluster, folder.path());
+    let taken = back_up(&cluster.url("shop"), &tools, MemoryParts::default()).await.unwrap();
+    assert!(folder.path().join("once").exists(), "the change was never made");
+    assert_eq!(taken.snapshot.evidence.tables[0].rows, 2000);
+    // Rows and schema are of the same instant, which is after the change.
+    let part = taken.snapshot.parts.iter().find(|part| part.name.as_str() == "table/public.t");
+    assert_eq!(part.unwrap().attributes["columns"], r#"["id","late"]"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
