@@ -26,6 +26,7 @@ pub mod alert;
 pub mod alerting;
 mod backup;
 pub mod daemon;
+pub mod difference;
 pub mod doctor;
 pub mod document;
 pub mod drill;

@@ -3,6 +3,7 @@
 mod data;
 mod drill;
 mod keep;
+mod look;
 mod more;
 mod recovery;
 mod report;
@@ -18,6 +19,7 @@ pub(crate) use data::{
 };
 pub(crate) use drill::DrillArgs;
 pub(crate) use keep::{ForgetArgs, PinArgs, PruneArgs};
+pub(crate) use look::{DiffArgs, DumpArgs, FindArgs};
 pub(crate) use more::{
     CompletionsArgs, DemoArgs, DoctorArgs, KeyCommand, ManArgs, NotifyCommand, RepairCommand,
     SchemaArgs, StatusArgs, ValidateArgs,
@@ -96,6 +98,12 @@ pub(crate) enum Verb {
     Show(ShowArgs),
     /// List the streams that a snapshot is made of
     Ls(ShowArgs),
+    /// Show what changed from one snapshot to another
+    Diff(DiffArgs),
+    /// Find the snapshots that have a table or another stream
+    Find(FindArgs),
+    /// Write one stream of a snapshot to standard output
+    Dump(DumpArgs),
     /// Restore a snapshot into a new database
     Restore(RestoreArgs),
     /// Prove that what is stored can be read back

@@ -3,9 +3,12 @@
 mod backup;
 mod daemon;
 mod demo;
+mod diff;
 mod doctor;
 mod drill;
+mod dump;
 mod export;
+mod find;
 mod forget;
 mod init;
 mod key;
@@ -38,6 +41,9 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Ending> {
         Verb::Snapshots(args) => snapshots::run(session, args).await,
         Verb::Show(args) => show::run(session, args).await,
         Verb::Ls(args) => show::parts(session, args).await,
+        Verb::Diff(args) => diff::run(session, &args).await,
+        Verb::Find(args) => find::run(session, &args).await,
+        Verb::Dump(args) => dump::run(session, &args).await,
         Verb::Restore(args) => restore::run(session, args).await,
         Verb::Verify(args) => verify::run(session, args).await,
         Verb::Drill(args) => Box::pin(drill::run(session, args)).await,

@@ -40,6 +40,8 @@ fn a_stranger_with_a_database_and_a_folder() {
     let parts = ctl.json(&["ls", "shop@latest"]);
     assert!(parts["parts"].as_array().unwrap().iter().any(|p| p["name"] == "table/public.orders"));
 
+    look_inside(&ctl, first["id"].as_str().unwrap(), id);
+
     let target = cluster.url("copy");
     let plan = ctl.json(&["restore", "latest", "--to", &target, "--preview"]);
     assert_eq!(plan["tables"], 2);
@@ -63,6 +65,30 @@ fn a_stranger_with_a_database_and_a_folder() {
     assert_eq!(ctl.json(&["validate", "--repository"])["ok"], true);
     assert_eq!(ctl.json(&["doctor", "--live"])["ok"], true);
     assert!(ctl.objects("probes").is_empty(), "the doctor cleans up");
+}
+
+/// What changed, where a table is, and its bytes.
+fn look_inside(ctl: &Program, first: &str, second: &str) {
+    let diff = ctl.json(&["diff", first, second]);
+    let differences = diff["differences"].as_array().unwrap();
+    // Newer pg_dumpall writes a random token into the globals.
+    let differences: Vec<_> = differences.iter().filter(|d| d["part"] != "globals").collect();
+    assert_eq!(differences.len(), 1, "{diff}");
+    assert_eq!(differences[0]["part"], "table/public.orders");
+    assert_eq!(differences[0]["change"], "changed");
+    assert_eq!(differences[0]["after"]["rows"], 20_000);
+    assert_eq!(ctl.json(&["diff", second, second])["differences"], serde_json::json!([]));
+
+    let found = ctl.json(&["find", "*.orders"])["found"][0].clone();
+    assert_eq!((&found["snapshots"], &found["current"]), (&2.into(), &true.into()));
+    assert_eq!((&found["oldest"], &found["newest"]), (&first.into(), &second.into()));
+    ctl.run(&["find", "nothing-of-that-name"]).expect(7);
+
+    let rows = ctl.ok(&["dump", "latest", "table/public.people"]);
+    assert_eq!(rows.lines().count(), 1200);
+    let wrong = ctl.run(&["dump", "latest", "people"]).expect(7);
+    assert!(wrong.stdout.is_empty() && wrong.stderr.contains("table/public.people"));
+    ctl.run(&["--json", "dump", "latest", "table/public.people"]).expect(2);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! document names its schema in `schema`. Times are RFC 3339 in UTC, sizes are bytes.
 
 mod backup;
+mod difference;
 mod doctor;
 mod drill;
 mod error;
@@ -18,6 +19,9 @@ mod verify;
 mod wal;
 
 pub use backup::{BackupDocument, BackupOutcome, RequestsDocument};
+pub use difference::{
+    DiffDocument, DifferenceDocument, FindDocument, FoundDocument, SightDocument,
+};
 pub use doctor::{CheckDocument, DoctorDocument};
 pub use drill::{DrillDocument, DrillHistoryDocument, QuestionDocument, TrendDocument};
 pub use error::{ErrorDocument, retry_safe};

@@ -3,10 +3,10 @@
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 
 use super::{
-    BackupDocument, DoctorDocument, DrillDocument, DrillHistoryDocument, ErrorDocument,
-    ForgetDocument, KeysDocument, PartsDocument, ReceiptDocument, RestoreDocument,
-    RestorePlanDocument, ShowDocument, SnapshotsDocument, StatusDocument, VerifyDocument,
-    WalStatusDocument,
+    BackupDocument, DiffDocument, DoctorDocument, DrillDocument, DrillHistoryDocument,
+    ErrorDocument, FindDocument, ForgetDocument, KeysDocument, PartsDocument, ReceiptDocument,
+    RestoreDocument, RestorePlanDocument, ShowDocument, SnapshotsDocument, StatusDocument,
+    VerifyDocument, WalStatusDocument,
 };
 
 use crate::report::SignedReport;
@@ -19,10 +19,12 @@ fn root<T: JsonSchema>(generator: &mut SchemaGenerator) -> schemars::Schema {
 
 const ALL: &[Entry] = &[
     ("backup", root::<BackupDocument>),
+    ("diff", root::<DiffDocument>),
     ("doctor", root::<DoctorDocument>),
     ("drill", root::<DrillDocument>),
     ("drill_history", root::<DrillHistoryDocument>),
     ("error", root::<ErrorDocument>),
+    ("find", root::<FindDocument>),
     ("forget", root::<ForgetDocument>),
     ("keys", root::<KeysDocument>),
     ("ls", root::<PartsDocument>),
