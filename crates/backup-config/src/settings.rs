@@ -133,12 +133,20 @@ pub struct Protection {
     pub level: VerifyLevel,
     /// How long ago the last drill may be; absent: no drill needed.
     pub drill_interval: Option<Period>,
+    /// Nobody stated that interval, it follows from the schedule: until the first drill a source
+    /// waits for it and is not late.
+    pub drill_awaited: bool,
 }
 
 impl Default for Protection {
     /// Read back within 26 hours: a nightly backup with two hours to spare.
     fn default() -> Self {
-        Self { rpo: Period::from_hours(26), level: VerifyLevel::Read, drill_interval: None }
+        Self {
+            rpo: Period::from_hours(26),
+            level: VerifyLevel::Read,
+            drill_interval: None,
+            drill_awaited: false,
+        }
     }
 }
 

@@ -69,6 +69,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     plain("BACKUP_RETENTION_WEEKS", "`source[].retention.keep_weekly`"),
     plain("BACKUP_RETENTION_MONTHS", "`source[].retention.keep_monthly`"),
     plain("BACKUP_CRON", "`source[].schedule.backup`"),
+    secret("BACKUP_DRILL_URL", "`drill.to`, of every source"),
     plain("BACKUPD_LISTEN", "`daemon.listen`"),
     plain(
         "BACKUPD_TLS_CERTIFICATE",

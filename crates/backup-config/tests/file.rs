@@ -215,6 +215,24 @@ fn every_snapshot_means_the_newest_must_be_drilled_a_period_leaves_slack() {
     assert_eq!(protection("10d").drill_interval.unwrap().as_secs(), 10 * 86_400 * 13 / 12);
 }
 
+#[test]
+fn a_schedule_of_drills_is_a_promise_whose_first_one_is_awaited() {
+    let protection = |more: &str| {
+        let text = format!(
+            "schedule.drill = \"0 6 * * sun\"\n{more}[[source]]\nname = \"a\"\nurl = \"env:X\"\n"
+        );
+        from_file(&text).unwrap().source("a").unwrap().protection
+    };
+    let scheduled = protection("");
+    assert_eq!(scheduled.drill_interval.unwrap().as_secs(), 7 * 86_400 * 13 / 12);
+    assert!(scheduled.drill_awaited);
+    let stated = protection("drill.every = \"monthly\"\n");
+    assert_eq!(stated.drill_interval.unwrap().as_secs(), 31 * 86_400 * 13 / 12);
+    assert!(!stated.drill_awaited);
+    assert!(!protection("protection.level = \"drilled\"\n").drill_awaited);
+    assert_eq!(protection("drill.every = \"snapshot\"\n").drill_interval, None);
+}
+
 /// The full file above must stay full: every key of the reference occurs in it.
 #[test]
 fn the_full_file_uses_every_key() {

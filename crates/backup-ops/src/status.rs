@@ -313,7 +313,10 @@ mod tests {
         let now = "2026-01-10T00:00:00Z".parse().unwrap();
         let promise = Promise {
             level: VerifyLevel::Drilled,
-            drill: DrillPromise { interval: Some(Duration::from_secs(7 * 86_400)), rto: None },
+            drill: DrillPromise {
+                interval: Some(Duration::from_secs(7 * 86_400)),
+                ..DrillPromise::default()
+            },
             ..Promise::default()
         };
         let promises = BTreeMap::from([("shop".parse().unwrap(), promise)]);

@@ -176,9 +176,13 @@ impl Composer {
 
     /// Returns a passphrase to add: BACKUP_NEW_PASSPHRASE, or its `_FILE` or `_COMMAND`.
     pub fn new_passphrase(&self) -> Result<Option<Secret>> {
-        let name = "BACKUP_NEW_PASSPHRASE";
-        let found = backup_config::SecretRef::from_environment(&self.environment, name)?;
+        let found = self.given("BACKUP_NEW_PASSPHRASE")?;
         found.map(|reference| self.secrets.resolve(&reference)).transpose()
+    }
+
+    /// Returns the secret that a variable of the environment holds or names.
+    pub(crate) fn given(&self, variable: &str) -> Result<Option<backup_config::SecretRef>> {
+        backup_config::SecretRef::from_environment(&self.environment, variable)
     }
 
     /// Reads a secret.

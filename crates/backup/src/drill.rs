@@ -35,9 +35,11 @@ impl Composer {
         Ok(Arc::new(server))
     }
 
-    /// Reads the URL of the server that drills of a source restore to, if one is configured.
+    /// Reads the URL of the server that drills of a source restore to: BACKUP_DRILL_URL, else
+    /// the one that is configured, if any.
     pub fn drill_url(&self, settings: &DrillSettings) -> Result<Option<Secret>> {
-        settings.to.as_ref().map(|to| self.resolve(to)).transpose()
+        let to = self.given("BACKUP_DRILL_URL")?.or_else(|| settings.to.clone());
+        to.as_ref().map(|to| self.resolve(to)).transpose()
     }
 }
 

@@ -70,6 +70,7 @@ pub fn promises(settings: &Settings) -> BTreeMap<SourceName, Promise> {
         level: source.protection.level,
         drill: DrillPromise {
             interval: source.protection.drill_interval.map(Period::as_duration),
+            awaited: source.protection.drill_awaited,
             rto: source.drill.rto.map(Period::as_duration),
         },
     };

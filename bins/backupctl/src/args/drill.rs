@@ -13,8 +13,8 @@ pub(crate) struct DrillArgs {
     pub(crate) what: Vec<String>,
 
     /// Restore into a database made for it on this server, and drop it again; default: a
-    /// throw-away server started on this machine
-    #[arg(long, value_name = "URL", env = "BACKUP_DRILL_URL", hide_env_values = true)]
+    /// throw-away server started on this machine [env: BACKUP_DRILL_URL]
+    #[arg(long, value_name = "URL")]
     pub(crate) to: Option<String>,
 
     /// A command that tries the restored database; it finds the URL in DATABASE_URL
@@ -41,6 +41,10 @@ pub(crate) struct DrillArgs {
     /// Show receipts of earlier drills, and the trend, instead
     #[arg(long, conflicts_with_all = ["disaster", "to", "smoke", "jobs"])]
     pub(crate) history: bool,
+
+    /// Let the running backupd drill the sources, as it is configured there, and wait
+    #[arg(long, conflicts_with_all = ["disaster", "to", "smoke", "jobs", "history"])]
+    pub(crate) via_daemon: bool,
 
     /// How many receipts to show
     #[arg(long, value_name = "N", default_value = "20", requires = "history")]

@@ -1,7 +1,8 @@
-//! Handing a backup over to a running daemon.
+//! Handing work over to a running daemon.
 
 use backup::daemon::{Answer, Client, Question, state_directory};
 use backup::ops::document::{BackupDocument, BackupOutcome, ErrorDocument, SnapshotDocument};
+use backup::ops::drill::{self, DrillReceipt};
 use backup_core::{ByteSize, Error, ErrorKind, JobKey, JobKind, Result, Run, RunState, SourceName};
 
 use crate::args::BackupArgs;
@@ -10,18 +11,12 @@ use crate::session::Session;
 
 /// Asks the daemon for a backup of each source, waits, and ends as if it had been taken here.
 pub(super) async fn backup(session: &Session, args: &BackupArgs) -> Result<Ending> {
-    let directory = state_directory(session.settings()?, session.environment())?;
-    let client = Client::find(&directory).await.ok_or_else(|| {
-        Error::new(ErrorKind::Failed, "find the daemon")
-            .with("directory", directory.display())
-            .because("none answers there")
-            .hint("Start backupd, set BACKUPD_STATE to its directory, or leave --via-daemon out.")
-    })?;
+    let daemon = Daemon::find(session).await?;
     let names: Vec<SourceName> =
         session.sources(&args.sources)?.iter().map(|source| source.name.clone()).collect();
     let mut worst = Ending::Ok;
     for name in &names {
-        let run = session.interrupt.unless(wait(session, &client, name)).await?;
+        let run = session.interrupt.unless(daemon.run(JobKind::Backup, name)).await?;
         match run.state {
             RunState::Succeeded => {}
             RunState::Suspect => worst = Ending::Found(ErrorKind::Suspect),
@@ -36,28 +31,77 @@ pub(super) async fn backup(session: &Session, args: &BackupArgs) -> Result<Endin
     Ok(worst)
 }
 
-async fn wait(session: &Session, client: &Client, name: &SourceName) -> Result<Run> {
-    let question = Question::Run {
-        job: JobKey::of(JobKind::Backup, name),
-        actor: Some("backupctl".into()),
-        wait: true,
+/// Asks the daemon for a drill of a source, waits, and returns its receipt. A run that left none
+/// is the error.
+pub(super) async fn drill(session: &Session, source: &SourceName) -> Result<DrillReceipt> {
+    let daemon = Daemon::find(session).await?;
+    let run = session.interrupt.unless(daemon.run(JobKind::Drill, source)).await?;
+    let (Some(snapshot), Some(ended)) = (run.snapshot, run.ended_at) else {
+        return Err(failure(&run));
     };
-    let told = |answer: &Answer| {
-        if let Answer::Run(run) = answer {
-            session.screen.say(&format!("{name}: {} by the daemon", run.state.as_str()));
+    let repository = session.repository().await?;
+    let reading = drill::history(repository, Some(source), LOOKED_AT);
+    let receipts = session.interrupt.unless(reading).await?;
+    let its = |receipt: &DrillReceipt| {
+        receipt.snapshot == snapshot.to_string()
+            && receipt.at >= run.started_at
+            && receipt.at <= ended
+    };
+    receipts.into_iter().find(its).ok_or_else(|| failure(&run))
+}
+
+/// Receipts of the source looked through for the one of this run: others may be newer.
+const LOOKED_AT: usize = 20;
+
+/// A daemon that answers.
+struct Daemon<'a> {
+    session: &'a Session,
+    client: Client,
+}
+
+impl<'a> Daemon<'a> {
+    async fn find(session: &'a Session) -> Result<Self> {
+        let directory = state_directory(session.settings()?, session.environment())?;
+        let client = Client::find(&directory).await.ok_or_else(|| {
+            Error::new(ErrorKind::Failed, "find the daemon")
+                .with("directory", directory.display())
+                .because("none answers there")
+                .hint(
+                    "Start backupd, set BACKUPD_STATE to its directory, or leave --via-daemon out.",
+                )
+        })?;
+        Ok(Self { session, client })
+    }
+
+    /// Has it run a job, and waits for the end.
+    async fn run(&self, kind: JobKind, name: &SourceName) -> Result<Run> {
+        let question = Question::Run {
+            job: JobKey::of(kind, name),
+            actor: Some("backupctl".into()),
+            wait: true,
+        };
+        let told = |answer: &Answer| {
+            if let Answer::Run(run) = answer {
+                let state = run.state.as_str();
+                self.session.screen.say(&format!("{kind} of {name}: {state} by the daemon"));
+            }
+        };
+        match self.client.ask(&question, told).await? {
+            Answer::Run(run) if !matches!(run.state, RunState::Queued | RunState::Running) => {
+                Ok(*run)
+            }
+            _ => Err(Error::new(ErrorKind::Failed, "wait for the daemon")
+                .with("source", name)
+                .because("it ended before the run did")
+                .hint("The run goes on when the daemon is started again.")),
         }
-    };
-    match client.ask(&question, told).await? {
-        Answer::Run(run) if !matches!(run.state, RunState::Queued | RunState::Running) => Ok(*run),
-        _ => Err(Error::new(ErrorKind::Failed, "wait for the daemon")
-            .with("source", name)
-            .because("it ended before the run did")
-            .hint("The run goes on when the daemon is started again.")),
     }
 }
 
 fn failure(run: &Run) -> Error {
-    let error = Error::new(ErrorKind::Failed, "back up by the daemon").with("run", run.id);
+    let error = Error::new(ErrorKind::Failed, "have the daemon run a job")
+        .with("job", &run.job)
+        .with("run", run.id);
     match &run.error {
         Some(known) => {
             let error = error.because(known.message.clone());

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use backup::ops::{Selector, document::StepDocument, select};
-use backup_api::port::{Actions, Job, RestoreQuestion, Trigger};
+use backup_api::port::{Actions, RestoreQuestion, Trigger};
 use backup_api::view::{RestorePreview, Run};
 use backup_core::{Error, ErrorKind, Result, RunId};
 
@@ -12,11 +12,6 @@ use super::{Bridge, translate};
 impl Actions for Bridge {
     async fn trigger(&self, trigger: &Trigger) -> Result<Run> {
         self.known(&trigger.source)?;
-        if trigger.job == Job::Drill {
-            return Err(Error::new(ErrorKind::Unsupported, "run drill")
-                .with("source", &trigger.source)
-                .hint("This daemon runs no drills; use `backupctl drill`."));
-        }
         let key = translate::key(trigger.job, &trigger.source);
         let run = self.daemon.request(key, Some(trigger.by.clone())).await?;
         Ok(translate::run(&run, self.live.notes(run.id).as_ref()))

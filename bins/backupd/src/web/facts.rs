@@ -29,6 +29,7 @@ impl Facts for Bridge {
         let records = self.records.borrow().clone();
         let mut own = of(&records, source);
         own.reverse();
+        let drills = self.daemon.drills(source).await?;
         let own = own.get(own.len().saturating_sub(SHOWN)..).unwrap_or_default();
         Ok(SourceHistory {
             source: source.clone(),
@@ -36,7 +37,7 @@ impl Facts for Bridge {
             gaps: Vec::new(),
             snapshots: own.iter().map(|record| SnapshotDocument::new(record)).collect(),
             sizes: own.iter().map(|record| paint::size(record)).collect(),
-            drills: Vec::new(),
+            drills: drills.iter().map(translate::held).collect(),
         })
     }
 

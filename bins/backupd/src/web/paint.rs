@@ -6,6 +6,7 @@ use backup::config::SourceSettings;
 use backup::daemon::{Daemon, Loaded, Status};
 use backup::ops::SourceStatus;
 use backup::ops::alerting::Undelivered;
+use backup::ops::drill::DrillReceipt;
 use backup_api::port::Job;
 use backup_api::view::{
     Alert, Delivery, Fleet, LastRun, Next, Program, Repository, RunTotal, SizePoint, Source, State,
@@ -105,14 +106,16 @@ fn source(facts: &Facts, settings: &SourceSettings) -> Source {
         reasons,
         rpo_seconds: settings.protection.rpo.as_duration().as_secs(),
         required_level: settings.protection.level,
-        rto_budget_seconds: None,
+        rto_budget_seconds: settings.drill.rto.map(|rto| rto.as_duration().as_secs()),
         newest_at: newest.map(|record| record.snapshot.started_at),
         newest_snapshot: newest.map(|record| record.snapshot.id.to_string()),
         newest_level: newest.map(|record| record.verified.level),
         proved_at: proved.map(|record| record.snapshot.started_at),
         proved_snapshot: proved.map(|record| record.snapshot.id.to_string()),
         verified_at: own.iter().filter_map(|record| record.verified.at).max(),
-        drill: None,
+        drill: standing
+            .and_then(|standing| standing.drill.as_ref())
+            .map(|drill| translate::drill(&drill.newest, drill_run(&drill.newest, &runs))),
         window,
         snapshots: standing.map_or(own.len() as u64, |standing| standing.snapshots as u64),
         stored_bytes: own.iter().map(|record| record.snapshot.stored_bytes).sum(),
@@ -125,6 +128,16 @@ fn source(facts: &Facts, settings: &SourceSettings) -> Source {
         success: vec![rate(&runs, 30, facts.now), rate(&runs, 90, facts.now)],
         wal: None,
     }
+}
+
+/// Returns the run that a drill was; absent when another program held it.
+fn drill_run(receipt: &DrillReceipt, runs: &[&Run]) -> Option<String> {
+    let held = |run: &&&Run| {
+        run.job.kind == JobKind::Drill
+            && run.started_at <= receipt.at
+            && run.ended_at.is_none_or(|end| end >= receipt.at)
+    };
+    runs.iter().find(held).map(|run| run.id.to_string())
 }
 
 /// The instants a source can be brought back to; oldest first in, nothing without snapshots.

@@ -1,7 +1,9 @@
 //! The daemon's words, in those of the API.
 
+use backup::daemon::HeldDrill;
+use backup::ops::drill::DrillReceipt;
 use backup_api::port::Job;
-use backup_api::view::{Phase, Run, RunCause, RunState};
+use backup_api::view::{Drill, Phase, Run, RunCause, RunState};
 use backup_core::{JobKey, JobKind, RunState as CoreState, SourceName, Trigger};
 use jiff::SignedDuration;
 
@@ -91,6 +93,29 @@ pub(super) fn run(run: &backup_core::Run, notes: Option<&Notes>) -> Run {
         snapshot: run.snapshot.map(|id| id.to_string()),
         error: run.error.as_ref().map(|error| error.message.clone()),
         remedy: run.error.as_ref().and_then(|error| error.hint.clone()),
+    }
+}
+
+/// A drill that this daemon remembers.
+pub(super) fn held(held: &HeldDrill) -> Drill {
+    drill(&held.receipt, held.run.map(|run| run.to_string()))
+}
+
+/// What a drill found, and the run it was.
+pub(super) fn drill(receipt: &DrillReceipt, run: Option<String>) -> Drill {
+    let wrong = |outcome: &str| !matches!(outcome, "passed" | "skipped");
+    let failures = receipt.questions.iter().filter(|question| wrong(&question.outcome));
+    let took = SignedDuration::try_from_secs_f64(receipt.seconds).unwrap_or_default();
+    Drill {
+        run,
+        snapshot: receipt.snapshot.clone(),
+        at: receipt.at.saturating_add(took).unwrap_or(receipt.at),
+        verdict: receipt.verdict.clone(),
+        passed: receipt.verdict == "passed",
+        rto_seconds: receipt.rto_seconds,
+        phases: receipt.phases.clone(),
+        questions: receipt.questions.len() as u64,
+        failures: failures.map(|failed| format!("{}: {}", failed.name, failed.detail)).collect(),
     }
 }
 

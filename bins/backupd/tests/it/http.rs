@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::world::{Running, World, shop, wait};
 
 /// The address the daemon says it serves on.
-fn address(daemon: &Running) -> String {
+pub(crate) fn address(daemon: &Running) -> String {
     let said = |log: String| {
         let (_, rest) = log.split_once("serving HTTP address=")?;
         Some(rest.split_whitespace().next()?.to_owned())
@@ -20,7 +20,7 @@ fn address(daemon: &Running) -> String {
 }
 
 /// Asks; returns the status and the body.
-fn ask(
+pub(crate) fn ask(
     address: &str,
     method: &str,
     target: &str,
@@ -42,18 +42,18 @@ fn ask(
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-fn get(address: &str, target: &str) -> String {
+pub(crate) fn get(address: &str, target: &str) -> String {
     let (status, body) = ask(address, "GET", target, None, "");
     assert_eq!(status, 200, "{target}: {body}");
     body
 }
 
-fn json(address: &str, target: &str) -> Value {
+pub(crate) fn json(address: &str, target: &str) -> Value {
     serde_json::from_str(&get(address, target)).unwrap()
 }
 
 /// Makes a token as an administrator does.
-fn token(world: &World, role: &str) -> String {
+pub(crate) fn token(world: &World, role: &str) -> String {
     let mut command: Command = world.command();
     command.stdout(std::process::Stdio::piped());
     let output = command.args(["token", "add", "tester", "--role", role]).output().unwrap();

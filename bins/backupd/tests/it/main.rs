@@ -9,8 +9,10 @@
 )]
 
 mod config;
+mod drill;
 mod faults;
 mod http;
 mod kills;
 mod nightly;
+mod via_daemon;
 mod world;

@@ -13,6 +13,8 @@ fn a_due_backup_runs_is_proved_and_old_ones_are_forgotten() {
     let mut world = World::new(&cluster);
     world.set("BACKUP_CRON", "* * * * *");
     world.set("BACKUP_RETENTION", "last 1");
+    world.set("BACKUP_DRILL_URL", &cluster.url("postgres"));
+    world.configure("[schedule]\ndrill = \"* * * * *\"\n");
     let daemon = world.start();
     // By request first, so that the scheduled one has something to forget.
     let asked = world.request(JobKind::Backup, true);
@@ -23,7 +25,9 @@ fn a_due_backup_runs_is_proved_and_old_ones_are_forgotten() {
     // The next minute of the clock comes within 60 seconds.
     let scheduled = || {
         let scheduled = |run: &&backup_core::Run| {
-            run.trigger == Trigger::Schedule && run.state == RunState::Succeeded
+            run.job.kind == JobKind::Backup
+                && run.trigger == Trigger::Schedule
+                && run.state == RunState::Succeeded
         };
         world.runs().iter().find(scheduled).cloned()
     };
@@ -33,6 +37,15 @@ fn a_due_backup_runs_is_proved_and_old_ones_are_forgotten() {
     let newest = snapshots.iter().find(|record| Some(record.snapshot.id) == run.snapshot).unwrap();
     assert_eq!(newest.verified.level, VerifyLevel::Read);
     assert_eq!(run.number("forgotten"), 1);
+    let drilled = || {
+        let drill =
+            |run: &&backup_core::Run| run.job.kind == JobKind::Drill && run.ended_at.is_some();
+        world.runs().iter().find(drill).cloned()
+    };
+    wait("a scheduled drill", || drilled().is_some());
+    let drill = drilled().unwrap();
+    assert_eq!((drill.state, drill.trigger), (RunState::Succeeded, Trigger::Schedule), "{drill:?}");
+    assert!(drill.number("rto_milliseconds") > 0 && drill.number("rows") == 2_000);
     let status = world.status();
     assert!(status.next.iter().any(|(job, _)| job.kind == JobKind::Backup), "{status:?}");
     assert_eq!(status.problems, Vec::<String>::new());

@@ -105,7 +105,7 @@ fn tiles(source: &Source, now: Timestamp) -> Html {
     html!(out; "</dd></div><div><dt>Last drill</dt><dd>");
     match &source.drill {
         Some(drill) => {
-            html!(out; (if drill.passed { "passed " } else { "failed " }) [words::ago(drill.at, now)]);
+            html!(out; (drill.verdict) " " [words::ago(drill.at, now)]);
             if let Some(rto) = drill.rto_seconds {
                 html!(out; "<small>RTO " (words::length(rto)) " measured</small>");
             }
@@ -158,12 +158,19 @@ fn drills(drills: &[Drill], budget: Option<u64>, now: Timestamp) -> Html {
     html!(out; "<table><thead><tr><th scope=\"col\">When</th><th scope=\"col\">Result</th><th scope=\"col\" class=\"number\">RTO measured</th>"
         "<th scope=\"col\">Phases</th><th scope=\"col\">Snapshot</th></tr></thead><tbody>");
     for drill in drills.iter().take(20) {
-        html!(out; "<tr><td data-label=\"When\"><a href=\"/runs/" (drill.run) "\">" [words::ago(drill.at, now)] "</a></td><td data-label=\"Result\">");
+        html!(out; "<tr><td data-label=\"When\">");
+        match &drill.run {
+            Some(run) => {
+                html!(out; "<a href=\"/runs/" (run) "\">" [words::ago(drill.at, now)] "</a>");
+            }
+            None => html!(out; [words::ago(drill.at, now)]),
+        }
+        html!(out; "</td><td data-label=\"Result\">");
         if drill.passed {
             html!(out; "<span class=\"state protected\"><span aria-hidden=\"true\">●</span> passed</span><small>"
                 (words::count(drill.questions, "question")) "</small>");
         } else {
-            html!(out; "<span class=\"state unprotected\"><span aria-hidden=\"true\">▲</span> failed</span>");
+            html!(out; "<span class=\"state unprotected\"><span aria-hidden=\"true\">▲</span> " (drill.verdict) "</span>");
             for failure in drill.failures.iter().take(3) {
                 html!(out; "<small class=\"why\">" (failure) "</small>");
             }

@@ -293,12 +293,16 @@ pub struct Wal {
 /// A drill that ended: its receipt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Drill {
-    /// The run.
-    pub run: String,
+    /// The run; absent when another program held it.
+    pub run: Option<String>,
     /// The snapshot restored.
     pub snapshot: String,
     /// When it ended.
     pub at: Timestamp,
+    /// `passed`; `failed`: the backup is bad; `inconclusive`: the place it was restored to could
+    /// not do it.
+    #[schemars(extend("enum" = ["passed", "failed", "inconclusive"]))]
+    pub verdict: String,
     /// Whether every question was answered right.
     pub passed: bool,
     /// Seconds until the first query was answered.

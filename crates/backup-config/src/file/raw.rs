@@ -141,7 +141,7 @@ pub(crate) struct RawSchedule {
     pub(crate) backup: Option<Text<Cron>>,
     /// Verification.
     pub(crate) verify: Option<Text<Cron>>,
-    /// Drills.
+    /// Drills of the newest snapshot; a source whose scheduled drills do not pass is at risk.
     pub(crate) drill: Option<Text<Cron>>,
     /// Forgetting by the retention policy; by default after each good backup.
     pub(crate) forget: Option<Text<Cron>>,

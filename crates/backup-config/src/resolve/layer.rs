@@ -55,6 +55,7 @@ impl Layer {
         own: &RawProtection,
         all: &RawProtection,
         every: Option<DrillEvery>,
+        scheduled: Option<&Cron>,
     ) -> Protection {
         let default = Protection::default();
         let rpo = own.rpo.as_ref().or(all.rpo.as_ref()).map(|rpo| rpo.0);
@@ -62,12 +63,18 @@ impl Layer {
         let drill = own.drill_interval.as_ref().or(all.drill_interval.as_ref());
         let each = every == Some(DrillEvery::Snapshot);
         let by_default = if each { VerifyLevel::Drilled } else { default.level };
+        let level = level.unwrap_or(by_default);
+        let stated = drill.map(|interval| interval.0).or(every.and_then(DrillEvery::overdue_after));
+        // What is drilled by the clock is overdue when the clock was not heeded.
+        let scheduled = scheduled.filter(|_| stated.is_none() && !each).and_then(|cron| {
+            let period = Period::from_secs(cron.longest_pause().as_secs());
+            DrillEvery::Period(period).overdue_after().filter(|period| period.as_secs() > 0)
+        });
         Protection {
             rpo: self.rpo.or(rpo).unwrap_or(default.rpo),
-            level: level.unwrap_or(by_default),
-            drill_interval: drill
-                .map(|interval| interval.0)
-                .or(every.and_then(DrillEvery::overdue_after)),
+            level,
+            drill_interval: stated.or(scheduled),
+            drill_awaited: scheduled.is_some() && level < VerifyLevel::Drilled,
         }
     }
 

@@ -179,6 +179,7 @@ impl Resolver<'_> {
             (None, Some(to)) => Some(self.written_url("drill.to", to)),
             (None, None) => None,
         };
+        let schedule = layer.schedule(&raw.schedule, &file.schedule)?;
         Ok(SourceSettings {
             mode: overrides.mode.or(mode).or(all_mode).unwrap_or(default_mode),
             jobs: overrides.jobs.or(layer.jobs).or(jobs).or(all_jobs),
@@ -186,8 +187,13 @@ impl Resolver<'_> {
             retention: overrides
                 .retention
                 .unwrap_or_else(|| layer.retention(&raw.retention, &file.retention)),
-            protection: layer.protection(&raw.protection, &file.protection, drill.every),
-            schedule: layer.schedule(&raw.schedule, &file.schedule)?,
+            protection: layer.protection(
+                &raw.protection,
+                &file.protection,
+                drill.every,
+                schedule.drill.as_ref(),
+            ),
+            schedule,
             restore: restore(&raw.restore, &file.restore),
             drill,
             neon: self.neon(raw, provider)?,

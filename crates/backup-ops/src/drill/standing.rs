@@ -12,6 +12,8 @@ use super::DrillReceipt;
 pub struct DrillPromise {
     /// How long ago the last drill that passed may be.
     pub interval: Option<Duration>,
+    /// Whether a source that was never drilled only waits for its first drill.
+    pub awaited: bool,
     /// How long a restore may take until the database answers.
     pub rto: Option<Duration>,
 }
@@ -62,6 +64,7 @@ pub(crate) fn broken(
         let passed = standing.and_then(|standing| standing.passed_at);
         let age = passed.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
         match age {
+            None if promise.awaited && standing.is_none() => {}
             None => reasons.push(format!("No drill has passed; run `backupctl drill {source}`.")),
             Some(age) if age > interval => reasons.push(format!(
                 "Drill overdue: the last that passed was {} ago, at most {} was promised; run \
@@ -132,6 +135,7 @@ mod tests {
     #[test]
     fn a_drill_is_overdue_a_failure_is_told_and_nothing_asked_is_nothing_broken() {
         let weekly = DrillPromise { interval: Some(7 * DAY), ..DrillPromise::default() };
+        let awaited = DrillPromise { awaited: true, ..weekly };
         let old = receipt("shop", "2026-01-01T00:00:00Z", "passed");
         let new = receipt("shop", "2026-01-08T00:00:00Z", "passed");
         let bad = receipt("shop", "2026-01-09T00:00:00Z", "failed");
@@ -139,6 +143,9 @@ mod tests {
         assert_eq!(reasons(weekly, &[&new, &old]), Vec::<String>::new());
         assert_eq!(reasons(DrillPromise::default(), &[]), Vec::<String>::new());
         assert!(reasons(weekly, &[])[0].contains("No drill has passed"));
+        assert_eq!(reasons(awaited, &[]), Vec::<String>::new());
+        assert!(reasons(awaited, &[&unclear])[0].contains("No drill has passed"));
+        assert!(reasons(awaited, &[&unclear, &old])[0].contains("9 d ago"));
         assert!(reasons(weekly, &[&unclear, &old])[0].contains("9 d ago"));
         assert!(reasons(DrillPromise::default(), &[&bad, &new])[0].contains("drill failed"));
     }

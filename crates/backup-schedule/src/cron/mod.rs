@@ -2,6 +2,7 @@
 
 mod civil;
 mod field;
+mod pause;
 mod zoned;
 
 use std::fmt;

@@ -13,6 +13,7 @@ pub(super) fn jobs(settings: &Settings) -> Vec<Job> {
         for (kind, cron) in [
             (JobKind::Backup, &schedule.backup),
             (JobKind::Verify, &schedule.verify),
+            (JobKind::Drill, &schedule.drill),
             (JobKind::Forget, &schedule.forget),
         ] {
             let key = JobKey::of(kind, &source.name);

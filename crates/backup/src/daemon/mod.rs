@@ -5,6 +5,7 @@
 
 mod alerts;
 mod control;
+mod drill;
 mod guard;
 mod hook;
 mod jobs;
@@ -18,6 +19,7 @@ mod steps;
 mod work;
 
 pub use control::{Answer, Client, Question, Status};
+pub use drill::HeldDrill;
 pub use look::Measured;
 pub use serve::Life;
 pub use start::{Daemon, Options};

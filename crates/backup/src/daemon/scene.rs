@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backup_core::{JobKey, Run};
+use backup_core::{JobKey, Run, SourceName};
 use backup_ops::SourceStatus;
 use backup_ops::daemon::{Board, Watcher};
 use jiff::Timestamp;
@@ -15,6 +15,8 @@ pub(super) struct Scene {
     pub(super) board: watch::Sender<Arc<Board>>,
     pub(super) changes: broadcast::Sender<Run>,
     pub(super) sources: watch::Sender<Arc<Vec<SourceStatus>>>,
+    /// When the newest drill of each source was that has been seen.
+    pub(super) drilled: Mutex<BTreeMap<SourceName, Timestamp>>,
     next: Mutex<BTreeMap<JobKey, Timestamp>>,
     problems: Mutex<Problems>,
 }
@@ -33,6 +35,7 @@ impl Default for Scene {
             board: watch::Sender::default(),
             changes: broadcast::Sender::new(1024),
             sources: watch::Sender::default(),
+            drilled: Mutex::default(),
             next: Mutex::default(),
             problems: Mutex::default(),
         }

@@ -161,6 +161,7 @@ impl Daemon {
                 inner.scene.note(|problems| problems.repository = None);
                 inner.work.voice.judged(None, now).await;
                 inner.work.voice.stand(&sources, now).await;
+                self.note_drills(&sources).await;
                 inner.scene.sources.send_replace(Arc::new(sources));
             }
             Err(error) => {

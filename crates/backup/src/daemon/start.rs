@@ -8,7 +8,7 @@ use std::time::Duration;
 use backup_catalog::{Found, SqliteCatalog};
 use backup_config::{Environment, Overrides};
 use backup_core::port::{Catalog, Clock, NoObserver};
-use backup_core::{Error, ErrorKind, ErrorStatus, JobKey, Result, RunId};
+use backup_core::{ErrorStatus, JobKey, Result, RunId};
 use backup_ops::daemon::{Handle, RunIds, Setup, Supervisor, handle, rebuild, recover, states_of};
 use backup_repository::Repository;
 use backup_schedule::{JobState, Scheduler};
@@ -134,14 +134,6 @@ pub(super) fn load(config: Option<&Path>, environment: &Environment) -> Result<L
         tracing::warn!("{note}");
     }
     settings.select(&[])?;
-    if let Some(source) = settings.sources.iter().find(|source| source.schedule.drill.is_some()) {
-        return Err(Error::new(ErrorKind::ConfigInvalid, "read configuration")
-            .with("source", &source.name)
-            .with("key", "schedule.drill")
-            .hint(
-                "This daemon runs no drills: remove the key and run `backupctl drill` from cron.",
-            ));
-    }
     let composer = Composer::new(environment.clone(), crate::system_clock());
     Ok(Loaded { settings, composer })
 }

@@ -73,8 +73,11 @@ impl Work {
     /// Whether another daemon has served this due time while this one waited for the lease.
     async fn done_elsewhere(&self, order: &Order) -> Result<bool> {
         let (Some(due), Some(source)) = (order.due, &order.key.source) else { return Ok(false) };
-        if !self.repository.can_read() || order.key.kind != JobKind::Backup {
-            return Ok(false);
+        match order.key.kind {
+            _ if !self.repository.can_read() => return Ok(false),
+            JobKind::Backup => {}
+            JobKind::Drill => return self.drilled_since(source, due).await,
+            _ => return Ok(false),
         }
         let records = self.repository.scan_snapshots().await?.records;
         // One that was committed and, the daemon being stopped, never proved is not done.
@@ -101,10 +104,9 @@ impl Work {
         match task.order.key.kind {
             JobKind::Backup => self.backup(task, &source()?, report).await,
             JobKind::Verify => self.verify(task, &source()?, report).await,
+            JobKind::Drill => self.drill(task, &source()?, report).await,
             JobKind::Forget => self.forget(task, &source()?, report).await,
             JobKind::Prune => self.prune(task, report).await,
-            JobKind::Drill => Err(Error::new(ErrorKind::Unsupported, "run drill")
-                .hint("This daemon runs no drills; use `backupctl drill`.")),
         }
     }
 }

@@ -10,8 +10,9 @@ use crate::args::DrillArgs;
 use crate::exit::Ending;
 use crate::session::Session;
 
-/// What an object store wants from the environment besides the sheet, and what finds programs.
-const KEPT: [&str; 2] = ["AWS_", "PATH"];
+/// What an object store wants from the environment besides the sheet, what finds programs, and
+/// where drills restore to.
+const KEPT: [&str; 3] = ["AWS_", "PATH", "BACKUP_DRILL_URL"];
 
 /// Drills with nothing of this machine but what a new one would have: the sheet, the store's
 /// own credentials, PostgreSQL's programs.

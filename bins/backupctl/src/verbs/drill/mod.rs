@@ -25,7 +25,34 @@ pub(super) async fn run(session: &Session, args: DrillArgs) -> Result<Ending> {
     if args.disaster {
         return disaster::run(session, &args).await;
     }
+    if args.via_daemon {
+        return via_daemon(session, &args).await;
+    }
     drill_all(session, &args).await
+}
+
+/// Has the daemon drill each source; ends as if they had been drilled here.
+async fn via_daemon(session: &Session, args: &DrillArgs) -> Result<Ending> {
+    let names: Vec<SourceName> =
+        args.what.iter().map(|word| word.parse()).collect::<Result<_>>()?;
+    let sources = session.sources(&names)?;
+    let mut worst = None;
+    for source in sources {
+        let receipt = super::daemon::drill(session, &source.name).await?;
+        show::receipt(session, &receipt)?;
+        worst = worse(worst, &receipt);
+    }
+    worst.map_or(Ok(Ending::Ok), Err)
+}
+
+/// The first bad backup outweighs everything, then the first that could not be told.
+fn worse(worst: Option<Error>, receipt: &DrillReceipt) -> Option<Error> {
+    match drill::demand(receipt) {
+        Err(error) if worst.as_ref().is_none_or(|w| w.kind() != ErrorKind::Integrity) => {
+            Some(error)
+        }
+        _ => worst,
+    }
 }
 
 /// Drills each snapshot that is meant; the first bad one decides how this ends, after all of
@@ -35,12 +62,7 @@ async fn drill_all(session: &Session, args: &DrillArgs) -> Result<Ending> {
     for snapshot in snapshots(session, &args.what).await? {
         let receipt = drill_one(session, args, &snapshot).await?;
         show::receipt(session, &receipt)?;
-        if let Err(error) = drill::demand(&receipt) {
-            let worse = worst.as_ref().is_none_or(|w| w.kind() != ErrorKind::Integrity);
-            if worse {
-                worst = Some(error);
-            }
-        }
+        worst = worse(worst, &receipt);
     }
     worst.map_or(Ok(Ending::Ok), Err)
 }
