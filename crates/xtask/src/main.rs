@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to people")]
 
 mod bench_peers;
+mod bench_physical;
 mod command;
 mod ctl;
 mod demo;
@@ -27,6 +28,9 @@ cargo xtask TASK
   drills [--rounds N]             100 drills that must pass, 100 corruptions that must be caught
   bench-peers [--size-mb N] [--rounds N] [--only PART,…] [--program BACKUPCTL]
                                   compare with other tools; writes docs/benchmarks.md
+  bench-physical [--size-mb N] [--rounds N] [--only PART,…] [--program BACKUPCTL]
+                                  the same for clusters and WAL, as root; writes
+                                  docs/benchmarks-physical.md
   graph                           hold the crate graph to its rules
 ";
 
@@ -38,6 +42,7 @@ fn main() -> Result<()> {
     };
     match task {
         "bench-peers" => bench_peers::main(rest),
+        "bench-physical" => bench_physical::main(rest),
         "demo" => demo::main(rest),
         "drills" => drills::main(rest),
         "graph" => graph::main(rest),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::peer::Peer;
 use super::{Bench, PARTS};
 use crate::command::capture;
-use crate::workspace;
+use crate::{machine, workspace};
 
 /// What profiles say about the time and the bytes: kept by hand, ends the document.
 const WHERE_IT_GOES: &str = "crates/xtask/src/bench_peers/where_it_goes.md";
@@ -27,9 +27,9 @@ pub(super) fn provenance(bench: &Bench) -> Result<String> {
 pub(super) fn write(bench: &Bench, saved: &Path) -> Result<()> {
     let mut text = String::from(
         "# Benchmarks\n\nWritten by `cargo xtask bench-peers`; run it to get the numbers of your own \
-         machine. The pieces of the streaming path\nalone are measured by `cargo bench -p backup-benches`.\n\n",
+         machine. The pieces of the streaming path\nalone are measured by `cargo bench -p backup-benches`. Physical backups and WAL:\n[benchmarks-physical.md](benchmarks-physical.md).\n\n",
     );
-    let _ = write!(text, "{}\n{}\n", machine(bench)?, method());
+    let _ = write!(text, "{}\n{}\n", versions(bench)?, method());
     for (name, _) in PARTS {
         if let Ok(section) = std::fs::read_to_string(saved.join(name).with_extension("md")) {
             let _ = writeln!(text, "{section}");
@@ -43,27 +43,9 @@ pub(super) fn write(bench: &Bench, saved: &Path) -> Result<()> {
     Ok(())
 }
 
-fn machine(bench: &Bench) -> Result<String> {
-    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus
-        .lines()
-        .find_map(|line| line.strip_prefix("model name").and_then(|rest| rest.split_once(": ")))
-        .map_or("unknown CPU", |(_, model)| model);
-    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kilobytes = memory.split_whitespace().nth(1).and_then(|word| word.parse::<f64>().ok());
-    let cores = std::thread::available_parallelism()?;
-    let first = |program: &str, argument: &str| {
-        let text = capture(Command::new(program).arg(argument)).unwrap_or_default();
-        text.lines().find(|line| !line.trim().is_empty()).unwrap_or("not found").trim().to_owned()
-    };
-    let mut text = String::from("## Machine and versions\n\n");
-    let _ = writeln!(
-        text,
-        "- {model}, {cores} cores, {:.0} GiB, Linux {}, local disk",
-        kilobytes.unwrap_or_default() / 1_048_576.0,
-        first("uname", "-r")
-    );
-    let ours = first(&bench.program.to_string_lossy(), "--version");
+fn versions(bench: &Bench) -> Result<String> {
+    let mut text = format!("## Machine and versions\n\n- {}\n", machine::describe()?);
+    let ours = machine::first_line(&bench.program, "--version");
     let _ = writeln!(text, "- {ours}, release build");
     let dump = capture(bench.cluster.command("pg_dump").arg("--version")).unwrap_or_default();
     let _ = writeln!(text, "- {}; server of the same version, over TCP on loopback", dump.trim());
@@ -73,7 +55,7 @@ fn machine(bench: &Bench) -> Result<String> {
         ("openssl", "version"),
         ("restic", "version"),
     ] {
-        let _ = writeln!(text, "- {}", first(program, argument));
+        let _ = writeln!(text, "- {}", machine::first_line(Path::new(program), argument));
     }
     Ok(text)
 }

@@ -15,18 +15,18 @@ const PAGE: u64 = 4096;
 
 /// Seconds and bytes of one run.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Cost {
-    pub(super) wall: f64,
+pub(crate) struct Cost {
+    pub(crate) wall: f64,
     /// CPU seconds of the command and everything it started.
-    pub(super) client: f64,
+    pub(crate) client: f64,
     /// CPU seconds of the database server meanwhile.
-    pub(super) server: f64,
+    pub(crate) server: f64,
     /// Bytes of resident memory of the whole tree, shared pages counted once per process.
-    pub(super) peak: u64,
+    pub(crate) peak: u64,
 }
 
 /// Runs the command to its end. A failure carries the end of what it wrote.
-pub(super) fn measure(cluster: &Cluster, command: &mut Command) -> Result<Cost> {
+pub(crate) fn measure(cluster: &Cluster, command: &mut Command) -> Result<Cost> {
     let shown = command.get_program().to_string_lossy().into_owned();
     let errors = tempfile::NamedTempFile::new()?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors.reopen()?);
@@ -52,7 +52,7 @@ pub(super) fn measure(cluster: &Cluster, command: &mut Command) -> Result<Cost> 
 }
 
 /// Bytes of all files below a folder, or of a file.
-pub(super) fn stored(path: &Path) -> Result<u64> {
+pub(crate) fn stored(path: &Path) -> Result<u64> {
     let about = std::fs::symlink_metadata(path)?;
     if !about.is_dir() {
         return Ok(about.len());

@@ -4,11 +4,11 @@
 mod daily;
 mod document;
 mod growth;
-mod measure;
+pub(crate) mod measure;
 mod peer;
 mod pressure;
 mod shape;
-mod table;
+pub(crate) mod table;
 
 use std::path::{Path, PathBuf};
 

@@ -6,40 +6,40 @@ use super::measure::Cost;
 
 /// What one tool did in every round.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Series {
+pub(crate) struct Series {
     costs: Vec<Cost>,
     bytes: Vec<u64>,
 }
 
 impl Series {
     /// Adds a round: its cost, and the bytes it left (zero where none are meant).
-    pub(super) fn push(&mut self, cost: Cost, bytes: u64) {
+    pub(crate) fn push(&mut self, cost: Cost, bytes: u64) {
         self.costs.push(cost);
         self.bytes.push(bytes);
     }
 
     /// Median wall seconds.
-    pub(super) fn wall(&self) -> f64 {
+    pub(crate) fn wall(&self) -> f64 {
         self.median(|cost| cost.wall)
     }
 
     /// Median CPU seconds of the server.
-    pub(super) fn server(&self) -> f64 {
+    pub(crate) fn server(&self) -> f64 {
         self.median(|cost| cost.server)
     }
 
     /// Median CPU seconds of the tool's processes.
-    pub(super) fn client(&self) -> f64 {
+    pub(crate) fn client(&self) -> f64 {
         self.median(|cost| cost.client)
     }
 
     /// Largest memory of any round, bytes.
-    pub(super) fn peak(&self) -> u64 {
+    pub(crate) fn peak(&self) -> u64 {
         self.costs.iter().map(|cost| cost.peak).max().unwrap_or_default()
     }
 
     /// Median of the bytes.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         median(self.bytes.iter().map(|&bytes| bytes as f64).collect()) as u64
     }
 
@@ -55,7 +55,7 @@ impl Series {
 }
 
 /// The middle value, or the mean of the two middle ones; zero of nothing.
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {
         0 => 0.0,
@@ -65,7 +65,7 @@ pub(super) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// A table of tools, the first row being ours: `bytes` names the last column.
-pub(super) fn tools(rows: &[(&str, &Series)], bytes: Option<&str>) -> String {
+pub(crate) fn tools(rows: &[(&str, &Series)], bytes: Option<&str>) -> String {
     let mut text = String::from(
         "| tool | wall s (min–max) | ours ÷ it | CPU s, tool | CPU s, server | ours ÷ it, CPU | peak MiB |",
     );
@@ -100,7 +100,7 @@ pub(super) fn tools(rows: &[(&str, &Series)], bytes: Option<&str>) -> String {
 }
 
 /// Powers of ten, as disks are sold.
-pub(super) fn megabytes(bytes: u64) -> f64 {
+pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 

@@ -41,7 +41,12 @@ const COMMON: &[Need] = &[
     library("libreadline8"),
     library("libgssapi-krb5-2"),
 ];
-const BENCH: &[Need] = &[program("restic", "restic"), program("gzip", "gzip")];
+const BENCH: &[Need] = &[
+    program("restic", "restic"),
+    program("gzip", "gzip"),
+    program("pgbackrest", "pgbackrest"),
+    program("barman", "barman"),
+];
 const FUZZ: &[Need] = &[program("g++", "c++")];
 
 /// Installs what is missing; says which packages those were.
