@@ -29,6 +29,11 @@ pub async fn export(
         expected_bytes: Some(snapshot.read_bytes),
     });
     let parts = repository.reader(snapshot).await?;
-    let options = ExportOptions { file_per_table, observer: Arc::clone(observer) };
+    let options = ExportOptions {
+        file_per_table,
+        tables: Vec::new(),
+        schemas: Vec::new(),
+        observer: Arc::clone(observer),
+    };
     logical::export(snapshot, &parts, directory, tools, &options).await
 }

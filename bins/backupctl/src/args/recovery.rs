@@ -15,8 +15,8 @@ pub(crate) struct RecoveryArgs {
     #[arg(long, value_name = "LSN", group = "goal")]
     pub(crate) lsn: Option<Lsn>,
 
-    /// Recover up to and including this transaction
-    #[arg(long, value_name = "XID", group = "goal")]
+    /// Recover up to and including the end of this transaction, as pg_current_xact_id() gives it
+    #[arg(long, value_name = "XID", value_parser = parse_xid, group = "goal")]
     pub(crate) xid: Option<u32>,
 
     /// Recover to a point made by pg_create_restore_point
@@ -56,6 +56,14 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     })
 }
 
+/// Servers show ids with the number of times that they wrapped around; the log has them without.
+fn parse_xid(text: &str) -> Result<u32, String> {
+    let xid = text.parse::<u64>().map(|xid| xid as u32);
+    xid.ok()
+        .filter(|xid| *xid > 2)
+        .ok_or_else(|| "write a transaction's id, such as 731".to_owned())
+}
+
 fn parse_timeline(text: &str) -> Result<Timeline, String> {
     if text == "current" {
         return Ok(Timeline::Current);
@@ -63,5 +71,20 @@ fn parse_timeline(text: &str) -> Result<Timeline, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(Timeline::Number(number)),
         _ => Err("write a timeline's number, or `current`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_xid;
+
+    #[test]
+    fn transaction_ids_come_with_and_without_their_epoch() {
+        assert_eq!(parse_xid("731"), Ok(731));
+        assert_eq!(parse_xid("4294968027"), Ok(731));
+        // The first three are no transactions'.
+        for wrong in ["0", "2", "4294967296", "-1", "x", ""] {
+            assert!(parse_xid(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -4,12 +4,13 @@ use backup::ops::wal::{
     RecoveryBase, RecoveryGoal, RecoveryPlan, TimelineChoice, WalLog, find_recovery,
 };
 use backup::ops::{Selector, select};
-use backup::recovery::{self, Reached};
+use backup::recovery::{self, Reached, ReachedState};
+use backup::repository::Repository;
 use backup_core::port::{
     RecoveryAction, RecoverySettings, RecoverySignal, RecoveryTarget, RecoveryTimeline,
     RestorePlan, RestoreStep,
 };
-use backup_core::{Error, ErrorKind, Finding, Result, SnapshotKind, SnapshotRecord};
+use backup_core::{Error, ErrorKind, Finding, Result, SnapshotKind, SnapshotRecord, SourceName};
 
 use crate::args::{RecoveryArgs, Timeline};
 use crate::session::Session;
@@ -41,13 +42,14 @@ pub(super) async fn plan(
     };
     let bases: Vec<RecoveryBase> =
         candidates.iter().filter_map(|record| RecoveryBase::of(&record.snapshot)).collect();
+    let bases = bases.as_slice();
     let choice = match args.timeline {
         None => TimelineChoice::Latest,
         Some(Timeline::Current) => TimelineChoice::Current,
         Some(Timeline::Number(number)) => TimelineChoice::Number(number),
     };
     let repository = session.repository().await?;
-    let found = find_recovery(repository, &source, &bases, choice, &goal);
+    let found = reach(repository, &source, bases, choice, &goal);
     let plan = session.interrupt.unless(found).await?;
     let record = candidates
         .into_iter()
@@ -57,6 +59,49 @@ pub(super) async fn plan(
     let command = recovery::restore_command(session.environment(), session.config(), &log)?;
     let settings = settings(&plan, command);
     Ok(Some(Recovery { record, settings, plan }))
+}
+
+/// Plans from the best base. A transaction is looked for itself: that stored WAL has others around
+/// its id does not say that it ended there.
+async fn reach(
+    repository: &Repository,
+    source: &SourceName,
+    mut bases: &[RecoveryBase],
+    choice: TimelineChoice,
+    goal: &RecoveryGoal,
+) -> Result<RecoveryPlan> {
+    let mut first = None;
+    loop {
+        let planned = find_recovery(repository, source, bases, choice, goal).await;
+        let mut plan = match (planned, first) {
+            (Ok(plan), _) => plan,
+            // What the best one lacks is what a person can do something about.
+            (Err(error), Some(first)) if error.kind() == ErrorKind::NotFound => return Err(first),
+            (Err(error), _) => return Err(error),
+        };
+        let RecoveryGoal::Xid(xid) = *goal else { return Ok(plan) };
+        let log = WalLog { source: source.clone(), system: plan.base.system };
+        match recovery::find_transaction(repository, &log, &plan, xid).await {
+            Ok(end) => {
+                let how = if end.rolled_back { "was rolled back" } else { "committed" };
+                plan.notes.push(format!(
+                    "Transaction {xid} {how} at {}, position {}; what ended before it is there, \
+                     whatever its id.",
+                    end.at, end.end
+                ));
+                return Ok(plan);
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let tried = bases.iter().position(|base| *base == plan.base);
+                bases = bases.get(tried.map_or(bases.len(), |at| at + 1)..).unwrap_or_default();
+                if bases.is_empty() {
+                    return Err(error);
+                }
+                first = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The physical snapshots that are meant, best first.
@@ -151,26 +196,27 @@ impl Recovery {
 }
 
 /// Starts a restored cluster and says which point it reached.
-pub(super) async fn start(session: &Session, directory: &str) -> Result<Finding> {
+pub(super) async fn start(session: &Session, directory: &str) -> Result<Vec<Finding>> {
     let composer = session.composer();
     let tools = composer.tools().clone();
     let work = recovery::start(
         std::path::Path::new(directory.strip_prefix("file://").unwrap_or(directory)),
         &tools,
     );
-    let reached = session.interrupt.unless(work).await?;
-    Ok(Finding::note(told(&reached)))
+    let mut reached = session.interrupt.unless(work).await?;
+    let mut findings = std::mem::take(&mut reached.findings);
+    findings.push(Finding::note(told(&reached)));
+    Ok(findings)
 }
 
 fn told(reached: &Reached) -> String {
-    let state =
-        if reached.in_recovery { "paused at its target" } else { "open, on its own timeline" };
-    let last = reached.last_transaction.as_deref().unwrap_or("none");
-    let promote = if reached.in_recovery {
-        format!("\npromote:  {}", reached.promote)
-    } else {
-        String::new()
+    let (state, promote) = match reached.state {
+        ReachedState::AtTarget => {
+            ("paused at its target", format!("\npromote:  {}", reached.promote))
+        }
+        ReachedState::Open => ("open, on its own timeline", String::new()),
     };
+    let last = reached.last_transaction.as_deref().unwrap_or("none");
     format!(
         "running, {state}; replayed up to {}, last transaction {last}\n\
          connect:  psql -h {} -p {} -d postgres\nstop:     {}{promote}",

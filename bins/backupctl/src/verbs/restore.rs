@@ -53,7 +53,7 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
         planned.execute(repository, &session.clock, &observer, &session.interrupt).await?;
     drop(observer);
     if args.recovery.start {
-        receipt.report.findings.push(recovery::start(session, &args.to).await?);
+        receipt.report.findings.extend(recovery::start(session, &args.to).await?);
     }
     show(session, &receipt)?;
     Ok(Ending::Ok)

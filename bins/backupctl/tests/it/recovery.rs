@@ -104,6 +104,106 @@ fn one_command_brings_a_cluster_to_the_moment_between_two_transactions() {
     assert_eq!(status["logs"][0]["state"], "ok");
 }
 
+#[test]
+fn a_transaction_is_reached_at_its_end_whatever_its_number() {
+    let Some(major) = Cluster::majors().last().copied() else { return };
+    let mut archive = Archive::new("shop");
+    let builder = Cluster::builder(major).setting("max_prepared_transactions", "5");
+    let Some(cluster) = archive.archiving(builder).start() else { return };
+    let tools = cluster.bin("").display().to_string();
+    let path = std::env::var("PATH").unwrap_or_default();
+    archive.program.set("PATH", format!("{tools}:{path}"));
+    archive.program.set("DATABASE_URL", cluster.url("postgres"));
+    let ctl = &archive.program;
+    cluster.sql("postgres", "create table t (n int)");
+    let xid = |sql: &str| {
+        let end = if sql.contains("prepare transaction") { "" } else { "; commit" };
+        let (before, after) = sql.split_once('!').unwrap_or((sql, end));
+        let sql = format!("begin; {before}; select pg_current_xact_id(); {after}");
+        cluster.sql("postgres", &sql).trim().to_owned()
+    };
+    let early = xid("insert into t values (0)");
+    ctl.ok(&["backup", "--mode", "physical"]);
+    // Begun first, ended last.
+    let slow = xid("insert into t values (1)!prepare transaction 'slow'");
+    let fast = xid("insert into t values (2)");
+    let savepoint = xid("savepoint s; insert into t values (3)!release s; commit");
+    let savepoint = (savepoint.parse::<u64>().unwrap() + 1).to_string();
+    let undone = xid("insert into t values (4)!rollback");
+    cluster.sql("postgres", "commit prepared 'slow'");
+    let last = xid("insert into t values (5)");
+    archived(&cluster);
+
+    let rows = |xid: &str| {
+        let folder = ctl.path(&format!("to-{xid}")).display().to_string();
+        let words = ["restore", "shop@latest", "--to", &folder, "--start", "--xid", xid];
+        let done = ctl.run(&words).expect(0);
+        assert!(done.stderr.contains("paused at its target"), "{}", done.stderr);
+        let copy = Copy { cluster: &cluster, folder: folder.clone() };
+        let rows = copy.sql("select string_agg(n::text, ',' order by n) from t");
+        stop(&archive, &cluster, &folder);
+        rows
+    };
+    assert_eq!(rows(&fast), "0,2");
+    assert_eq!(rows(&undone), "0,2,3", "nothing of what was rolled back");
+    assert_eq!(rows(&slow), "0,1,2,3");
+    assert_eq!(rows(&last), "0,1,2,3,5");
+    let target = ctl.path("never").display().to_string();
+    for (xid, why) in [(&savepoint, "savepoint"), (&early, "--immediate")] {
+        let words = ["restore", "shop@latest", "--to", &target, "--xid", xid];
+        let done = ctl.run(&words).fails(7);
+        assert!(done.stderr.contains(why), "{}", done.stderr);
+    }
+    let plan =
+        ctl.json(&["restore", "shop@latest", "--to", &target, "--xid", &undone, "--preview"]);
+    assert!(plan["findings"].to_string().contains("was rolled back"), "{plan:#}");
+}
+
+#[test]
+fn what_the_original_raised_on_the_way_is_raised_in_the_copy() {
+    for major in [14, Cluster::majors().last().copied().unwrap_or(18)] {
+        let Some((archive, mut cluster)) = world(major) else { continue };
+        let ctl = &archive.program;
+        cluster.sql("postgres", "create table t (n int)");
+        ctl.ok(&["backup", "--mode", "physical"]);
+        cluster.sql("postgres", "alter system set max_connections = 150");
+        cluster.restart();
+        cluster.sql("postgres", "insert into t values (1); select pg_create_restore_point('one')");
+        cluster.sql("postgres", "insert into t values (2)");
+        archived(&cluster);
+        let folder = ctl.path("copy").display().to_string();
+        let words = ["restore", "shop@latest", "--to", &folder, "--start"];
+        let done = ctl.run(&[&words[..], &["--restore-point", "one"]].concat()).expect(0);
+        assert!(
+            done.stderr.contains("max_connections was raised from 100 to 150"),
+            "{}",
+            done.stderr
+        );
+        assert!(done.stderr.contains("paused at its target"), "{}", done.stderr);
+        let copy = Copy { cluster: &cluster, folder: folder.clone() };
+        assert_eq!(copy.sql("select count(*) from t"), "1");
+        stop(&archive, &cluster, &folder);
+    }
+}
+
+#[test]
+fn a_copy_that_cannot_reach_its_target_says_why_and_is_stopped() {
+    let Some(major) = Cluster::majors().last().copied() else { return };
+    let Some((mut archive, cluster)) = world(major) else { return };
+    cluster.sql("postgres", "create table t (n int)");
+    archive.program.ok(&["backup", "--mode", "physical"]);
+    cluster.sql("postgres", "insert into t values (1); select pg_create_restore_point('one')");
+    archived(&cluster);
+    // Nobody of that name is there: said at once, instead of waited for.
+    archive.program.set("PGUSER", "nobody_here");
+    let folder = archive.program.path("copy");
+    let shown = folder.display().to_string();
+    let words = ["restore", "shop@latest", "--to", &shown, "--restore-point", "one", "--start"];
+    let done = archive.program.run(&words);
+    assert!(done.code != 0 && done.stderr.contains("PGUSER"), "{}", done.stderr);
+    wait("the copy to be stopped", || !folder.join("postmaster.pid").exists());
+}
+
 fn stop(archive: &Archive, cluster: &Cluster, folder: &str) {
     let pid = std::path::Path::new(folder).join("postmaster.pid");
     let mut command = archive.program.shell_command(&cluster.bin("pg_ctl"));

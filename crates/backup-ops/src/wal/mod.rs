@@ -17,7 +17,7 @@ pub use plan::{
     RecoveryBase, RecoveryGoal, RecoveryPlan, descends_from, newest_descendant, plan_recovery,
 };
 pub use push::{WalPush, admit, push};
-pub use recover::{TimelineChoice, find_recovery};
+pub use recover::{TimelineChoice, find_recovery, segments_on_the_way};
 pub use retention::{WalRetention, WalRetentionPlan, plan_retention, plan_wal_retention, retain};
 pub use status::{WalStatus, Window, assess, bases_of, status};
 

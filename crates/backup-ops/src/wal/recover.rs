@@ -1,7 +1,7 @@
 //! From what a person asks for to a plan: gathers facts for the pure planner.
 
-use backup_core::{Error, ErrorKind, Lsn, Result, SourceName, WalFacts};
-use backup_repository::{Repository, WalLog, WalObject};
+use backup_core::{Error, ErrorKind, Lsn, Result, SourceName, WalFacts, WalFile, WalSegment};
+use backup_repository::{Repository, WalEntry, WalLog, WalObject};
 
 use super::inventory::{Inventory, read_heads, take_inventory};
 use super::plan::{
@@ -91,6 +91,26 @@ async fn try_base(
     let mut plan = plan_recovery(base, inventory, &heads, timeline, goal)?;
     plan.segments = segments.len() as u64;
     Ok(plan)
+}
+
+/// Returns the stored segments that a planned recovery reads, in order, with what is known of
+/// each.
+pub async fn segments_on_the_way(
+    repository: &Repository,
+    log: &WalLog,
+    plan: &RecoveryPlan,
+) -> Result<Vec<(WalSegment, WalFacts)>> {
+    let inventory = take_inventory(repository, log).await?;
+    let alone = || vec![(plan.base.timeline, None)];
+    let path = inventory.path_to(plan.timeline).unwrap_or_else(alone);
+    let stored = inventory.walk(&path, first_needed(&inventory, &path, &plan.base));
+    let heads = read_heads(repository, &stored).await?;
+    let segments = stored.iter().filter_map(|(_, object)| match object.entry {
+        WalEntry::File(WalFile::Segment(segment) | WalFile::Partial(segment))
+        | WalEntry::Growing(segment, ..) => Some(segment),
+        WalEntry::File(_) | WalEntry::Gap(_) => None,
+    });
+    Ok(segments.zip(heads).collect())
 }
 
 /// Only how far the WAL reaches matters: the last two heads, since the last may have no record.

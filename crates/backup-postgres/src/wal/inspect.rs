@@ -19,6 +19,7 @@ const CHECK: &str = "check WAL file";
 pub fn inspect(file: WalFile, bytes: &[u8]) -> Result<Option<WalFacts>> {
     let (WalFile::Segment(segment) | WalFile::Partial(segment)) = file else { return Ok(None) };
     let (header, first) = check(segment, bytes).map_err(|error| error.with("file", file))?;
+    let mut scanner = Scanner::new(header.address, first.page_size, first.segment_size);
     let mut facts = WalFacts {
         system: first.system,
         segment_size: first.segment_size,
@@ -27,11 +28,20 @@ pub fn inspect(file: WalFile, bytes: &[u8]) -> Result<Option<WalFacts>> {
         end: header.address,
         ..WalFacts::default()
     };
-    let mut scanner = Scanner::new(header.address, first.page_size, first.segment_size);
     scanner.feed(bytes, &mut |found| note(&mut facts, found));
     facts.end = scanner.end();
     facts.switched = scanner.is_switched();
     Ok(Some(facts))
+}
+
+/// Returns a scanner that stands at the first byte of a segment, whose bytes are checked as
+/// [`inspect`] does and not read yet.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn scanner(segment: WalSegment, bytes: &[u8]) -> Result<Scanner> {
+    let checked = check(segment, bytes).map_err(|error| error.with("file", segment));
+    checked.map(|(header, first)| Scanner::new(header.address, first.page_size, first.segment_size))
 }
 
 fn check(segment: WalSegment, bytes: &[u8]) -> Result<(PageHeader, SegmentHeader)> {

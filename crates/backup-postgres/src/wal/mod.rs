@@ -10,8 +10,8 @@ mod page;
 mod record;
 mod scan;
 
-pub use control::{system_identifier, system_of_directory};
-pub use inspect::inspect;
+pub use control::{needed_settings, system_identifier, system_of_directory};
+pub use inspect::{inspect, scanner};
 pub use record::{Ended, WalEvent};
 pub use scan::{Found, Scanner};
 

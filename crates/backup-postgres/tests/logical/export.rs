@@ -16,7 +16,12 @@ async fn exported(file_per_table: bool) {
     let taken = back_up(&cluster.url("shop_source"), &tools, MemoryParts::default()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("out");
-    let options = ExportOptions { file_per_table, observer: Arc::new(NoObserver) };
+    let options = ExportOptions {
+        file_per_table,
+        tables: Vec::new(),
+        schemas: Vec::new(),
+        observer: Arc::new(NoObserver),
+    };
     let parts: Arc<dyn PartSource> = taken.parts.clone();
     let report = export(&taken.snapshot, &parts, &target, &tools, &options).await.unwrap();
     assert_eq!(report.tables, taken.snapshot.evidence.tables.len() as u64);

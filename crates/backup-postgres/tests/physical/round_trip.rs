@@ -137,6 +137,39 @@ async fn tablespaces_come_back_elsewhere() {
     }
 }
 
+#[tokio::test]
+async fn a_delta_never_follows_a_link_into_another_clusters_tablespace() {
+    let Some(mut cluster) = Cluster::start(one()) else { return };
+    let old = place_for(&cluster, "space");
+    cluster.sql("postgres", &format!("create tablespace ts location '{}'", old.display()));
+    cluster.sql("postgres", "create table t tablespace ts as select 1 as n");
+    let taken = take(&cluster.url("postgres")).await.unwrap();
+    let folder = tempfile::tempdir_in(cluster.socket_folder()).unwrap();
+    let restored = folder.path().join("data");
+    let new = place_for(&cluster, "moved");
+    let (old_text, new_text) = (old.display().to_string(), new.display().to_string());
+    let mut options = restore_options();
+    options.tablespaces = vec![(old_text.clone(), new_text)];
+    restore(&taken, &restored, options.clone()).await.unwrap();
+    // As in a directory that was copied with its links.
+    let link = std::fs::read_dir(restored.join("pg_tblspc")).unwrap().next().unwrap().unwrap();
+    std::fs::remove_file(link.path()).unwrap();
+    std::os::unix::fs::symlink(&old, link.path()).unwrap();
+    options.delta = true;
+    options.tablespaces = vec![(old_text.clone(), old_text.clone())];
+    let error = restore(&taken, &restored, options.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), backup_core::ErrorKind::Conflict);
+    assert!(error.to_string().contains("server of another cluster"), "{error}");
+    // Stopped, it cannot be seen: then somebody has to say that nobody else uses it.
+    cluster.stop_in_order();
+    options.tablespaces.clear();
+    let error = restore(&taken, &restored, options.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), backup_core::ErrorKind::Conflict);
+    assert!(error.remedy().unwrap().contains(&format!("{old_text}={old_text}")), "{error:?}");
+    options.tablespaces = vec![(old_text.clone(), old_text)];
+    restore(&taken, &restored, options).await.unwrap();
+}
+
 fn own(cluster: &Cluster, place: &Path) {
     let mut own = Command::new("chown");
     own.arg("-R").arg("--reference").arg(cluster.data_directory()).arg(place);

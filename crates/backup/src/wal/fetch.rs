@@ -58,7 +58,7 @@ pub(super) async fn log_of(
 }
 
 /// Returns a file whose content was authenticated, and is what its name says.
-pub(super) async fn read(
+pub(crate) async fn read(
     repository: &Repository,
     log: &WalLog,
     file: WalFile,

@@ -14,7 +14,9 @@ use futures::TryFutureExt;
 use super::instant::{BEHIND_WAITER, Instant, explain};
 use super::queue::{Job, Queue};
 use super::rows::Reading;
+use super::schema::Schema;
 use super::{facts, globals, large_objects, schema, stream};
+use crate::logical::archive::Archive;
 use crate::logical::catalog::database::Database;
 use crate::logical::catalog::tables::Table;
 use crate::logical::catalog::{objects, sequences};
@@ -24,6 +26,7 @@ use crate::logical::names::{SEQUENCES, table_part};
 use crate::logical::ranges::Before;
 use crate::logical::rate::RateLimit;
 use crate::logical::roles::NeededRoles;
+use crate::logical::subset;
 use crate::tools::{Tool, ToolPaths};
 use crate::{Client, ConnectOptions};
 
@@ -45,6 +48,8 @@ pub struct LogicalSource {
     options: SourceOptions,
     lock_wait: Duration,
     large_objects_in_pieces: bool,
+    tables: Vec<String>,
+    schemas: Vec<String>,
     pg_dump: Tool,
     database: Database,
     facts: SourceFacts,
@@ -82,6 +87,8 @@ impl LogicalSource {
             options,
             lock_wait: LOCK_WAIT,
             large_objects_in_pieces: false,
+            tables: Vec::new(),
+            schemas: Vec::new(),
             pg_dump,
             database,
             facts,
@@ -101,6 +108,26 @@ impl LogicalSource {
     pub(crate) fn with_large_objects_in_pieces(mut self, pieces: bool) -> Self {
         self.large_objects_in_pieces = pieces;
         self
+    }
+
+    /// Copies the rows of these tables (`schema.table` or `table`) and schemas only, and no large
+    /// objects; of nothing less when both are empty. A name that matches nothing is `NotFound`,
+    /// with those near it. The schema is copied whole: a restore takes what the tables need.
+    #[must_use]
+    pub fn with_only(mut self, tables: Vec<String>, schemas: Vec<String>) -> Self {
+        (self.tables, self.schemas) = (tables, schemas);
+        self
+    }
+
+    fn is_partial(&self) -> bool {
+        !self.tables.is_empty() || !self.schemas.is_empty()
+    }
+
+    /// Leaves only the tables whose rows are wanted.
+    fn narrow(&self, archive: &Archive, tables: &mut Vec<Table>) -> Result<()> {
+        let wanted = subset::choose(archive, &self.tables, &self.schemas)?.tables;
+        tables.retain(|table| wanted.contains(&(table.schema.clone(), table.name.clone())));
+        Ok(())
     }
 
     /// pg_dump takes its own locks; a schema change that slipped in between makes it wait for
@@ -129,6 +156,13 @@ impl LogicalSource {
         let jobs = self.options.jobs.get();
         let mut instant =
             Instant::take(&self.connect, &self.database, jobs, self.lock_wait).await?;
+        // Which tables a part of a database is, only its schema can tell.
+        let mut early = None;
+        if self.is_partial() {
+            let schema = self.dump_schema(&instant.snapshot).await?;
+            self.narrow(&schema.archive, &mut instant.tables)?;
+            early = Some(schema);
+        }
         let mut findings = self.findings(&instant.tables);
 
         self.phase("copy rows");
@@ -142,21 +176,25 @@ impl LogicalSource {
             encoding: &self.database.locale.encoding,
         };
         // What pg_dump and the holder do takes as long as some segments: side by side.
-        let beside = self.beside_rows(&mut instant.holder, &instant.snapshot, sink);
+        let beside = self.beside_rows(&mut instant.holder, &instant.snapshot, early, sink);
         let rows = reading.run(&mut instant.readers).map_err(Stop::from);
         let (beside, mut tables) = futures::future::try_join(beside, rows).await?;
         let mut facts = beside.facts;
         findings.extend(beside.findings);
-        let large_objects = large_objects::write(
-            &mut instant.holder,
-            &mut instant.readers,
-            &self.database,
-            sink,
-            &*self.options.observer,
-            &rate,
-            self.large_objects_in_pieces,
-        )
-        .await?;
+        let large_objects = if self.is_partial() {
+            large_objects::Copied::default()
+        } else {
+            large_objects::write(
+                &mut instant.holder,
+                &mut instant.readers,
+                &self.database,
+                sink,
+                &*self.options.observer,
+                &rate,
+                self.large_objects_in_pieces,
+            )
+            .await?
+        };
         facts.insert("large_objects".to_owned(), large_objects.count.to_string());
         let read = if large_objects.direct { "pages" } else { "pieces" };
         facts.insert("large_objects_read".to_owned(), read.to_owned());
@@ -181,14 +219,7 @@ impl LogicalSource {
         })
     }
 
-    /// Writes schema, globals and sequences, and counts objects.
-    async fn beside_rows(
-        &self,
-        holder: &mut Client,
-        snapshot: &str,
-        sink: &dyn PartSink,
-    ) -> Result<Beside, Stop> {
-        let observer = &*self.options.observer;
+    async fn dump_schema(&self, snapshot: &str) -> Result<Schema, Stop> {
         let schema = schema::dump(
             &self.pg_dump,
             &self.connect,
@@ -196,10 +227,26 @@ impl LogicalSource {
             &self.database.locale.encoding,
             BEHIND_WAITER.min(self.lock_wait),
         );
-        let schema = schema.await.map_err(|error| match error.status() {
+        schema.await.map_err(|error| match error.status() {
             ErrorStatus::Temporary => Stop::InTheWay(error),
             _ => Stop::Failed(error.persistent()),
-        })?;
+        })
+    }
+
+    /// Writes schema, globals and sequences, and counts objects; `early` is the schema where it
+    /// is known already.
+    async fn beside_rows(
+        &self,
+        holder: &mut Client,
+        snapshot: &str,
+        early: Option<Schema>,
+        sink: &dyn PartSink,
+    ) -> Result<Beside, Stop> {
+        let observer = &*self.options.observer;
+        let schema = match early {
+            Some(schema) => schema,
+            None => self.dump_schema(snapshot).await?,
+        };
         schema.write(sink, observer).await?;
         let mut facts = facts::read(holder, &self.database).await?;
         NeededRoles::of(&schema.archive).to_facts(&mut facts);

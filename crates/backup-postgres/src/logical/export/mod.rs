@@ -27,6 +27,10 @@ const GLOBALS_FILE: &str = "globals.sql";
 pub struct ExportOptions {
     /// One file per table under `data/`, included by `database.sql`, instead of one big file.
     pub file_per_table: bool,
+    /// Only these tables, as `schema.table` or `table` (empty: all).
+    pub tables: Vec<String>,
+    /// Only these schemas (empty: all).
+    pub schemas: Vec<String>,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
 }
@@ -49,7 +53,8 @@ pub struct ExportReport {
 ///   with `psql -v ON_ERROR_STOP=1 -f database.sql`;
 /// - `schema.dump`: the schema alone, for `pg_restore`.
 ///
-/// Needs a `pg_restore` of the major version of the pg_dump that took the snapshot, or newer.
+/// Of some tables or schemas alone it holds what they need of the schema; a name that matches
+/// nothing is `NotFound`. Needs a `pg_restore` of the major version of the pg_dump that took the snapshot, or newer.
 /// On failure what was written so far stays, without `database.sql` being complete.
 pub async fn export(
     snapshot: &Snapshot,
@@ -73,10 +78,12 @@ pub async fn export(
         options.observer.on_event(&Event::PhaseStarted { phase: phase.to_owned() });
     };
     phase("write schema");
-    let mut script = Script::begin(&directory, DATABASE, parts, &tool, tools).await?;
+    let mut script = Script::begin(&directory, DATABASE, parts, &tool, tools, options).await?;
     phase("write rows");
     for part in parts.parts() {
-        let Some(table) = TablePart::read(part)? else { continue };
+        let Some(table) = TablePart::read(part)?.filter(|table| script.wants(table)) else {
+            continue;
+        };
         let file = script.table(&directory, parts, &table, report.tables, options).await?;
         report.files.extend(file);
         report.tables += 1;

@@ -32,8 +32,9 @@ impl Script {
         parts: &Arc<dyn PartSource>,
         tool: &Tool,
         tools: &ToolPaths,
+        options: &ExportOptions,
     ) -> Result<Self> {
-        let schema = Schema::read_all(&**parts).await?;
+        let schema = Schema::read_some(&**parts, &options.tables, &options.schemas).await?;
         let folder = TemporaryFolder::create(&tools.temporary())?;
         let files = schema.write(&folder, &BTreeSet::new())?;
         let before = to_sql(tool, &files, &files.before_rows).await?;
@@ -41,6 +42,13 @@ impl Script {
         let mut output = directory.open(name).await?;
         output.write(&before).await?;
         Ok(Self { output, schema, after })
+    }
+
+    /// Returns whether a table's rows are asked for; what an extension brings along comes with
+    /// all, or not at all.
+    pub(super) fn wants(&self, table: &TablePart) -> bool {
+        let whole = self.schema.subset.is_none();
+        self.schema.wants_rows(&table.schema, &table.table) && (whole || !table.is_of_extension())
     }
 
     /// Returns the archive the script was made from.
@@ -71,7 +79,7 @@ impl Script {
     /// Writes large objects; returns their bytes.
     pub(super) async fn large_objects(&mut self, parts: &Arc<dyn PartSource>) -> Result<u64> {
         let objects = large_object_metadata(&**parts).await?;
-        if objects.is_empty() {
+        if objects.is_empty() || self.schema.subset.is_some() {
             return Ok(0);
         }
         for object in &objects {
@@ -101,7 +109,7 @@ impl Script {
 
     /// Writes the values of sequences.
     pub(super) async fn sequences(&mut self, parts: &Arc<dyn PartSource>) -> Result<()> {
-        for sequence in sequence_values(&**parts, None).await? {
+        for sequence in sequence_values(&**parts, self.schema.sequences().as_ref()).await? {
             self.output.write(format!("{};\n", sequence.setval()).as_bytes()).await?;
         }
         Ok(())

@@ -37,25 +37,25 @@ pub(crate) struct Files {
 impl Schema {
     /// Reads the archive and applies the options.
     pub(crate) async fn read(parts: &dyn PartSource, options: &RestoreOptions) -> Result<Self> {
-        let mut archive = Archive::parse(&archive_bytes(parts).await?)?;
-        let mut findings = Vec::new();
-        let wants_all = options.tables.is_empty() && options.schemas.is_empty();
-        let subset = if wants_all {
-            None
-        } else {
-            let subset = subset::choose(&archive, &options.tables, &options.schemas)?;
-            archive.entries.retain(|entry| subset.ids.contains(&entry.id));
-            findings.extend(subset.left_out.iter().map(Finding::note));
-            Some(subset)
-        };
-        RoleMap::new(&options.role_map).apply(&mut archive);
-        Ok(Self { archive, subset, findings })
+        let mut schema = Self::read_some(parts, &options.tables, &options.schemas).await?;
+        RoleMap::new(&options.role_map).apply(&mut schema.archive);
+        Ok(schema)
     }
 
-    /// Reads the archive as it is.
-    pub(crate) async fn read_all(parts: &dyn PartSource) -> Result<Self> {
-        let archive = Archive::parse(&archive_bytes(parts).await?)?;
-        Ok(Self { archive, subset: None, findings: Vec::new() })
+    /// Reads the archive as it is, or what these tables and schemas need of it.
+    pub(crate) async fn read_some(
+        parts: &dyn PartSource,
+        tables: &[String],
+        schemas: &[String],
+    ) -> Result<Self> {
+        let mut archive = Archive::parse(&archive_bytes(parts).await?)?;
+        if tables.is_empty() && schemas.is_empty() {
+            return Ok(Self { archive, subset: None, findings: Vec::new() });
+        }
+        let subset = subset::choose(&archive, tables, schemas)?;
+        archive.entries.retain(|entry| subset.ids.contains(&entry.id));
+        let findings = subset.left_out.iter().map(Finding::note).collect();
+        Ok(Self { archive, subset: Some(subset), findings })
     }
 
     /// Returns whether this table's rows are restored.

@@ -6,6 +6,7 @@ use backup_core::port::RestoreOptions;
 use backup_core::{Error, ErrorKind, Result, Snapshot, SnapshotKind};
 
 use super::place::{self, Places};
+use super::running;
 
 /// Refuses what cannot become a data directory.
 pub(super) fn check_request(snapshot: &Snapshot, options: &RestoreOptions) -> Result<()> {
@@ -39,7 +40,11 @@ pub(super) fn check_places(places: &Places, delta: bool) -> Result<()> {
     for place in each {
         let empty =
             place::is_empty(place).map_err(|e| place::failed("look at target", place, e))?;
-        if empty || (delta && (place == root || places.is_linked(place))) {
+        if empty || (delta && place == root) {
+            continue;
+        }
+        if delta && places.is_linked(place) {
+            check_tablespace(places, place)?;
             continue;
         }
         let hint = if place == root {
@@ -57,6 +62,24 @@ pub(super) fn check_places(places: &Places, delta: bool) -> Result<()> {
             .hint("Check the path; --delta deletes what does not belong into the copy."));
     }
     Ok(())
+}
+
+/// A tablespace that the cluster in the target links to is written into only where that was said:
+/// the cluster may be a copy, whose links lead into what its original uses.
+fn check_tablespace(places: &Places, place: &Path) -> Result<()> {
+    if let Some(directory) = running::user_of(place, &places.root) {
+        return Err(conflict(place, "the server of another cluster uses it")
+            .with("cluster", directory.display())
+            .hint("Put the copy's tablespace elsewhere with --tablespace OLD=NEW."));
+    }
+    if places.named.contains(place) {
+        return Ok(());
+    }
+    let shown = place.display();
+    Err(conflict(place, "it may be in use by another cluster").hint(format!(
+        "If no other cluster uses it, say so with --tablespace {shown}={shown}; else put the \
+         copy's elsewhere with --tablespace {shown}=NEW."
+    )))
 }
 
 /// A server may run there, or have died there: files change under a restore's hands, or hold

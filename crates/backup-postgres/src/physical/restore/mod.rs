@@ -3,6 +3,7 @@
 mod check;
 mod files;
 mod place;
+mod running;
 mod settings;
 mod target;
 

@@ -1,6 +1,6 @@
 //! The directories a restore writes into.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
@@ -14,6 +14,8 @@ pub(super) struct Places {
     pub(super) root: PathBuf,
     /// By oid; where the original had them unless told otherwise.
     pub(super) tablespaces: BTreeMap<u32, PathBuf>,
+    /// Those whose place somebody named.
+    pub(super) named: BTreeSet<PathBuf>,
     /// Whether any stands elsewhere than in the original.
     pub(super) moved: bool,
 }
@@ -47,7 +49,8 @@ impl Places {
             }
             tablespaces.insert(*oid, place);
         }
-        Ok(Self { root, tablespaces, moved: !moves.is_empty() })
+        let named = moves.iter().map(|(_, new)| PathBuf::from(new)).collect();
+        Ok(Self { root, tablespaces, named, moved: !moves.is_empty() })
     }
 
     /// Creates every directory that is missing, and the links to tablespaces.
