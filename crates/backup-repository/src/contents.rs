@@ -170,9 +170,8 @@ fn sameness(part: &Part) -> (&[ChunkId], u64, u64) {
 }
 
 fn needs(index: &Index, part: &Part, map: &crate::map::SegmentMap) -> Result<PartReferences> {
-    let of_segments = map.segments.iter().flat_map(|segment| &segment.chunks);
-    let chunks: Vec<ChunkId> =
-        part.map.iter().copied().chain(of_segments.map(|chunk| chunk.id)).collect();
+    let of_segments = map.chunks().iter().map(|chunk| chunk.id);
+    let chunks: Vec<ChunkId> = part.map.iter().copied().chain(of_segments).collect();
     let mut packs = BTreeSet::new();
     for id in &chunks {
         for (_, location) in chain(index, id).map_err(|error| error.with("part", &part.name))? {

@@ -37,8 +37,8 @@ pub fn pack_footer(bytes: &[u8]) -> bool {
 /// A segment map has one spelling, and a base is looked up anywhere.
 pub fn segment_map(bytes: &[u8]) -> bool {
     let Ok(map) = SegmentMap::from_bytes(bytes) else { return true };
-    let none = map.segments.is_empty();
-    map.to_bytes() == bytes && (!none || map.base_for(u64::MAX, 3).is_none())
+    let none = map.len() == 0;
+    map.encode() == bytes && (!none || map.base_for(u64::MAX, 3).is_none())
 }
 
 /// A config is believed under no key but the root's, and its sizes cut or are refused.

@@ -54,8 +54,7 @@ pub(crate) async fn load_map(
         bytes.extend_from_slice(&chunks.read(index, id).await?.0);
     }
     let map = SegmentMap::from_bytes(&bytes)?;
-    let total: u64 = map.segments.iter().map(crate::map::Segment::bytes).sum();
-    if total != part.bytes || map.segments.len() as u64 != part.segments {
+    if map.bytes() != part.bytes || map.len() as u64 != part.segments {
         return Err(Error::new(ErrorKind::Integrity, "compare segment map with manifest")
             .with("part", &part.name));
     }
@@ -71,8 +70,7 @@ impl PartSource for SnapshotReader {
     async fn segments(&self, part: &PartName) -> Result<Vec<SegmentInfo>> {
         let map = self.map(part).await?;
         Ok(map
-            .segments
-            .iter()
+            .segments()
             .map(|segment| SegmentInfo { address: segment.address, bytes: segment.bytes() })
             .collect())
     }
@@ -83,14 +81,15 @@ impl PartSource for SnapshotReader {
         position: usize,
     ) -> Result<BoxStream<'static, Result<Bytes>>> {
         let map = self.map(part).await?;
-        let segment = map.segments.get(position).cloned().ok_or_else(|| {
+        let chunks = map.segment(position).map(|segment| segment.chunks.to_vec());
+        let segment = chunks.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "find segment")
                 .with("part", part)
                 .with("position", position)
         })?;
         let (chunks, index, name) =
             (Arc::clone(&self.chunks), Arc::clone(&self.index), part.clone());
-        Ok(stream::iter(segment.chunks)
+        Ok(stream::iter(segment)
             .then(move |chunk| {
                 let (chunks, index, name) = (Arc::clone(&chunks), Arc::clone(&index), name.clone());
                 async move {
@@ -110,7 +109,7 @@ impl PartSource for SnapshotReader {
 
     async fn matches(&self, part: &PartName, position: usize, bytes: Bytes) -> Result<bool> {
         let map = self.map(part).await?;
-        let chunk = match map.segments.get(position).map(|segment| segment.chunks.as_slice()) {
+        let chunk = match map.segment(position).map(|segment| segment.chunks) {
             Some([chunk]) if chunk.raw as usize == bytes.len() => *chunk,
             Some([]) => return Ok(bytes.is_empty()),
             _ => return Ok(false),

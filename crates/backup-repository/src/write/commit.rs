@@ -92,7 +92,7 @@ impl SnapshotWriter {
 
 /// Returns every pack the new snapshot relies on, bases included; a chunk that no index knows
 /// any more makes the commit fail.
-fn packs_of(index: &Index, chunks: &HashSet<ChunkId>) -> Result<HashSet<PackId>> {
+fn packs_of(index: &Index, chunks: &[ChunkId]) -> Result<HashSet<PackId>> {
     let mut packs = HashSet::new();
     for id in chunks {
         let links = crate::read::chain(index, id).map_err(|error| {

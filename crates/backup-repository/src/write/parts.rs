@@ -1,13 +1,18 @@
 //! The parts of a run: which are open, which are finished.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use backup_core::{ChunkId, Error, ErrorKind, Layout, Part, PartName, Result};
 
+use futures::FutureExt;
+
 use super::previous::Previous;
 use super::shared::Pending;
-use crate::map::SegmentMap;
+use crate::map::{ChunkRef, SegmentMap};
+
+/// So many chunks are not worth sorting.
+const SORTED_FROM: usize = 4096;
 
 /// Every part of a run. A part stays open until it is finished for good: whatever goes wrong on
 /// the way, the commit finds it unfinished.
@@ -16,20 +21,68 @@ pub(crate) struct Parts {
     open: HashMap<PartName, OpenPart>,
     finished: HashMap<PartName, Part>,
     /// Every chunk the snapshot names, to be looked up once more at the commit.
-    chunks: HashSet<ChunkId>,
+    chunks: Vec<ChunkId>,
+    /// How many of them were left by the last sorting.
+    sorted: usize,
     committed: bool,
 }
 
-/// A finished segment: its address, and its chunks on their way.
-pub(super) type Unplaced = (u64, Vec<Pending>);
+/// A finished segment whose chunks are on their way.
+pub(super) struct Coming {
+    address: u64,
+    pieces: Vec<Pending>,
+}
+
+impl Coming {
+    /// Waits for its chunks.
+    pub(super) async fn settle(self, map: &mut SegmentMap) -> Result<()> {
+        let mut chunks = Vec::with_capacity(self.pieces.len());
+        for piece in self.pieces {
+            chunks.push(joined(piece.await)?);
+        }
+        map.push(self.address, &chunks);
+        Ok(())
+    }
+}
 
 struct OpenPart {
     layout: Layout,
     /// Segments opened and not finished yet.
     unfinished: usize,
-    segments: Vec<Unplaced>,
+    /// Finished ones whose chunks are on their way: about as many as there are workers.
+    coming: Vec<Coming>,
+    /// Finished ones whose chunks were taken care of.
+    settled: SegmentMap,
+    failure: Option<Error>,
     previous: Option<Arc<Previous>>,
     finishing: bool,
+}
+
+impl OpenPart {
+    /// Puts segments whose chunks are all taken care of where they cost little memory.
+    fn settle(&mut self) {
+        for coming in std::mem::take(&mut self.coming) {
+            if !coming.pieces.iter().all(Pending::is_finished) {
+                self.coming.push(coming);
+                continue;
+            }
+            // A task that has ended answers at once.
+            match coming.settle(&mut self.settled).now_or_never() {
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    self.failure.get_or_insert(error);
+                }
+                None => {
+                    let error = Error::new(ErrorKind::Failed, "store chunk");
+                    self.failure.get_or_insert(error.because("its task does not answer"));
+                }
+            }
+        }
+    }
+}
+
+fn joined(done: Result<Result<ChunkRef>, tokio::task::JoinError>) -> Result<ChunkRef> {
+    done.map_err(|error| Error::new(ErrorKind::Failed, "store chunk").because(error))?
 }
 
 impl Parts {
@@ -42,8 +95,15 @@ impl Parts {
         if self.open.contains_key(name) || self.finished.contains_key(name) {
             return Err(Error::new(ErrorKind::Failed, "begin part twice").with("part", name));
         }
-        let open =
-            OpenPart { layout, unfinished: 0, segments: Vec::new(), previous, finishing: false };
+        let open = OpenPart {
+            layout,
+            unfinished: 0,
+            coming: Vec::new(),
+            settled: SegmentMap::default(),
+            failure: None,
+            previous,
+            finishing: false,
+        };
         self.open.insert(name.clone(), open);
         Ok(())
     }
@@ -65,13 +125,17 @@ impl Parts {
     ) -> Result<()> {
         let open = self.part(name)?;
         open.unfinished -= 1;
-        open.segments.push((address, pieces));
+        open.coming.push(Coming { address, pieces });
+        open.settle();
         Ok(())
     }
 
-    /// Hands out the segments of a part whose segments are all finished; nothing may be added to
-    /// it from then on.
-    pub(super) fn begin_finish(&mut self, name: &PartName) -> Result<(Layout, Vec<Unplaced>)> {
+    /// Hands out the segments of a part whose segments are all finished, those on their way
+    /// apart; nothing may be added to it from then on.
+    pub(super) fn begin_finish(
+        &mut self,
+        name: &PartName,
+    ) -> Result<(Layout, SegmentMap, Vec<Coming>)> {
         let open = self.part(name)?;
         if open.unfinished > 0 {
             return Err(Error::new(ErrorKind::Failed, "finish part with open segments")
@@ -79,13 +143,23 @@ impl Parts {
                 .with("open", open.unfinished));
         }
         open.finishing = true;
-        Ok((open.layout, std::mem::take(&mut open.segments)))
+        match open.failure.take() {
+            Some(error) => Err(error),
+            None => Ok((
+                open.layout,
+                std::mem::take(&mut open.settled),
+                std::mem::take(&mut open.coming),
+            )),
+        }
     }
 
     pub(super) fn finish(&mut self, part: Part, map: &SegmentMap) {
         self.chunks.extend(part.map.iter().copied());
-        let named = map.segments.iter().flat_map(|segment| &segment.chunks);
-        self.chunks.extend(named.map(|chunk| chunk.id));
+        self.chunks.extend(map.chunks().iter().map(|chunk| chunk.id));
+        // Many parts are small: sorting pays once as much was added as was there.
+        if self.chunks.len() >= 2 * self.sorted.max(SORTED_FROM) {
+            self.sort_chunks();
+        }
         self.open.remove(&part.name);
         self.finished.insert(part.name.clone(), part);
     }
@@ -97,6 +171,12 @@ impl Parts {
         }
         *self = Self::default();
         Ok(())
+    }
+
+    fn sort_chunks(&mut self) {
+        self.chunks.sort_unstable();
+        self.chunks.dedup();
+        self.sorted = self.chunks.len();
     }
 
     /// Returns the parts by name; fails when one is not finished, or at the second call: what
@@ -115,8 +195,9 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Returns every chunk the finished parts name.
-    pub(super) fn chunks(&self) -> &HashSet<ChunkId> {
+    /// Returns every chunk the finished parts name, once.
+    pub(super) fn chunks(&mut self) -> &[ChunkId] {
+        self.sort_chunks();
         &self.chunks
     }
 

@@ -14,7 +14,7 @@ use super::parts::Parts;
 use super::previous::Place;
 use super::writer::SnapshotDraft;
 use crate::cut::Cutter;
-use crate::map::{ChunkRef, SegmentMap};
+use crate::map::ChunkRef;
 use crate::repository::Repository;
 
 /// Where a segment is cut that is larger: half of what readers accept, because a worker holds a
@@ -70,15 +70,11 @@ impl Shared {
         }))
     }
 
-    /// Stores a segment map; returns its chunks.
-    pub(super) async fn store_map(
-        &self,
-        name: &PartName,
-        map: &SegmentMap,
-    ) -> Result<Vec<ChunkId>> {
+    /// Stores the bytes of a segment map; returns their chunks.
+    pub(super) async fn store_map(&self, name: &PartName, map: &[u8]) -> Result<Vec<ChunkId>> {
         let before = self.previous_parts.get(name);
         let mut ids = Vec::new();
-        for (place, piece) in map.to_bytes().chunks(PIECE).enumerate() {
+        for (place, piece) in map.chunks(PIECE).enumerate() {
             let base = before.and_then(|part| part.map.get(place).copied());
             let place = base.map_or(Place::Nowhere, Place::Chunk);
             let (reference, _) = self.chunks.put(Lane::Maps, piece.to_vec(), place).await?;

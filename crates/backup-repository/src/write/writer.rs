@@ -18,7 +18,6 @@ use super::previous::Previous;
 use super::segment::SegmentWriter;
 use super::shared::{Run, Shared};
 use crate::cut::Cutter;
-use crate::map::{Segment, SegmentMap};
 use crate::repository::Repository;
 
 /// What is to be backed up.
@@ -82,34 +81,21 @@ impl SnapshotWriter {
     }
 
     async fn finish(&self, name: &PartName, attributes: BTreeMap<String, String>) -> Result<()> {
-        let (layout, unordered) = self.parts()?.begin_finish(name)?;
-        let mut segments = Vec::with_capacity(unordered.len());
-        for (address, pieces) in unordered {
-            let mut chunks = Vec::with_capacity(pieces.len());
-            for piece in pieces {
-                let joined = piece
-                    .await
-                    .map_err(|error| Error::new(ErrorKind::Failed, "store chunk").because(error))?;
-                chunks.push(joined?);
-            }
-            segments.push(Segment { address, chunks });
+        let (layout, mut map, coming) = self.parts()?.begin_finish(name)?;
+        for segment in coming {
+            segment.settle(&mut map).await?;
         }
-        segments.sort_by_key(|segment| segment.address);
-        if let Some(pair) = segments.windows(2).find(|pair| match pair {
-            [first, second] => first.address == second.address,
-            _ => false,
-        }) {
+        if let Some(address) = map.repeated() {
             return Err(Error::new(ErrorKind::Failed, "finish part with a repeated segment")
                 .with("part", name)
-                .with("address", pair.first().map(|segment| segment.address).unwrap_or_default()));
+                .with("address", address));
         }
-        let map = SegmentMap { segments };
         let part = Part {
             name: name.clone(),
             layout,
-            bytes: map.segments.iter().map(Segment::bytes).sum(),
-            segments: map.segments.len() as u64,
-            map: self.shared.store_map(name, &map).await?,
+            bytes: map.bytes(),
+            segments: map.len() as u64,
+            map: self.shared.store_map(name, &map.encode()).await?,
             attributes,
         };
         self.parts()?.finish(part, &map);
