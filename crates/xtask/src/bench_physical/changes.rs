@@ -12,8 +12,8 @@ use crate::shop::TABLES;
 const PAGE: usize = 8192;
 
 /// Changes a row on a few random pages of every table of `database`; with the indexes, and the
-/// pages that the new versions go to, that is about one page in a hundred.
-pub(super) fn one_percent(cluster: &Cluster, database: &str) -> Result<()> {
+/// pages that the new versions go to, that is about one page in a hundred; others in each round.
+pub(super) fn one_percent(cluster: &Cluster, database: &str, round: u32) -> Result<()> {
     for table in TABLES {
         // Setting a column to itself writes a new version of the row.
         let column = match table {
@@ -28,7 +28,7 @@ pub(super) fn one_percent(cluster: &Cluster, database: &str) -> Result<()> {
                 "update {table} set {column} = {column} where ctid in (select \
                  format('(%s,1)', b)::tid from generate_series(0, \
                  pg_relation_size('{table}') / {PAGE} - 1) as b \
-                 where hashint8extended(b, 7) & 1023 < 6)"
+                 where hashint8extended(b, {round}) & 1023 < 6)"
             ),
         )?;
     }

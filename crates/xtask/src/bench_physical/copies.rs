@@ -26,10 +26,9 @@ struct Changed {
 pub(super) fn run(bench: &Bench) -> Result<String> {
     let mut series: BTreeMap<(&str, Peer), Series> = BTreeMap::new();
     let mut changed = Changed { pages: 0, all: 1 };
+    let cluster = bench.start(&[])?;
+    bench.shop.create(&cluster, "shop")?;
     for round in 0..bench.rounds {
-        // Anew each round: the same cluster, the same changes.
-        let cluster = bench.start(&[])?;
-        bench.shop.create(&cluster, "shop")?;
         let measured = one_round(bench, &cluster, round, &mut changed)?;
         for (phase, peer, cost, bytes) in measured {
             series.entry((phase, peer)).or_default().push(cost, bytes);
@@ -71,7 +70,7 @@ fn one_round(
             crate::command::run(old.stdout(std::process::Stdio::null()))?;
         }
     }
-    changes::one_percent(cluster, "shop")?;
+    changes::one_percent(cluster, "shop", round)?;
     settle(cluster)?;
     for (peer, place) in &places {
         settle(cluster)?;
