@@ -112,6 +112,8 @@ pub struct SourceSettings {
     pub max_rate: Option<ByteSize>,
     /// What is kept.
     pub retention: Policy,
+    /// How far back any moment stays within reach, where WAL is stored.
+    pub wal_window: Period,
     /// When it counts as protected.
     pub protection: Protection,
     /// When things run.

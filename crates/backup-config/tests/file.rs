@@ -43,6 +43,7 @@ max_rate = "20MiB"
 [retention]
 policy = "7 daily, 4 weekly, 12 monthly"
 keep_within = "14d"
+wal_window = "30d"
 
 [protection]
 rpo = "15m"

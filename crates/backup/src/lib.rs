@@ -60,7 +60,7 @@ pub use embed::Backup;
 pub use export::{ExportReport, export};
 pub use machine::{check_space, check_tools, default_jobs};
 pub use provider::{database_name, has_password, provider};
-pub use settings::{load_channels, load_settings, promises, settings_from_nothing};
+pub use settings::{load_channels, load_settings, promises, settings_from_nothing, wal_retention};
 pub use smoke::SmokeCommand;
 pub use store::open_store;
 pub use tls::install_tls;

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use backup_config::{
     ConfigFile, Environment, Inputs, NotifySettings, Overrides, Secrets, Settings, ShellRunner,
     SourceSettings,
 };
-use backup_core::{Error, ErrorKind, Result, SourceName};
+use backup_core::{Error, ErrorKind, Result, SourceName, VerifyLevel};
 use backup_ops::Promise;
 use backup_ops::drill::DrillPromise;
+use backup_ops::wal::WalRetention;
 use backup_retention::Period;
 
 /// Reads `config`, or what BACKUP_CONFIG names, or `backup.toml` in the working directory, and
@@ -75,6 +77,23 @@ pub fn promises(settings: &Settings) -> BTreeMap<SourceName, Promise> {
         },
     };
     settings.sources.iter().map(|source| (source.name.clone(), promise(source))).collect()
+}
+
+/// Returns what of a source's WAL is kept; `typed` beats every configured window. Of a source that
+/// nobody configured, all since its oldest physical snapshot is.
+pub fn wal_retention(
+    settings: &Settings,
+    grace: Duration,
+    typed: Option<Duration>,
+) -> impl Fn(&SourceName) -> WalRetention {
+    move |name| {
+        let source = settings.sources.iter().find(|source| source.name == *name);
+        WalRetention {
+            window: typed.or(source.map(|source| source.wal_window.as_duration())),
+            required: source.map_or(VerifyLevel::Read, |source| source.protection.level),
+            grace,
+        }
+    }
 }
 
 fn working_directory() -> Result<PathBuf> {

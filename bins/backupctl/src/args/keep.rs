@@ -93,7 +93,7 @@ pub(crate) struct PruneArgs {
     #[arg(long, value_name = "AGE")]
     pub(crate) grace: Option<Period>,
 
-    /// Keep WAL for any moment of so long ago (default: since the oldest physical snapshot)
+    /// Keep WAL for any moment of so long ago (default: `retention.wal_window` of each source, 7d)
     #[arg(long, value_name = "AGE")]
     pub(crate) wal_window: Option<Period>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backup::ops::document::ReceiptDocument;
 use backup::ops::prune as op;
-use backup::ops::wal::{self, WalRetention, WalRetentionPlan};
+use backup::ops::wal::{self, WalRetentionPlan};
 use backup::repository::{PruneAction, PrunePlan};
 use backup::retention::Period;
 use backup_core::{ByteSize, Result};
@@ -34,9 +34,9 @@ async fn wal_plans(
     grace: Duration,
     window: Option<Period>,
 ) -> Result<Vec<WalRetentionPlan>> {
-    let retention = WalRetention { window: window.map(Period::as_duration), grace };
     let repository = session.repository().await?;
-    let work = wal::plan_retention(repository, retention, session.clock.now());
+    let rule = backup::wal_retention(session.settings()?, grace, window.map(Period::as_duration));
+    let work = wal::plan_retention(repository, rule, session.clock.now());
     session.interrupt.unless(work).await
 }
 
@@ -54,7 +54,8 @@ pub(super) async fn prune(
     drop(observer);
     // After the packs, whose lease says that nobody else prunes, and with the snapshots of now.
     let wal = wal_plans(session, grace, window).await?;
-    wal::retain(session.repository().await?, &wal).await?;
+    let retain = wal::retain(session.repository().await?, &wal);
+    session.interrupt.unless(retain).await?;
     if document || !session.screen.json() {
         show(session, &report.plan, Some((report.deleted_packs, report.deleted_bytes)), &wal)?;
     }

@@ -26,4 +26,5 @@ mod runbooks;
 mod schema;
 mod signals;
 mod wal;
+mod wal_retention;
 mod wal_stream;

@@ -119,6 +119,9 @@ pub(crate) struct RawRetention {
     pub(crate) keep_yearly: Option<u32>,
     /// All of this length of time before the newest, such as `14d`.
     pub(crate) keep_within: Option<Text<Period>>,
+    /// How far back any moment stays within reach, where WAL is stored: `prune` deletes WAL that
+    /// neither this nor a kept snapshot needs. Default `7d`.
+    pub(crate) wal_window: Option<Text<Period>>,
 }
 
 /// When a source counts as protected.

@@ -50,6 +50,12 @@ impl Layer {
         policy
     }
 
+    /// Returns how far back any moment stays within reach.
+    pub(super) fn wal_window(own: &RawRetention, all: &RawRetention) -> Period {
+        let written = own.wal_window.as_ref().or(all.wal_window.as_ref());
+        written.map_or(Period::from_days(7), |window| window.0)
+    }
+
     pub(super) fn protection(
         &self,
         own: &RawProtection,

@@ -187,6 +187,7 @@ impl Resolver<'_> {
             retention: overrides
                 .retention
                 .unwrap_or_else(|| layer.retention(&raw.retention, &file.retention)),
+            wal_window: Layer::wal_window(&raw.retention, &file.retention),
             protection: layer.protection(
                 &raw.protection,
                 &file.protection,

@@ -4,9 +4,10 @@
 //! Every physical snapshot holds the WAL to become consistent itself, so that an older one can
 //! still be restored as it was taken.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use backup_core::{Lsn, Result, SnapshotId, WalFile};
+use backup_core::{Lsn, Result, SnapshotId, SourceName, VerifyLevel, WalFile};
 use backup_repository::{Repository, WalEntry, WalLog, WalObject, WalTally};
 use jiff::Timestamp;
 
@@ -14,12 +15,14 @@ use super::inventory::{Inventory, take_inventory};
 use super::plan::RecoveryBase;
 use super::status::bases_of;
 
-/// What is promised.
+/// What is promised for one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalRetention {
     /// Any moment of so long ago can be recovered; absent: any since the oldest physical
     /// snapshot.
     pub window: Option<Duration>,
+    /// How far a snapshot must be proved before WAL that it makes unnecessary is given up.
+    pub required: VerifyLevel,
     /// What was stored less than so long ago is left alone.
     pub grace: Duration,
 }
@@ -49,13 +52,15 @@ impl WalRetentionPlan {
     }
 }
 
-/// Decides; `bases` are the physical snapshots of the cluster that are kept, oldest first.
+/// Decides; `bases` are the physical snapshots of the cluster that are kept, oldest first, and
+/// `proved` those that are proved as far as is required.
 #[must_use]
 pub fn plan_wal_retention(
     log: &WalLog,
     objects: &[WalObject],
     segment_size: u64,
     bases: &[RecoveryBase],
+    proved: &HashSet<SnapshotId>,
     retention: WalRetention,
     now: Timestamp,
 ) -> WalRetentionPlan {
@@ -70,7 +75,7 @@ pub fn plan_wal_retention(
     if segment_size == 0 {
         return keep_all("No segment is stored.");
     }
-    let Some(base) = oldest_needed(bases, retention.window, now) else {
+    let Some((base, why)) = oldest_needed(bases, proved, retention.window, now) else {
         return keep_all("No physical snapshot of this cluster is kept: all WAL stays.");
     };
     // The lowest start of all snapshots from there on: one that took long began before others.
@@ -84,16 +89,8 @@ pub fn plan_wal_retention(
     let mut plan = keep_all("");
     (plan.kept, plan.kept_bytes) = (0, 0);
     plan.from = Some((base.snapshot, from));
-    plan.reason = match retention.window {
-        Some(_) => format!(
-            "Snapshot {} is the newest before the window begins; WAL is kept from {from} on.",
-            base.snapshot.short()
-        ),
-        None => format!(
-            "Snapshot {} is the oldest physical one that is kept; WAL is kept from {from} on.",
-            base.snapshot.short()
-        ),
-    };
+    plan.reason =
+        format!("Snapshot {} is {why}; WAL is kept from {from} on.", base.snapshot.short());
     for object in objects {
         let age = Duration::try_from(now.duration_since(object.stored_at)).unwrap_or_default();
         let before = last_byte(object, segment_size).is_some_and(|end| end <= from);
@@ -107,16 +104,28 @@ pub fn plan_wal_retention(
     plan
 }
 
-/// Returns the snapshot from which the oldest promised moment is reached: the newest that was
-/// finished before the window begins, else the oldest.
-fn oldest_needed(
-    bases: &[RecoveryBase],
+/// Returns the snapshot from which the oldest promised moment is reached, and why that: the newest
+/// proved one that was finished before the window begins, else the oldest. WAL is not given up on
+/// the word of a snapshot that nobody has looked at.
+fn oldest_needed<'a>(
+    bases: &'a [RecoveryBase],
+    proved: &HashSet<SnapshotId>,
     window: Option<Duration>,
     now: Timestamp,
-) -> Option<&RecoveryBase> {
+) -> Option<(&'a RecoveryBase, &'static str)> {
     let begin = window.and_then(|window| now.checked_sub(window).ok());
-    let before = begin.and_then(|begin| bases.iter().rfind(|base| base.finished_at <= begin));
-    before.or(bases.first())
+    let Some(begin) = begin else {
+        return bases.first().map(|base| (base, "the oldest physical one that is kept"));
+    };
+    let before = || bases.iter().rev().filter(|base| base.finished_at <= begin);
+    if let Some(base) = before().find(|base| proved.contains(&base.snapshot)) {
+        return Some((base, "the newest proved one before the window begins"));
+    }
+    let why = match before().next() {
+        Some(_) => "the oldest physical one, and none before the window is proved yet",
+        None => "the oldest physical one, and the window reaches back beyond it",
+    };
+    bases.first().map(|base| (base, why))
 }
 
 /// Returns the position behind what an object is about; histories and gaps are always wanted.
@@ -129,10 +138,10 @@ fn last_byte(object: &WalObject, segment_size: u64) -> Option<Lsn> {
     Some(Lsn(segment.start(segment_size)?.0.saturating_add(segment_size)))
 }
 
-/// Plans for every cluster whose WAL is stored. Changes nothing.
+/// Plans for every cluster whose WAL is stored, each by the rule of its source. Changes nothing.
 pub async fn plan_retention(
     repository: &Repository,
-    retention: WalRetention,
+    rule: impl Fn(&SourceName) -> WalRetention,
     now: Timestamp,
 ) -> Result<Vec<WalRetentionPlan>> {
     let logs = repository.wal_logs(None).await?;
@@ -143,10 +152,14 @@ pub async fn plan_retention(
     let records = repository.snapshots().await?;
     let mut plans = Vec::new();
     for log in logs {
+        let retention = rule(&log.source);
         let Inventory { segment_size, .. } = take_inventory(repository, &log).await?;
         let objects = repository.wal_objects(&log).await?;
         let bases = bases_of(&records, &log);
-        plans.push(plan_wal_retention(&log, &objects, segment_size, &bases, retention, now));
+        let proved = records.iter().filter(|record| record.verified.level >= retention.required);
+        let proved = proved.map(|record| record.snapshot.id).collect();
+        let size = segment_size;
+        plans.push(plan_wal_retention(&log, &objects, size, &bases, &proved, retention, now));
     }
     Ok(plans)
 }
@@ -202,10 +215,22 @@ mod tests {
     }
 
     fn deleted(bases: &[RecoveryBase], window: Option<u64>, objects: &[WalObject]) -> Vec<u32> {
+        let proved: Vec<u8> = bases.iter().map(|base| base.snapshot.0[0]).collect();
+        deleted_by(bases, &proved, window, objects)
+    }
+
+    fn deleted_by(
+        bases: &[RecoveryBase],
+        proved: &[u8],
+        window: Option<u64>,
+        objects: &[WalObject],
+    ) -> Vec<u32> {
         let window = window.map(|days| Duration::from_secs(days * DAY as u64));
-        let retention = WalRetention { window, grace: Duration::from_secs(DAY as u64) };
+        let grace = Duration::from_secs(DAY as u64);
+        let retention = WalRetention { window, required: VerifyLevel::Read, grace };
         let log = WalLog { source: "shop".parse().unwrap(), system: 1 };
-        let plan = plan_wal_retention(&log, objects, SIZE, bases, retention, day(20));
+        let proved = proved.iter().map(|on| SnapshotId([*on; 16])).collect();
+        let plan = plan_wal_retention(&log, objects, SIZE, bases, &proved, retention, day(20));
         assert_eq!(plan.kept as usize + plan.delete.len(), objects.len());
         let low = |object: &WalObject| match object.entry {
             WalEntry::File(WalFile::Segment(segment)) => segment.low,
@@ -225,6 +250,15 @@ mod tests {
         assert_eq!(deleted(&bases, Some(5), &all), (1..15).collect::<Vec<_>>());
         // A window longer than there are snapshots.
         assert_eq!(deleted(&bases, Some(99), &all), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn wal_is_not_given_up_for_a_snapshot_that_nobody_proved() {
+        let all: Vec<_> = (1..=20).map(|low| segment(1, low)).collect();
+        let bases = [base(5), base(10), base(15)];
+        assert_eq!(deleted_by(&bases, &[5, 10, 15], Some(4), &all), (1..15).collect::<Vec<_>>());
+        assert_eq!(deleted_by(&bases, &[5, 10], Some(4), &all), (1..10).collect::<Vec<_>>());
+        assert_eq!(deleted_by(&bases, &[], Some(4), &all), [1, 2, 3, 4]);
     }
 
     #[test]

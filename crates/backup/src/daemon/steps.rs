@@ -1,5 +1,7 @@
 //! What each kind of job does.
 
+use std::time::Duration;
+
 use backup_config::{HookMoment, SourceSettings};
 use backup_core::port::RunFilter;
 use backup_core::{ErrorKind, JobKey, JobKind, Result, RunState, SourceName, VerifyLevel};
@@ -7,6 +9,7 @@ use backup_ops::daemon::{Report, Verdict};
 use backup_ops::forget::{self, Retention};
 use backup_ops::prune;
 use backup_ops::verify::{self, Request};
+use backup_ops::wal;
 use backup_ops::{BackupRequest, Depth, Plausibility};
 use backup_retention::Plan;
 
@@ -226,8 +229,28 @@ impl Work {
         };
         report.numbers.insert("deleted_packs".into(), pruned.deleted_packs);
         report.numbers.insert("deleted_bytes".into(), pruned.deleted_bytes);
+        self.prune_wal(task, grace, report).await?;
         self.voice.solved(&task.order.key, self.clock.now()).await;
         Ok(Verdict::Good)
+    }
+
+    /// Deletes the WAL that neither kept snapshots nor the window of their source need.
+    async fn prune_wal(&self, task: &Task<'_>, grace: Duration, report: &mut Report) -> Result<()> {
+        let rule = crate::wal_retention(&task.loaded.settings, grace, None);
+        let now = self.clock.now();
+        let deleted = task.guard.watch(|interrupt| async move {
+            let plans = wal::plan_retention(&self.repository, rule, now);
+            let plans = interrupt.unless(plans).await?;
+            for plan in &plans {
+                let (source, delete) = (&plan.log.source, plan.delete.len());
+                tracing::info!(%source, kept = plan.kept, delete, "WAL: {}", plan.reason);
+            }
+            interrupt.unless(wal::retain(&self.repository, &plans)).await
+        });
+        let deleted = deleted.await?;
+        report.numbers.insert("deleted_wal_files".into(), deleted.objects);
+        report.numbers.insert("deleted_wal_bytes".into(), deleted.bytes);
+        Ok(())
     }
 }
 
