@@ -51,6 +51,15 @@ impl Snapshot {
         self.evidence.findings.iter().any(|finding| finding.kind == FindingKind::Suspect)
     }
 
+    /// Returns the bytes of rows, or of files, that a restore of it writes.
+    #[must_use]
+    pub fn restored_bytes(&self) -> u64 {
+        match self.kind {
+            SnapshotKind::Logical => self.evidence.tables.iter().map(|table| table.bytes).sum(),
+            SnapshotKind::Physical | SnapshotKind::Files => self.read_bytes,
+        }
+    }
+
     /// Returns the part of that name.
     #[must_use]
     pub fn part(&self, name: &str) -> Option<&Part> {

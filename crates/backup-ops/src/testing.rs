@@ -73,6 +73,8 @@ pub(crate) fn receipt(source: &str, at: &str, verdict: &str) -> DrillDocument {
         phases: Vec::new(),
         tables: 0,
         rows: 0,
+        files: 0,
+        replay: None,
         bytes: 0,
         fetched_bytes: 0,
         questions: Vec::new(),

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use backup_core::port::Restored;
 use backup_core::{Evidence, SnapshotKind};
 
+use super::cluster;
+
 /// How many names are given before it says "and so many more".
 const NAMED: usize = 5;
 
@@ -30,6 +32,9 @@ pub fn compare(
     found: &Restored,
 ) -> Vec<(&'static str, Finding)> {
     let evidence = &found.evidence;
+    if let Some(cluster) = &found.cluster {
+        return cluster::judge(found, cluster);
+    }
     let mut all = vec![
         ("rows", rows(wanted, evidence)),
         ("fingerprints", fingerprints(wanted, evidence)),
@@ -249,7 +254,7 @@ fn verdict(wrong: &[String], compared: String) -> Finding {
     if wrong.is_empty() { Finding::Equal(compared) } else { Finding::Different(list(wrong)) }
 }
 
-fn list(all: &[String]) -> String {
+pub(super) fn list(all: &[String]) -> String {
     let shown = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     match all.len().saturating_sub(NAMED) {
         0 => shown,

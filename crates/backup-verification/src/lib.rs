@@ -16,6 +16,7 @@
 //! assert!(request.is_all());
 //! ```
 
+mod cluster;
 mod compare;
 mod damage;
 mod read;

@@ -4,14 +4,15 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use backup_config::{AssertSettings, DrillSettings, RestorePreferences};
-use backup_core::port::{DrillTarget, SmokeTest};
-use backup_core::{Result, Secret};
+use backup_core::port::{DrillOptions, DrillTarget, Scratch, SmokeTest};
+use backup_core::{Result, Secret, Snapshot, SnapshotKind};
 use backup_ops::drill::{Assertion, DrillRequest};
-use backup_postgres::scratch::{GivenServer, LocalServer};
+use backup_postgres::scratch::{GivenServer, LocalServer, Recovery};
 
 use crate::Composer;
-use crate::provider::connect_options;
+use crate::provider::{connect_options, directory};
 use crate::smoke::SmokeCommand;
 
 /// How long one question, or the smoke test, may take unless somebody said.
@@ -19,20 +20,34 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 impl Composer {
     /// Returns where a drill restores to: a database on the server at `to`, or a server started
-    /// on this machine. Connects to nothing.
+    /// on this machine, below the folder `to` where that is a path. Of a physical snapshot a
+    /// server of this machine is made wherever logical ones go. Connects to nothing.
     pub fn drill_target(
         &self,
         to: Option<&Secret>,
         preferences: &RestorePreferences,
     ) -> Result<Arc<dyn DrillTarget>> {
-        let Some(url) = to else {
-            return Ok(Arc::new(LocalServer::new(self.tools().clone())));
-        };
-        let connect = connect_options(url.expose(), self.password()?)?;
-        let server = GivenServer::new(url.clone(), connect, self.tools().clone())
+        self.drill_target_at(to, preferences, Recovery::default())
+    }
+
+    /// Returns where a drill restores to, as [`Composer::drill_target`] does; physical snapshots
+    /// are brought to a point (see [`crate::scratch_recovery`]).
+    pub fn drill_target_at(
+        &self,
+        to: Option<&Secret>,
+        preferences: &RestorePreferences,
+        recovery: Recovery,
+    ) -> Result<Arc<dyn DrillTarget>> {
+        let local = LocalServer::new(self.tools().clone()).with_recovery(recovery);
+        let Some(to) = to else { return Ok(Arc::new(local)) };
+        if let Some(folder) = directory(to.expose()) {
+            return Ok(Arc::new(local.in_folder(folder)));
+        }
+        let connect = connect_options(to.expose(), self.password()?)?;
+        let given = GivenServer::new(to.clone(), connect, self.tools().clone())
             .with_ownership(!preferences.no_owner, !preferences.no_privileges)
             .with_roles(preferences.create_roles, preferences.role_map.clone());
-        Ok(Arc::new(server))
+        Ok(Arc::new(ByKind { given, local }))
     }
 
     /// Reads the URL of the server that drills of a source restore to: BACKUP_DRILL_URL, else
@@ -59,7 +74,34 @@ pub fn drill_request(settings: &DrillSettings, jobs: NonZeroUsize, program: &str
         smoke,
         limit: limit(settings.question_timeout),
         disaster: false,
+        point: None,
         program: program.to_owned(),
+    }
+}
+
+/// A server that was given takes databases; a cluster has to become a server of its own.
+struct ByKind {
+    given: GivenServer,
+    local: LocalServer,
+}
+
+#[async_trait]
+impl DrillTarget for ByKind {
+    fn describe(&self) -> String {
+        self.given.describe()
+    }
+
+    async fn sweep(&self) -> Result<Vec<String>> {
+        let mut swept = self.local.sweep().await?;
+        swept.extend(self.given.sweep().await?);
+        Ok(swept)
+    }
+
+    async fn open(&self, snapshot: &Snapshot, options: &DrillOptions) -> Result<Box<dyn Scratch>> {
+        match snapshot.kind {
+            SnapshotKind::Physical => self.local.open(snapshot, options).await,
+            _ => self.given.open(snapshot, options).await,
+        }
     }
 }
 

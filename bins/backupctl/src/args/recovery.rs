@@ -49,7 +49,7 @@ pub(crate) enum Timeline {
 }
 
 /// A time without a zone would mean another moment on another machine.
-fn parse_time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| {
         "write a time with its zone, such as 2026-11-29T14:05:00Z or 2026-11-29T15:05:00+01:00"
             .to_owned()

@@ -6,10 +6,7 @@ use backup::ops::wal::{
 use backup::ops::{Selector, select};
 use backup::recovery::{self, Reached, ReachedState};
 use backup::repository::Repository;
-use backup_core::port::{
-    RecoveryAction, RecoverySettings, RecoverySignal, RecoveryTarget, RecoveryTimeline,
-    RestorePlan, RestoreStep,
-};
+use backup_core::port::{RecoveryAction, RecoverySettings, RestorePlan, RestoreStep};
 use backup_core::{Error, ErrorKind, Finding, Result, SnapshotKind, SnapshotRecord, SourceName};
 
 use crate::args::{RecoveryArgs, Timeline};
@@ -30,6 +27,20 @@ pub(super) async fn plan(
     args: &RecoveryArgs,
     selector: &Selector,
 ) -> Result<Option<Recovery>> {
+    let Some((record, plan)) = find(session, args, selector).await? else { return Ok(None) };
+    let log = WalLog { source: record.snapshot.source.clone(), system: plan.base.system };
+    let command = recovery::restore_command(session.environment(), session.config(), &log)?;
+    let settings = recovery::settings(&plan, Some(command), RecoveryAction::Pause);
+    Ok(Some(Recovery { record, settings, plan }))
+}
+
+/// Chooses the snapshot and plans the way from there to the point that was asked for; nothing
+/// when none was. Fails with `NotFound` where no stored WAL leads there.
+pub(super) async fn find(
+    session: &Session,
+    args: &RecoveryArgs,
+    selector: &Selector,
+) -> Result<Option<(SnapshotRecord, RecoveryPlan)>> {
     let Some(goal) = goal(args) else { return Ok(None) };
     let records = session.records().await?;
     let candidates = candidates(&records, selector)?;
@@ -55,10 +66,7 @@ pub(super) async fn plan(
         .into_iter()
         .find(|record| record.snapshot.id == plan.base.snapshot)
         .ok_or_else(|| Error::new(ErrorKind::Failed, "plan recovery"))?;
-    let log = WalLog { source, system: plan.base.system };
-    let command = recovery::restore_command(session.environment(), session.config(), &log)?;
-    let settings = settings(&plan, command);
-    Ok(Some(Recovery { record, settings, plan }))
+    Ok(Some((record, plan)))
 }
 
 /// Plans from the best base. A transaction is looked for itself: that stored WAL has others around
@@ -147,29 +155,6 @@ fn goal(args: &RecoveryArgs) -> Option<RecoveryGoal> {
         return Some(RecoveryGoal::Immediate);
     }
     args.latest.then_some(RecoveryGoal::Latest)
-}
-
-fn settings(plan: &RecoveryPlan, restore_command: String) -> RecoverySettings {
-    let target = match &plan.goal {
-        RecoveryGoal::Latest => None,
-        RecoveryGoal::Immediate => Some(RecoveryTarget::Immediate),
-        // PostgreSQL takes this form, with its zone, under any setting of DateStyle.
-        RecoveryGoal::Time(time) => {
-            let text = time.strftime("%Y-%m-%d %H:%M:%S%.6f+00").to_string();
-            Some(RecoveryTarget::Time(text))
-        }
-        RecoveryGoal::Lsn(lsn) => Some(RecoveryTarget::Lsn(*lsn)),
-        RecoveryGoal::Xid(xid) => Some(RecoveryTarget::Xid(u64::from(*xid))),
-        RecoveryGoal::RestorePoint(name) => Some(RecoveryTarget::Name(name.clone())),
-    };
-    RecoverySettings {
-        restore_command: Some(restore_command),
-        action: target.is_some().then_some(RecoveryAction::Pause),
-        target,
-        timeline: Some(RecoveryTimeline::Number(plan.timeline)),
-        signal: RecoverySignal::Recovery,
-        ..RecoverySettings::default()
-    }
 }
 
 impl Recovery {

@@ -18,6 +18,7 @@ mod listener;
 mod object_store;
 mod offline;
 mod physical;
+mod physical_drill;
 mod program;
 mod recovery;
 mod report;

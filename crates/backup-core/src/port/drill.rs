@@ -84,6 +84,26 @@ pub struct Restored {
     pub evidence: Evidence,
     /// How its schema differs from the stored one, a phrase each.
     pub schema_differences: Vec<String>,
+    /// What there is to say beyond one database, of a physical snapshot.
+    pub cluster: Option<RestoredCluster>,
+}
+
+/// What a restored cluster says of itself. The rows that were read are in the evidence, of all
+/// databases together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestoredCluster {
+    /// Databases that were opened and read whole.
+    pub databases: u64,
+    /// Databases that this machine cannot open, with the reason.
+    pub closed: Vec<String>,
+    /// Libraries and extensions that functions or settings name.
+    pub libraries: u64,
+    /// Those that this machine lacks.
+    pub missing_libraries: Vec<String>,
+    /// Collations whose version the cluster recorded.
+    pub collations: u64,
+    /// Those that sort otherwise here, so that indexes may be wrong, a phrase each.
+    pub other_collations: Vec<String>,
 }
 
 /// What a look into indexes found.
@@ -91,6 +111,8 @@ pub struct Restored {
 pub struct IndexCheck {
     /// Indexes whose structure was walked.
     pub checked: u64,
+    /// Tables whose pages were walked, and every row of them looked for in its indexes.
+    pub tables: u64,
     /// What is wrong, a sentence each.
     pub problems: Vec<String>,
     /// Why nothing could be checked, where that is so.

@@ -17,7 +17,9 @@ mod store;
 
 pub use catalog::{Catalog, RunFilter};
 pub use clock::Clock;
-pub use drill::{DrillOptions, DrillTarget, IndexCheck, Restored, Scratch, SmokeTest};
+pub use drill::{
+    DrillOptions, DrillTarget, IndexCheck, Restored, RestoredCluster, Scratch, SmokeTest,
+};
 pub use ledger::{
     AlertBook, AlertLedger, DeliveryState, LedgerChange, OpenProblem, QueuedAlert, Told,
 };
@@ -29,6 +31,7 @@ pub use provider::{
     Source, SourceFacts, SourceOptions, Target,
 };
 pub use recovery::{
-    RecoveryAction, RecoverySettings, RecoverySignal, RecoveryTarget, RecoveryTimeline,
+    RecoveryAction, RecoverySettings, RecoverySignal, RecoveryTarget, RecoveryTimeline, Replay,
+    WalFiles,
 };
 pub use store::{Object, RequestCounts, Store, StoreCapabilities};

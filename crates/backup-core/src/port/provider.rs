@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Observer, PartSink, PartSource, RecoverySettings};
+use super::{Observer, PartSink, PartSource, RecoverySettings, Replay};
 use crate::{Error, ErrorKind, Evidence, Finding, Result, Snapshot, SnapshotKind, SourceIdentity};
 
 /// A platform that hosts databases: a server you run, or a vendor.
@@ -183,6 +183,8 @@ pub struct RestoreReport {
     pub bytes: u64,
     /// Seconds by phase, in order.
     pub phases: Vec<(String, f64)>,
+    /// How far WAL was replayed, where a server did that.
+    pub replay: Option<Replay>,
     /// What to know.
     pub findings: Vec<Finding>,
 }

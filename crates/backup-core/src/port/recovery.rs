@@ -1,6 +1,9 @@
-//! How a restored cluster is to recover.
+//! How a restored cluster is to recover, and how far it came.
 
-use crate::Lsn;
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{Lsn, Result, WalFile};
 
 /// What a restored data directory is told about its recovery. A planner fills it in; the
 /// engine that writes the directory turns it into the server's settings.
@@ -76,4 +79,27 @@ pub enum RecoverySignal {
     Recovery,
     /// `standby.signal`: follow for ever.
     Standby,
+}
+
+/// Gives a recovering server the WAL files it asks for.
+///
+/// Contract: `None` only for a confirmed absence, which ends the recovery there; every doubt is
+/// an error.
+#[async_trait]
+pub trait WalFiles: Send + Sync {
+    /// Returns the content of a file, checked to be what its name says.
+    async fn fetch(&self, file: WalFile) -> Result<Option<Vec<u8>>>;
+}
+
+/// How far a restored cluster was brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replay {
+    /// The end of the last record that was replayed.
+    pub position: Option<Lsn>,
+    /// When the last transaction that was replayed ended; nothing when there was none.
+    pub last_commit: Option<Timestamp>,
+    /// WAL segments that were fetched for it.
+    pub segments: u64,
+    /// Their bytes.
+    pub wal_bytes: u64,
 }

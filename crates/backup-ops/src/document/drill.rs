@@ -42,7 +42,9 @@ pub struct DrillDocument {
     /// Measured recovery time: seconds from the beginning to the first answer of the restored
     /// database. Absent when it never answered.
     pub rto_seconds: Option<f64>,
-    /// Measured recovery point: age of the data when the drill began, in seconds.
+    /// Measured recovery point: age of the data when the drill began, in seconds. Of a drill to a
+    /// point in time: how far the last commit that was replayed lies before that time; 0 where
+    /// the point is no time.
     pub rpo_seconds: u64,
     /// Seconds that all questions took.
     pub validation_seconds: f64,
@@ -54,14 +56,53 @@ pub struct DrillDocument {
     pub tables: u64,
     /// Rows restored.
     pub rows: u64,
-    /// Bytes of rows restored.
+    /// Bytes of rows, or of files, restored.
     pub bytes: u64,
+    /// Files restored, of a physical snapshot.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub files: u64,
+    /// How far WAL was replayed, of a physical snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayDocument>,
     /// Bytes read from the repository's store.
     pub fetched_bytes: u64,
     /// Each question with its answer, in order.
     pub questions: Vec<QuestionDocument>,
     /// What else to know.
     pub findings: Vec<FindingDocument>,
+}
+
+/// How far a drill brought a cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplayDocument {
+    /// What was asked for, for people: `time 2026-01-01T00:00:00Z`, `the end of the snapshot` …
+    pub goal: String,
+    /// The time that was asked for: that of the goal, or when the drill began where the newest
+    /// point was. Absent where a goal has no time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub requested_at: Option<Timestamp>,
+    /// The timeline that was followed; absent where no archived WAL was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<u32>,
+    /// The end of the last record that was replayed (`0/3000148`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+    /// When the last transaction that was replayed ended; absent when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub last_commit: Option<Timestamp>,
+    /// How far `last_commit` lies before `requested_at`, in seconds: at most this much is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap_seconds: Option<f64>,
+    /// WAL segments that were fetched for it.
+    pub segments: u64,
+    /// Their bytes.
+    pub wal_bytes: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One question with its answer.

@@ -23,7 +23,9 @@ pub use difference::{
     DiffDocument, DifferenceDocument, FindDocument, FoundDocument, SightDocument,
 };
 pub use doctor::{CheckDocument, DoctorDocument};
-pub use drill::{DrillDocument, DrillHistoryDocument, QuestionDocument, TrendDocument};
+pub use drill::{
+    DrillDocument, DrillHistoryDocument, QuestionDocument, ReplayDocument, TrendDocument,
+};
 pub use error::{ErrorDocument, retry_safe};
 pub use forget::{DecisionDocument, ForgetDocument};
 pub use keys::{KeyDocument, KeysDocument};

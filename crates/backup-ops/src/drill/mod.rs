@@ -3,6 +3,7 @@
 mod answer;
 mod assertion;
 mod history;
+mod point;
 mod record;
 mod rehearse;
 mod standing;
@@ -10,6 +11,7 @@ mod standing;
 pub use answer::{Outcome, Verdict, demand};
 pub use assertion::Assertion;
 pub use history::{history, newest, trends};
+pub use point::DrillPoint;
 pub use record::drill;
 pub use rehearse::{DrillRequest, rehearse};
 pub(crate) use standing::broken;

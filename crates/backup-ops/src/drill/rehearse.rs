@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backup_core::port::{
-    Clock, DrillOptions, DrillTarget, Observer, PartSource, RestoreReport, Scratch, SmokeTest,
+    Clock, DrillOptions, DrillTarget, IndexCheck, Observer, PartSource, RestoreReport, Scratch,
+    SmokeTest,
 };
-use backup_core::{Event, Finding, Result, Snapshot};
+use backup_core::{Event, Finding, Result, Snapshot, SnapshotKind};
 use jiff::Timestamp;
 
 use super::answer::{Outcome, Verdict, answer, of_comparison, of_error};
+use super::point::{self, DrillPoint};
 use super::{Assertion, DrillReceipt};
 use crate::document::{FindingDocument, PhaseDocument, QuestionDocument};
 use crate::interrupt::Interrupt;
@@ -28,6 +30,8 @@ pub struct DrillRequest {
     pub limit: Duration,
     /// Whether it starts from nothing but the repository and a recovery key.
     pub disaster: bool,
+    /// The point that a physical snapshot is brought to; its target has to know it too.
+    pub point: Option<DrillPoint>,
     /// The program that drills, with its version.
     pub program: String,
 }
@@ -47,7 +51,7 @@ pub async fn rehearse(
     observer.on_event(&Event::RunStarted {
         verb: "drill",
         source: Some(snapshot.source.clone()),
-        expected_bytes: Some(snapshot.evidence.tables.iter().map(|table| table.bytes).sum()),
+        expected_bytes: Some(snapshot.restored_bytes()),
     });
     let mut drill = Drill {
         snapshot,
@@ -99,9 +103,21 @@ fn begin(
         tables: 0,
         rows: 0,
         bytes: 0,
+        files: 0,
+        replay: None,
         fetched_bytes: 0,
         questions: Vec::new(),
         findings: Vec::new(),
+    }
+}
+
+fn walked(check: &IndexCheck) -> String {
+    match check.tables {
+        0 => format!("{} B-trees walked", check.checked),
+        tables => format!(
+            "{tables} tables and {} B-trees walked, every row found in its indexes",
+            check.checked
+        ),
     }
 }
 
@@ -203,9 +219,18 @@ impl Drill<'_> {
                 .map(|(name, seconds)| PhaseDocument { name: format!("restore: {name}"), seconds }),
         );
         receipt.findings.extend(report.findings.iter().map(FindingDocument::new));
-        let detail = format!("{} rows in {} tables", report.rows, report.tables);
+        receipt.files = report.files;
+        let detail = match self.snapshot.kind {
+            SnapshotKind::Logical => {
+                format!("{} rows in {} tables", report.rows, report.tables)
+            }
+            SnapshotKind::Physical | SnapshotKind::Files => format!("{} files", report.files),
+        };
         let told = answer("restore", Outcome::Passed, detail);
         receipt.questions.push(QuestionDocument { seconds: Some(seconds), ..told });
+        if let Some(replay) = report.replay {
+            point::note(receipt, self.request.point.as_ref(), &replay);
+        }
     }
 
     async fn ask_all(&mut self, place: &mut dyn Scratch) -> Result<()> {
@@ -233,9 +258,7 @@ impl Drill<'_> {
             }
             Ok(check) => match check.unavailable {
                 Some(why) => answer("indexes", Outcome::Skipped, why),
-                None => {
-                    answer("indexes", Outcome::Passed, format!("{} B-trees walked", check.checked))
-                }
+                None => answer("indexes", Outcome::Passed, walked(&check)),
             },
             Err(error) => of_error("indexes", error)?,
         };

@@ -38,9 +38,9 @@ impl DrillStanding {
         Some(Self {
             newest: (*receipts.first()?).clone(),
             passed_at: passed.map(|receipt| receipt.at),
-            forecast_seconds: passed.zip(newest).and_then(|(receipt, newest)| {
-                forecast(receipt, newest.evidence.tables.iter().map(|table| table.bytes).sum())
-            }),
+            forecast_seconds: passed
+                .zip(newest)
+                .and_then(|(receipt, newest)| forecast(receipt, newest.restored_bytes())),
         })
     }
 }

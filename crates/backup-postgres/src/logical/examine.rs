@@ -8,7 +8,9 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use backup_core::port::{Observer, PartSink, PartSource, SegmentSink, Source, SourceOptions};
+use backup_core::port::{
+    NoObserver, Observer, PartSink, PartSource, SegmentSink, Source, SourceOptions,
+};
 use backup_core::{
     Error, ErrorKind, Evidence, Layout, Part, PartName, Result, Snapshot, SnapshotKind,
 };
@@ -76,6 +78,19 @@ pub async fn examine(
     let schema_differences =
         schema_text::differences(&stored, &restored, how.owners, how.privileges);
     Ok(Examined { evidence, schema_differences })
+}
+
+/// Reads a database whole, its rows and its schema, into nothing, and returns its evidence.
+/// Changes nothing.
+pub(crate) async fn read_through(
+    connect: &ConnectOptions,
+    tools: &ToolPaths,
+    jobs: NonZeroUsize,
+) -> Result<Evidence> {
+    let observer = Arc::new(NoObserver);
+    let options = SourceOptions { kind: SnapshotKind::Logical, jobs, max_rate: None, observer };
+    let mut source = LogicalSource::open(connect.clone(), tools, &options).await?;
+    source.copy_to(&Nowhere::default()).await
 }
 
 /// A sink that forgets everything but the schema.

@@ -44,6 +44,7 @@ mod subset;
 pub use archive::is_archive;
 pub use backup::LogicalSource;
 pub use discover::discover;
+pub(crate) use examine::read_through;
 pub use examine::{Examination, Examined, examine};
 pub use export::{ExportOptions, ExportReport, export};
 pub use restore::LogicalTarget;

@@ -51,6 +51,12 @@ pub struct ClusterFacts {
     pub tablespaces: BTreeMap<u32, String>,
     /// Settings that a copy needs, by name.
     pub settings: BTreeMap<String, String>,
+    /// The database that was named when the backup was taken; empty in snapshots of before it
+    /// was recorded.
+    pub database: String,
+    /// The role the cluster was made with, which may do everything; empty where it could not be
+    /// asked for, and in snapshots of before it was recorded.
+    pub superuser: String,
 }
 
 impl ClusterFacts {

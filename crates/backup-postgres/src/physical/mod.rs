@@ -27,6 +27,7 @@ pub use facts::{ClusterFacts, WHOLE_CLUSTER};
 pub use restore::DirectoryTarget;
 
 pub(crate) use ready::readiness;
+pub(crate) use restore::auto_conf;
 
 /// The part that holds PostgreSQL's backup manifest.
 pub(crate) const MANIFEST: &str = "manifest";

@@ -1,5 +1,9 @@
 //! Throw-away places for drills: a server of our own, or a database on a given server.
 
+mod absent;
+mod blame;
+mod cluster;
+mod feed;
 mod folder;
 mod given;
 mod indexes;
@@ -7,6 +11,8 @@ mod local;
 mod place;
 mod server;
 mod user;
+mod whole;
 
+pub use cluster::{Recovery, ScratchCluster};
 pub use given::GivenServer;
 pub use local::LocalServer;

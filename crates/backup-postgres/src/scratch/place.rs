@@ -8,10 +8,11 @@ use backup_core::port::{
     DrillOptions, IndexCheck, NoObserver, PartSource, RestoreOptions, RestoreReport, Restored,
     Scratch, Target,
 };
-use backup_core::{Error, ErrorKind, Result, Secret, Snapshot};
+use backup_core::{Result, Secret, Snapshot};
 
+use super::blame::blame;
 use super::folder::DrillFolder;
-use super::indexes;
+use super::indexes::{self, Scope};
 use super::server::Server;
 use crate::logical::{Examination, LogicalTarget, drop_database, examine};
 use crate::tools::ToolPaths;
@@ -81,19 +82,26 @@ impl Place {
         (self.options.no_owner, self.options.no_privileges) = (!owners, !privileges);
         self
     }
+}
 
-    /// Connects for a person's question: read-only, in UTC, not longer than `limit`.
-    async fn session(&self, limit: Duration) -> Result<Client> {
-        let mut client = Client::connect(&self.connect).await?;
-        let milliseconds = limit.as_millis();
-        client
-            .execute(&format!(
-                "SET default_transaction_read_only = on; SET TimeZone = 'UTC'; \
-                 SET DateStyle = 'ISO, MDY'; SET statement_timeout = {milliseconds}"
-            ))
-            .await?;
-        Ok(client)
-    }
+/// Returns the first value that a person's question comes to: read-only, in UTC, not longer than
+/// `limit`.
+pub(super) async fn ask(
+    connect: &ConnectOptions,
+    sql: &str,
+    limit: Duration,
+) -> Result<Option<String>> {
+    let mut client = Client::connect(connect).await?;
+    let milliseconds = limit.as_millis();
+    client
+        .execute(&format!(
+            "SET default_transaction_read_only = on; SET TimeZone = 'UTC'; \
+             SET DateStyle = 'ISO, MDY'; SET statement_timeout = {milliseconds}"
+        ))
+        .await?;
+    let rows = client.query(sql).await;
+    client.close().await;
+    Ok(rows?.first().and_then(|row| row.get(0).map(str::to_owned)))
 }
 
 #[async_trait]
@@ -138,21 +146,22 @@ impl Scratch for Place {
         };
         let found = examine(&self.connect, &self.tools, snapshot, &**parts, &how).await;
         let found = found.map_err(blame)?;
-        Ok(Restored { evidence: found.evidence, schema_differences: found.schema_differences })
+        Ok(Restored {
+            evidence: found.evidence,
+            schema_differences: found.schema_differences,
+            cluster: None,
+        })
     }
 
     async fn check_indexes(&mut self) -> Result<IndexCheck> {
         let mut client = Client::connect(&self.connect).await?;
-        let checked = indexes::check(&mut client).await;
+        let checked = indexes::check(&mut client, Scope::Rebuilt).await;
         client.close().await;
         checked
     }
 
     async fn ask(&mut self, sql: &str, limit: Duration) -> Result<Option<String>> {
-        let mut client = self.session(limit).await?;
-        let rows = client.query(sql).await;
-        client.close().await;
-        Ok(rows?.first().and_then(|row| row.get(0).map(str::to_owned)))
+        ask(&self.connect, sql, limit).await
     }
 
     async fn remove(mut self: Box<Self>) -> Result<()> {
@@ -179,72 +188,6 @@ impl Drop for Place {
                     tracing::warn!(%error, "the throw-away database could not be dropped");
                 }
             });
-        }
-    }
-}
-
-/// Signs that a failure is about the machine, and what to do about it.
-const ENVIRONMENT: [(&str, &str); 13] = [
-    ("extension control file", "Install the extension's package on the drill's server."),
-    ("could not access file", "Install the shared library on the drill's server."),
-    ("could not load library", "Install the shared library on the drill's server."),
-    ("shared_preload_libraries", "Drill on a server that preloads that library (--to)."),
-    ("invalid locale name", "Install the source's locale on the drill's server."),
-    ("invalid LC_COLLATE locale name", "Install the source's locale on the drill's server."),
-    ("could not create locale", "Install the source's locale on the drill's server."),
-    ("collation", "Install the source's locales, or an ICU of its version, there."),
-    ("role \"", "Create the role on the drill's server, or let roles be created."),
-    ("tablespace \"", "Create the tablespace on the drill's server."),
-    ("No space left on device", "Free space where the drill puts its data, or name another place."),
-    ("out of memory", "Give the drill's server more memory, or use fewer jobs."),
-    ("too many clients", "Use fewer jobs, or raise max_connections."),
-];
-
-/// Turns a failure that is about the machine into one that says so; what stays `Failed` blames
-/// the snapshot.
-fn blame(error: Error) -> Error {
-    if error.kind() != ErrorKind::Failed {
-        return error;
-    }
-    let text = error.to_string();
-    let names_nothing = |sign: &str| sign.ends_with('"') && !text.contains("does not exist");
-    let sign = ENVIRONMENT
-        .iter()
-        .find(|(sign, _)| text.contains(sign) && !names_nothing(sign))
-        .filter(|(sign, _)| *sign != "collation" || text.contains("does not exist"));
-    match sign {
-        Some((_, hint)) => error.into_kind(ErrorKind::Unsupported).hint(*hint),
-        None => error,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn machines_and_snapshots_are_told_apart() {
-        let kind = |text: &str| {
-            let error = Error::new(ErrorKind::Failed, "restore schema").because(text.to_owned());
-            let error = blame(error);
-            assert_eq!(error.remedy().is_some(), error.kind() == ErrorKind::Unsupported, "{text}");
-            error.kind()
-        };
-        for machine in [
-            "could not open extension control file \"/usr/share/x.control\": No such file",
-            "could not access file \"$libdir/postgis-3\": No such file or directory",
-            "role \"app\" does not exist",
-            "collation \"de_DE\" for encoding \"UTF8\" does not exist",
-            "could not extend file: No space left on device",
-        ] {
-            assert_eq!(kind(machine), ErrorKind::Unsupported, "{machine}");
-        }
-        for snapshot in [
-            "invalid input syntax for type integer: \"x\"",
-            "duplicate key value violates unique constraint \"role \"",
-            "relation \"collation\" already exists",
-        ] {
-            assert_eq!(kind(snapshot), ErrorKind::Failed, "{snapshot}");
         }
     }
 }

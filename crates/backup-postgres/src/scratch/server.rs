@@ -9,9 +9,10 @@ use tokio::process::Child;
 
 use super::user::ServerUser;
 use crate::tools::Tool;
-use crate::{Client, ConnectOptions};
+use crate::{ConnectOptions, sqlstate};
 
-/// How long a server may take to answer, recovery included.
+const START: &str = "start throw-away server";
+/// How long a server that shows no progress may take to answer.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How often it is asked.
 const LOOK: Duration = Duration::from_millis(50);
@@ -23,6 +24,18 @@ const LOG_END: usize = 2000;
 pub(super) struct Server {
     child: Child,
     connect: ConnectOptions,
+    log: PathBuf,
+    program: String,
+}
+
+/// How long a server may take to end in order.
+const ENDING: Duration = Duration::from_secs(20);
+
+/// Returns whether nobody will be let in, however long one waits: no such role, no database to
+/// connect to, or none whose locale this machine knows.
+fn lets_nobody_in(refused: &Error) -> bool {
+    matches!(sqlstate(refused), Some("28000" | "3D000"))
+        || refused.to_string().contains("incompatible with operating system")
 }
 
 impl Server {
@@ -44,30 +57,28 @@ impl Server {
         Err(cannot("initialize throw-away server", initdb).because(last_lines(&said)))
     }
 
-    /// Starts a server on `data` with its socket in `folder` and waits until it answers. The
-    /// error holds the end of its log.
-    pub(super) async fn start(
+    /// Starts a server on `data` with its socket in `folder`; `settings` are `name=value`, `role`
+    /// is who connects. Whether it comes up [`Server::answers`] tells.
+    pub(super) fn spawn(
         postgres: &Tool,
         user: ServerUser,
         folder: &Path,
         data: &Path,
+        role: &str,
+        settings: &[String],
     ) -> Result<Self> {
+        let failed = |error: std::io::Error| cannot(START, postgres).because(error);
         let mut command = user.command(&postgres.path);
         command.arg("-D").arg(data).arg("-k").arg(folder);
-        for setting in SETTINGS {
+        for setting in settings {
             command.args(["-c", setting]);
         }
         let log = folder.join("server.log");
-        let file = std::fs::File::create(&log)
-            .map_err(|error| cannot("start throw-away server", postgres).because(error))?;
-        let child = command
-            .stderr(file)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| cannot("start throw-away server", postgres).because(error))?;
-        let mut server = Self { child, connect: address(folder)? };
-        server.wait(&log).await.map_err(|error| error.with("program", postgres.path.display()))?;
-        Ok(server)
+        let file = std::fs::File::create(&log).map_err(failed)?;
+        let child = command.stderr(file).kill_on_drop(true).spawn().map_err(failed)?;
+        let connect = ConnectOptions::parse(&url(folder, role, "postgres"))?;
+        let program = postgres.path.display().to_string();
+        Ok(Self { child, connect, log, program })
     }
 
     /// Returns how to connect to its maintenance database.
@@ -75,64 +86,75 @@ impl Server {
         &self.connect
     }
 
-    async fn wait(&mut self, log: &Path) -> Result<()> {
-        let begun = Instant::now();
+    /// Waits until it answers, however long that takes while its log or `progress` grows. Fails
+    /// with `Failed` and the end of its log when it ends, or cannot let anybody in.
+    pub(super) async fn answers(&mut self, progress: impl Fn() -> u64) -> Result<()> {
+        let (mut since, mut seen) = (Instant::now(), (0, 0));
         loop {
-            let refused = match Client::connect(&self.connect).await {
+            let refused = match crate::logical::maintenance(&self.connect).await {
                 Ok(client) => {
                     client.close().await;
                     return Ok(());
                 }
                 Err(error) => error,
             };
-            let ended = self.child.try_wait().ok().flatten();
-            if ended.is_some() || begun.elapsed() > PATIENCE {
-                let said = read_end(log).await;
-                return Err(Error::new(ErrorKind::Unsupported, "start throw-away server")
-                    .hint("What its log says is above; it is about this machine, not the backup.")
-                    .because(if said.is_empty() { refused.to_string() } else { said }));
+            let written = std::fs::metadata(&self.log).map_or(0, |log| log.len());
+            if seen != (written, progress()) {
+                (since, seen) = (Instant::now(), (written, progress()));
+            }
+            let ended = self.child.try_wait().ok().flatten().is_some();
+            let text = refused.to_string();
+            let never = lets_nobody_in(&refused);
+            if ended || never || since.elapsed() > PATIENCE {
+                let said = if never { String::new() } else { read_end(&self.log).await };
+                return Err(Error::new(ErrorKind::Failed, START)
+                    .with("program", &self.program)
+                    .because(if said.is_empty() { text } else { said }));
             }
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Ends the server; nothing of it is kept, so that it need not be gentle.
+    /// Ends the server; nothing of it is kept, so that it need not be gentle. Its processes are
+    /// gone when this returns, so that nobody writes into what is removed next.
     pub(super) async fn stop(mut self) {
-        // It has ended already when this fails.
+        let process = self.child.id().and_then(|id| i32::try_from(id).ok());
+        let process = process.and_then(rustix::process::Pid::from_raw);
+        if let Some(process) = process {
+            // An immediate shutdown. It has ended already when this fails.
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::QUIT);
+            let _ = tokio::time::timeout(ENDING, self.child.wait()).await;
+        }
         let _ = self.child.kill().await;
     }
 }
 
-/// No durability: what is here is thrown away, and a restore that counts is done with settings
-/// of its own. Nothing listens on a network, nothing is archived or replicated.
-const SETTINGS: [&str; 16] = [
+/// Settings of every throw-away server. No durability: what is here is thrown away, and a restore
+/// that counts is done with settings of its own. Nothing listens on a network, nothing is archived.
+pub(super) const SETTINGS: [&str; 14] = [
     "listen_addresses=",
     "port=5432",
     "unix_socket_permissions=0700",
     "fsync=off",
     "full_page_writes=off",
     "synchronous_commit=off",
-    "wal_level=minimal",
-    "max_wal_senders=0",
     "max_wal_size=4GB",
     "archive_mode=off",
     "autovacuum=off",
     "shared_buffers=128MB",
     "maintenance_work_mem=256MB",
-    "max_connections=60",
     "logging_collector=off",
     "ssl=off",
+    "huge_pages=try",
 ];
 
-fn address(folder: &Path) -> Result<ConnectOptions> {
-    ConnectOptions::parse(&url(folder, "postgres"))
-}
-
 /// Returns the address of a database of the server whose socket is in `folder`.
-pub(super) fn url(folder: &Path, database: &str) -> String {
-    let socket = folder.display().to_string();
-    let socket = percent_encoding::utf8_percent_encode(&socket, percent_encoding::NON_ALPHANUMERIC);
-    format!("postgres://postgres@{socket}:5432/{database}")
+pub(super) fn url(folder: &Path, role: &str, database: &str) -> String {
+    let plain = |text: &str| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    let socket = plain(&folder.display().to_string());
+    format!("postgres://{}@{socket}:5432/{}", plain(role), plain(database))
 }
 
 async fn read_end(log: &Path) -> String {

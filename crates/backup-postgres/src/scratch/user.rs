@@ -39,6 +39,19 @@ impl ServerUser {
         }
     }
 
+    /// Gives a file to the user; of a link the link itself.
+    pub(super) fn own_link(self, path: &Path) -> std::io::Result<()> {
+        match self.0 {
+            Some((user, group)) => std::os::unix::fs::lchown(path, Some(user), Some(group)),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns whether it is somebody else than who runs this.
+    pub(super) fn is_another(self) -> bool {
+        self.0.is_some()
+    }
+
     /// Prepares a program to run as the user, with nothing of our own connections.
     pub(super) fn command(self, program: &Path) -> Command {
         let mut command = Command::new(program);

@@ -3,6 +3,7 @@
 mod log;
 mod needs;
 mod server;
+mod settings;
 mod start;
 mod transaction;
 
@@ -12,6 +13,7 @@ use backup_config::Environment;
 use backup_core::{Error, ErrorKind, Result};
 use backup_ops::wal::WalLog;
 
+pub use settings::settings;
 pub use start::{Reached, ReachedState, start};
 pub use transaction::{TransactionEnd, find_transaction};
 

@@ -141,6 +141,7 @@ impl<'a> World<'a> {
             smoke: None,
             limit: Duration::from_secs(60),
             disaster: false,
+            point: None,
             program: "test".into(),
         }
     }

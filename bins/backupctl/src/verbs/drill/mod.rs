@@ -5,12 +5,15 @@ mod show;
 
 use backup::default_jobs;
 use backup::ops::Selector;
-use backup::ops::drill::{self, DrillReceipt};
+use backup::ops::drill::{self, DrillPoint, DrillReceipt};
+use backup::ops::wal::RecoveryPlan;
 use backup_core::{Error, ErrorKind, Result, Secret, Snapshot, SourceName};
 
 use crate::args::DrillArgs;
 use crate::exit::Ending;
 use crate::session::Session;
+
+use super::recovery;
 
 /// The program that drills.
 const PROGRAM: &str = concat!("backupctl ", env!("CARGO_PKG_VERSION"));
@@ -59,8 +62,8 @@ fn worse(worst: Option<Error>, receipt: &DrillReceipt) -> Option<Error> {
 /// them were drilled.
 async fn drill_all(session: &Session, args: &DrillArgs) -> Result<Ending> {
     let mut worst: Option<Error> = None;
-    for snapshot in snapshots(session, &args.what).await? {
-        let receipt = drill_one(session, args, &snapshot).await?;
+    for (snapshot, plan) in subjects(session, args).await? {
+        let receipt = drill_one(session, args, &snapshot, plan.as_ref()).await?;
         show::receipt(session, &receipt)?;
         worst = worse(worst, &receipt);
     }
@@ -71,6 +74,7 @@ async fn drill_one(
     session: &Session,
     args: &DrillArgs,
     snapshot: &Snapshot,
+    plan: Option<&RecoveryPlan>,
 ) -> Result<DrillReceipt> {
     let composer = session.composer();
     let mut settings = session.drill_settings(&snapshot.source);
@@ -82,12 +86,15 @@ async fn drill_one(
         None => composer.drill_url(&settings)?,
     };
     let preferences = session.restore_preferences(&snapshot.source);
-    let target = composer.drill_target(to.as_ref(), &preferences)?;
+    let repository = session.repository().await?;
+    let recovery = plan.map(|plan| backup::scratch_recovery(repository, &snapshot.source, plan));
+    let recovery = recovery.unwrap_or_default();
+    let target = composer.drill_target_at(to.as_ref(), &preferences, recovery)?;
     let jobs = args.jobs.or(preferences.jobs).unwrap_or_else(default_jobs);
     let mut request = backup::drill_request(&settings, jobs, PROGRAM);
     request.disaster = args.disaster;
+    request.point = plan.map(DrillPoint::of);
     let observer = session.observer();
-    let repository = session.repository().await?;
     drill::drill(
         repository,
         &*target,
@@ -98,6 +105,34 @@ async fn drill_one(
         &session.interrupt,
     )
     .await
+}
+
+/// Returns what is to be drilled: snapshots, each with the way to the point that was asked for.
+async fn subjects(
+    session: &Session,
+    args: &DrillArgs,
+) -> Result<Vec<(Snapshot, Option<RecoveryPlan>)>> {
+    if !args.point.is_named() {
+        let all = snapshots(session, &args.what).await?;
+        return Ok(all.into_iter().map(|snapshot| (snapshot, None)).collect());
+    }
+    let mut words = args.what.clone();
+    if words.is_empty() {
+        words.push("latest".into());
+    }
+    let mut found = Vec::new();
+    for word in words {
+        let records = session.records().await?;
+        let source = word.parse::<SourceName>().ok();
+        let known = source.filter(|s| records.iter().any(|record| record.snapshot.source == *s));
+        let selector = match known {
+            Some(source) => Selector::LatestOf(source),
+            None => word.parse()?,
+        };
+        let way = recovery::find(session, &args.point.recovery(), &selector).await?;
+        found.extend(way.map(|(record, plan)| (record.snapshot, Some(plan))));
+    }
+    Ok(found)
 }
 
 /// Returns the snapshots that are meant: of a source its newest, else what a selector says.

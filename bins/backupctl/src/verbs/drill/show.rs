@@ -1,6 +1,6 @@
 //! Receipts and their history, for people and programs.
 
-use backup::ops::document::{DrillHistoryDocument, TrendDocument};
+use backup::ops::document::{DrillHistoryDocument, ReplayDocument, TrendDocument};
 use backup::ops::drill::DrillReceipt;
 use backup_core::{ByteSize, Result};
 
@@ -22,20 +22,29 @@ fn describe(receipt: &DrillReceipt) -> String {
     let mut text = format!(
         "{what} {verdict}: snapshot {id} of {source}\n\
          data from  {from} ({rpo} old when the drill began)\n\
-         restored   {rows} rows in {tables} tables, {bytes}; {fetched} fetched\n\
+         restored   {restored}, {bytes}; {fetched} fetched\n\
          into       {target}, PostgreSQL {server} (source {version})\n",
         verdict = receipt.verdict.to_uppercase(),
         source = receipt.source,
         from = render::time(receipt.data_from),
         rpo = render::age(std::time::Duration::from_secs(receipt.rpo_seconds)),
-        rows = render::count(receipt.rows),
-        tables = render::count(receipt.tables),
+        restored = match receipt.kind.as_str() {
+            "logical" => format!(
+                "{} rows in {} tables",
+                render::count(receipt.rows),
+                render::count(receipt.tables)
+            ),
+            _ => format!("{} files", render::count(receipt.files)),
+        },
         bytes = ByteSize(receipt.bytes),
         fetched = ByteSize(receipt.fetched_bytes),
         target = receipt.target,
         server = if receipt.server_version.is_empty() { "-" } else { &receipt.server_version },
         version = receipt.source_version,
     );
+    if let Some(replay) = &receipt.replay {
+        text.push_str(&brought(replay));
+    }
     match receipt.rto_seconds {
         Some(rto) => text.push_str(&format!(
             "recovery   {} to the first answer; {} with all questions\n",
@@ -66,6 +75,22 @@ fn describe(receipt: &DrillReceipt) -> String {
         text.push_str(&format!("{}: {}\n", finding.kind, finding.message));
     }
     text
+}
+
+fn brought(replay: &ReplayDocument) -> String {
+    let position = replay.position.as_deref().unwrap_or("-");
+    let commit = match (replay.last_commit, replay.gap_seconds) {
+        (Some(at), Some(gap)) => {
+            format!("; last commit {at}, {} before what was asked for", render::seconds(gap))
+        }
+        (Some(at), None) => format!("; last commit {at}"),
+        (None, _) => String::new(),
+    };
+    let segments = match replay.segments {
+        0 => "no archived WAL".to_owned(),
+        count => format!("{} WAL segments", render::count(count)),
+    };
+    format!("brought to {} with {segments}: position {position}{commit}\n", replay.goal)
 }
 
 /// Shows receipts, newest first, and the trend of each source.

@@ -40,7 +40,10 @@ impl PhysicalSource {
     /// `pg_hba.conf`, exhausted walsenders; `Unsupported` before PostgreSQL 12.
     pub async fn open(connect: ConnectOptions, options: &SourceOptions) -> Result<Self> {
         let mut session = Replication::connect(&connect).await?;
-        let cluster = ClusterFacts::ask(&mut session).await?;
+        let mut cluster = ClusterFacts::ask(&mut session).await?;
+        let (bytes, superuser) = by_sql(&connect).await.unwrap_or_default();
+        connect.database().clone_into(&mut cluster.database);
+        cluster.superuser = superuser.unwrap_or_default();
         let facts = SourceFacts {
             identity: SourceIdentity {
                 engine: "postgres".to_owned(),
@@ -49,7 +52,7 @@ impl PhysicalSource {
             },
             database: connect.database().to_owned(),
             server_version: session.server_version().to_owned(),
-            estimated_bytes: estimate(&connect).await.unwrap_or_default(),
+            estimated_bytes: bytes.unwrap_or_default(),
             location: connect.location(),
         };
         let (options, access) = (options.clone(), Access::default());
@@ -64,14 +67,23 @@ impl PhysicalSource {
     }
 }
 
-/// Asks for the size of all tablespaces; `None` where SQL is not allowed to this role.
-async fn estimate(connect: &ConnectOptions) -> Option<u64> {
+/// Asks for the size of all tablespaces and for the role the cluster was made with; `None` where
+/// SQL, or that, is not allowed to this role.
+async fn by_sql(connect: &ConnectOptions) -> Option<(Option<u64>, Option<String>)> {
     let mut client = Client::connect(connect).await.ok()?;
-    let sql =
-        "SELECT sum(pg_catalog.pg_tablespace_size(oid))::bigint FROM pg_catalog.pg_tablespace";
-    let rows = client.query(sql).await.ok()?;
+    let bytes = value(
+        &mut client,
+        "SELECT sum(pg_catalog.pg_tablespace_size(oid))::bigint FROM pg_catalog.pg_tablespace",
+    );
+    let bytes = bytes.await.and_then(|text| text.parse().ok());
+    let superuser =
+        value(&mut client, "SELECT rolname FROM pg_catalog.pg_roles WHERE oid = 10").await;
     client.close().await;
-    rows.first()?.get(0)?.parse().ok()
+    Some((bytes, superuser))
+}
+
+async fn value(client: &mut Client, sql: &str) -> Option<String> {
+    client.query(sql).await.ok()?.first()?.get(0).map(str::to_owned)
 }
 
 #[async_trait]

@@ -7,4 +7,5 @@ mod running;
 mod settings;
 mod target;
 
+pub(crate) use settings::auto_conf;
 pub use target::DirectoryTarget;
