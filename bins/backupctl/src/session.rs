@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use backup::config::{
     DrillSettings, Environment, KeyRef, Overrides, RepositorySettings, RestorePreferences,
     Settings, SourceSettings,
 };
+use backup::daemon::{remembered, state_directory};
 use backup::ops::alert::Destination;
 use backup::ops::forget::Retention;
 use backup::ops::prune::DEFAULT_GRACE;
@@ -17,7 +19,7 @@ use backup::ops::{Interrupt, Promise, Selector, SourceStatus};
 use backup::repository::Repository;
 use backup::retention::Policy;
 use backup::{Composer, KeySecret};
-use backup_core::port::{Clock, Observer, Provider};
+use backup_core::port::{Catalog, Clock, Observer, Provider};
 use backup_core::{
     Error, ErrorKind, Result, SnapshotKind, SnapshotRecord, SourceName, VerifyLevel,
 };
@@ -261,6 +263,30 @@ impl Session {
         }
         sources.retain(|source| names.is_empty() || names.contains(&source.source));
         Ok(sources)
+    }
+
+    /// Returns what the daemon of this repository remembers: of this directory, or of where it
+    /// usually is. Nothing where none was named and none is found; one that was named and cannot
+    /// be looked at is an error.
+    pub(crate) async fn memory(&self, named: Option<&Path>) -> Result<Option<Arc<dyn Catalog>>> {
+        let repository = self.repository().await?.id();
+        if let Some(directory) = named {
+            return remembered(directory, repository).await.map(Some);
+        }
+        let Ok(directory) = state_directory(self.settings()?, &self.environment) else {
+            return Ok(None);
+        };
+        match remembered(&directory, repository).await {
+            Ok(catalog) => Ok(Some(catalog)),
+            // No daemon ever ran here, or one of another repository does.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {
+                Ok(None)
+            }
+            Err(error) => {
+                self.screen.warn(&format!("what the daemon remembers is left out: {error}"));
+                Ok(None)
+            }
+        }
     }
 
     fn promises(&self) -> Result<BTreeMap<SourceName, Promise>> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use backup_core::{Error, ErrorKind, Result};
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::schema::migrate;
+use crate::schema::{check_version, migrate};
 use crate::sqlite::SqliteCatalog;
 
 /// What was there when a catalog was opened.
@@ -45,6 +45,23 @@ impl SqliteCatalog {
             }
             Err(Refusal::Damaged(error) | Refusal::Other(error)) => Err(located(error)),
         }
+    }
+
+    /// Opens the catalog in `file` to look at it, beside the program whose it is: nothing is
+    /// created, changed or moved. `NotFound` when there is none, `Unsupported` when another
+    /// version wrote it.
+    pub fn look(file: &Path) -> Result<Self> {
+        let located = |error: Error| error.with("file", file.display());
+        if !file.exists() {
+            let error = Error::new(ErrorKind::NotFound, "open catalog");
+            return Err(located(error).hint("Name the directory in which backupd keeps its state."));
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(file, flags)
+            .map_err(|error| located(failed("open catalog")(error)))?;
+        connection.busy_timeout(PATIENCE).map_err(|e| located(failed("open catalog")(e)))?;
+        check_version(&connection).map_err(located)?;
+        Ok(Self::new(connection))
     }
 
     /// Begins a catalog that ends with the program, for where nothing can be written.

@@ -30,6 +30,19 @@ const SCRIPTS: [&str; 1] = ["
     ) WITHOUT ROWID;
 "];
 
+/// `Unsupported` unless the tables are those of this version.
+pub(crate) fn check_version(connection: &Connection) -> Result<()> {
+    let version: usize = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(crate::open::failed("read version of catalog"))?;
+    if version == SCRIPTS.len() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Unsupported, "open catalog")
+        .with("version", version)
+        .hint("Use programs of the same version as the daemon that wrote it."))
+}
+
 /// Brings the tables to this version, or leaves everything as it was. A file of a newer version
 /// is `Unsupported`.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {

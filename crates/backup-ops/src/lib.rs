@@ -31,6 +31,7 @@ pub mod doctor;
 pub mod document;
 pub mod drill;
 pub mod forget;
+pub mod health;
 mod interrupt;
 pub mod key;
 mod plausible;

@@ -11,9 +11,10 @@ use backup_repository::Repository;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::drill::{self, DrillPromise, DrillReceipt, DrillStanding};
+use crate::health::{self, Rhythm, SourceHealth};
 
 /// What the owner of a source asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promise {
     /// How old the newest snapshot may get.
     pub rpo: Duration,
@@ -21,6 +22,10 @@ pub struct Promise {
     pub level: VerifyLevel,
     /// How often it must be drilled, and how long that may take.
     pub drill: DrillPromise,
+    /// When it is to be backed up; absent where nobody said.
+    pub backups: Option<Rhythm>,
+    /// When its snapshots are to be verified; absent where nobody said.
+    pub verifications: Option<Rhythm>,
 }
 
 impl Promise {
@@ -42,6 +47,8 @@ impl Default for Promise {
             rpo: Duration::from_secs(26 * 3600),
             level: VerifyLevel::Read,
             drill: DrillPromise::default(),
+            backups: None,
+            verifications: None,
         }
     }
 }
@@ -104,6 +111,8 @@ pub struct SourceStatus {
     pub snapshots: usize,
     /// How its drills stand; nothing when there was none.
     pub drill: Option<DrillStanding>,
+    /// What else is worth knowing.
+    pub health: SourceHealth,
 }
 
 /// Reads the repository and judges every source in it, and every one in `promises`.
@@ -115,7 +124,9 @@ pub async fn status(
     let records = repository.snapshots().await?;
     let mut sources: BTreeSet<String> = promises.keys().map(ToString::to_string).collect();
     sources.extend(records.iter().map(|record| record.snapshot.source.to_string()));
-    let receipts = drill::newest(repository, &sources).await?;
+    let exercised = promises.iter().filter(|(_, promise)| promise.drill.disaster.is_some());
+    let exercised = exercised.map(|(source, _)| source.to_string()).collect();
+    let receipts = drill::newest(repository, &sources, &exercised).await?;
     Ok(assess_with_drills(&records, &receipts, promises, now))
 }
 
@@ -137,10 +148,11 @@ pub fn assess_with_drills(
             continue;
         }
         let drill = status.drill.as_ref();
-        let reasons = drill::broken(name, status.promise.drill, drill, now);
-        if !reasons.is_empty() {
+        let broken = drill::broken(name, status.promise.drill, drill, now);
+        if !broken.is_empty() {
             status.standing = status.standing.max(Standing::AtRisk);
-            status.reasons.extend(reasons);
+            status.reasons.extend(broken.iter().map(|condition| condition.detail.clone()));
+            status.health.conditions.extend(broken);
         }
     }
     all
@@ -161,7 +173,7 @@ pub fn assess(
     sources
         .into_iter()
         .map(|(source, records)| {
-            let promise = promises.get(source).copied().unwrap_or_default();
+            let promise = promises.get(source).cloned().unwrap_or_default();
             assess_one(source, promise, &records, now)
         })
         .collect()
@@ -199,8 +211,10 @@ fn assess_one(
         .max_by_key(order)
         .copied();
     let age = newest.map(|record| age(record, now));
+    let (backups, verifications) = (promise.backups.as_ref(), promise.verifications.as_ref());
+    let health = health::judge(records, backups, verifications, now);
     let (standing, reasons) = match (newest, age) {
-        (Some(record), Some(age)) => judge(record, age, promise),
+        (Some(record), Some(age)) => judge(record, age, &promise),
         _ => (
             Standing::NeverBackedUp,
             vec![format!("There is no snapshot; run `backupctl backup {source}`.")],
@@ -216,10 +230,11 @@ fn assess_one(
         newest_proved: proved.cloned(),
         snapshots: records.len(),
         drill: None,
+        health,
     }
 }
 
-fn judge(record: &SnapshotRecord, age: Duration, promise: Promise) -> (Standing, Vec<String>) {
+fn judge(record: &SnapshotRecord, age: Duration, promise: &Promise) -> (Standing, Vec<String>) {
     let id = record.snapshot.id.short();
     let mut reasons = Vec::new();
     let stale = age > promise.rpo;

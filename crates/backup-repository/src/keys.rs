@@ -4,15 +4,59 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 
-use backup_core::{Error, ErrorKind, KeyId, Result};
+use backup_core::{Error, ErrorKind, KeyId, ObjectName, Result};
 use backup_crypto::{KeyBundle, KeyRecord, Role};
+use futures::TryStreamExt;
 
 use crate::lease::{KEYS, Lease};
 use crate::open::{NewKey, read_records};
 use crate::repository::Repository;
 use crate::{blocking, layout, random};
 
+/// How the keys of a repository stand, as this program sees them.
+#[derive(Clone, Debug)]
+pub struct KeyStanding {
+    /// Every key record that the repository's root signed, newest first.
+    pub records: Vec<KeyRecord>,
+    /// Objects among the keys that are damaged, or that the root did not sign.
+    pub untrusted: u64,
+    /// The key that this program opened the repository with, where it was one of them.
+    pub opened_with: Option<KeyId>,
+    /// The newest epoch that this program holds.
+    pub epoch: u32,
+}
+
 impl Repository {
+    /// Returns how the keys stand.
+    pub async fn key_standing(&self) -> Result<KeyStanding> {
+        let before = self.key_objects().await?;
+        let root = self.keys_now()?.root_public();
+        let mut records = read_records(self.store()).await?;
+        records.retain(|record| record.verify(&root).is_ok());
+        let mut unknown: HashSet<ObjectName> = before;
+        for record in &records {
+            unknown.remove(&layout::key(record.id, record.epoch)?);
+        }
+        // What came or went meanwhile is no fault.
+        if !unknown.is_empty() {
+            let after = self.key_objects().await?;
+            unknown.retain(|name| after.contains(name));
+        }
+        let mut seen = HashSet::new();
+        records.retain(|record| seen.insert(record.id));
+        Ok(KeyStanding {
+            records,
+            untrusted: unknown.len() as u64,
+            opened_with: self.inner.opened_with,
+            epoch: self.keys_now()?.current_epoch(),
+        })
+    }
+
+    async fn key_objects(&self) -> Result<HashSet<ObjectName>> {
+        let listed = self.store().list(layout::KEYS).await?;
+        listed.map_ok(|object| object.name).try_collect().await
+    }
+
     /// Returns every key record that the repository's root signed, newest first.
     pub async fn keys(&self) -> Result<Vec<KeyRecord>> {
         let root = self.keys_now()?.root_public();

@@ -83,6 +83,7 @@ pub use base::DeltaPolicy;
 pub use check::{ChunkChecker, PackCheck, Stand};
 pub use codec::{Compressor, Encoded, Encoding, MAX_CHUNK, decode};
 pub use contents::{Contents, PartReferences, Survey};
+pub use keys::KeyStanding;
 pub use layout::FORMAT;
 pub use lease::Lease;
 pub use open::NewKey;

@@ -30,6 +30,8 @@ pub mod daemon;
 mod drill;
 mod embed;
 mod export;
+#[cfg(unix)]
+mod health;
 mod machine;
 mod provider;
 pub mod recovery;
@@ -59,10 +61,12 @@ pub use compose::Composer;
 pub use drill::drill_request;
 pub use embed::Backup;
 pub use export::{ExportReport, export};
+#[cfg(unix)]
+pub use health::repository_health;
 pub use machine::{check_space, check_tools, default_jobs};
 pub use provider::{database_name, has_password, provider};
-pub use settings::{load_channels, load_settings, promises, settings_from_nothing, wal_retention};
 pub use scratch::{scratch_cluster, scratch_recovery};
+pub use settings::{load_channels, load_settings, promises, settings_from_nothing, wal_retention};
 pub use smoke::SmokeCommand;
 pub use store::open_store;
 pub use tls::install_tls;

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use backup_core::ByteSize;
 use backup_ops::doctor::Check;
+use backup_ops::health::Room;
 use backup_postgres::tools::ToolPaths;
 use backup_storage::StoreUrl;
 
@@ -54,9 +55,9 @@ pub fn check_space(repository_url: &str) -> Option<Check> {
 /// Returns the bytes of the disk a repository is on and those that are free; nothing for other
 /// stores, or when the disk does not say.
 #[cfg(unix)]
-pub(crate) fn room(repository_url: &str) -> Option<(u64, u64)> {
+pub(crate) fn room(repository_url: &str) -> Option<Room> {
     let StoreUrl::Disk(path) = StoreUrl::parse(repository_url).ok()? else { return None };
     let disk = rustix::fs::statvfs(&path).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-    Some((bytes(disk.f_blocks), bytes(disk.f_bavail)))
+    Some(Room { capacity_bytes: bytes(disk.f_blocks), available_bytes: bytes(disk.f_bavail) })
 }

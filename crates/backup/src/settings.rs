@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backup_config::{
-    ConfigFile, Environment, Inputs, NotifySettings, Overrides, Secrets, Settings, ShellRunner,
-    SourceSettings,
+    ConfigFile, DrillEvery, Environment, Inputs, NotifySettings, Overrides, Secrets, Settings,
+    ShellRunner, SourceSettings,
 };
-use backup_core::{Error, ErrorKind, Result, SourceName, VerifyLevel};
+use backup_core::{Error, ErrorKind, JobKey, JobKind, Result, SourceName, VerifyLevel};
 use backup_ops::Promise;
 use backup_ops::drill::DrillPromise;
+use backup_ops::health::Rhythm;
 use backup_ops::wal::WalRetention;
 use backup_retention::Period;
+use backup_schedule::{Cron, Timetable, jitter};
 
 /// Reads `config`, or what BACKUP_CONFIG names, or `backup.toml` in the working directory, and
 /// merges it with the environment and `overrides`. Errors name the variable, or file and line.
@@ -73,8 +75,15 @@ pub fn promises(settings: &Settings) -> BTreeMap<SourceName, Promise> {
         drill: DrillPromise {
             interval: source.protection.drill_interval.map(Period::as_duration),
             awaited: source.protection.drill_awaited,
+            disaster: source
+                .drill
+                .disaster
+                .and_then(DrillEvery::overdue_after)
+                .map(Period::as_duration),
             rto: source.drill.rto.map(Period::as_duration),
         },
+        backups: rhythm(JobKind::Backup, source.schedule.backup.as_ref(), source, settings),
+        verifications: rhythm(JobKind::Verify, source.schedule.verify.as_ref(), source, settings),
     };
     settings.sources.iter().map(|source| (source.name.clone(), promise(source))).collect()
 }
@@ -94,6 +103,31 @@ pub fn wal_retention(
             grace,
         }
     }
+}
+
+fn rhythm(
+    kind: JobKind,
+    cron: Option<&Cron>,
+    source: &SourceSettings,
+    settings: &Settings,
+) -> Option<Rhythm> {
+    let key = JobKey::of(kind, &source.name);
+    Some(Rhythm {
+        timetable: timetable(&key, cron?, source, settings),
+        blackouts: source.schedule.blackouts.clone(),
+        zone: settings.zone.clone(),
+    })
+}
+
+/// Returns when a job of a source is due.
+pub(crate) fn timetable(
+    key: &JobKey,
+    cron: &Cron,
+    source: &SourceSettings,
+    settings: &Settings,
+) -> Timetable {
+    let shift = jitter(&key.to_string(), source.schedule.jitter.as_duration());
+    Timetable { cron: cron.clone(), zone: settings.zone.clone(), shift }
 }
 
 fn working_directory() -> Result<PathBuf> {

@@ -19,6 +19,11 @@ pub(crate) struct StatusArgs {
     /// Only these sources (default: all)
     #[arg(value_name = "SOURCE")]
     pub(crate) sources: Vec<SourceName>,
+
+    /// The directory of the daemon that remembers runs (default: where backupd keeps it, if it
+    /// ran on this machine)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
 }
 
 /// `doctor`.

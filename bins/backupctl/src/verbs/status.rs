@@ -1,8 +1,9 @@
 //! `status`: protected, or not, and why.
 
 use backup::ops::document::StatusDocument;
+use backup::ops::health::RepositoryHealth;
 use backup::ops::{SourceStatus, Standing};
-use backup_core::{Error, ErrorKind, Result};
+use backup_core::{ByteSize, Error, ErrorKind, Result};
 
 use crate::alerts;
 use crate::args::StatusArgs;
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use std::time::Duration;
 
 pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> {
-    let sources = session.standings(&args.sources).await?;
+    let mut sources = session.standings(&args.sources).await?;
     if sources.is_empty() {
         return Err(Error::new(ErrorKind::NotFound, "judge sources").hint(
             "No source is configured and the repository holds no snapshot; set DATABASE_URL \
@@ -21,10 +22,19 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> 
         ));
     }
     let now = session.clock.now();
+    let memory = session.memory(args.state.as_deref()).await?;
+    if let Some(memory) = &memory {
+        backup::daemon::hear_runs(memory.as_ref(), &mut sources, now).await?;
+    }
+    let repository = session.repository().await?;
+    let (url, memory) = (session.repository_url()?, memory.as_deref());
+    let look = backup::repository_health(repository, &url, memory, &sources, now);
+    let health = session.interrupt.unless(async { Ok(look.await) }).await?;
     if session.screen.json() {
-        session.screen.document(&StatusDocument::new(&sources, now))?;
+        let document = StatusDocument::new(&sources, now).with_repository(&health);
+        session.screen.document(&document)?;
     } else {
-        session.screen.data(&table(&sources, now));
+        session.screen.data(&(table(&sources, now) + &space(&health, now)));
     }
     let bad: Vec<&SourceStatus> =
         sources.iter().filter(|source| source.standing != Standing::Protected).collect();
@@ -60,6 +70,7 @@ fn table(sources: &[SourceStatus], now: Timestamp) -> String {
         ("NEEDS", Left),
         ("DRILLED", Right),
         ("RTO", Right),
+        ("NEXT", Left),
         ("NEWEST", Left),
         ("SNAPSHOTS", Right),
     ]);
@@ -78,6 +89,7 @@ fn table(sources: &[SourceStatus], now: Timestamp) -> String {
                 .as_ref()
                 .and_then(|drill| drill.newest.rto_seconds)
                 .map_or_else(|| "-".into(), render::seconds),
+            next(source, now),
             newest.map_or_else(|| "-".into(), |record| record.snapshot.id.short()),
             source.snapshots.to_string(),
         ]);
@@ -87,6 +99,52 @@ fn table(sources: &[SourceStatus], now: Timestamp) -> String {
         for reason in &source.reasons {
             text.push_str(&format!("{}: {reason}\n", source.source));
         }
+        let more = source.health.conditions.iter();
+        for condition in more.filter(|condition| !source.reasons.contains(&condition.detail)) {
+            let label = condition.concern.label();
+            text.push_str(&format!("{}: {label}: {}\n", source.source, condition.detail));
+        }
+        if let Some(month) = source.health.success.first().filter(|month| month.all > 0) {
+            let (name, share) = (&source.source, render::percent(month.good, month.all));
+            let runs = render::count(month.all);
+            text.push_str(&format!("{name}: {share} of {runs} backups in 30 days went well\n"));
+        }
+    }
+    text
+}
+
+/// When the next backup is expected, or for how long it is overdue.
+fn next(source: &SourceStatus, now: Timestamp) -> String {
+    let Some(backup) = source.health.backup else { return "-".into() };
+    let between = |from: Timestamp, to: Timestamp| {
+        render::age(Duration::try_from(to.duration_since(from)).unwrap_or_default())
+    };
+    match backup.overdue_since {
+        Some(since) => format!("OVERDUE {}", between(since, now)),
+        None if backup.expected_at > now => format!("in {}", between(now, backup.expected_at)),
+        None => "due".into(),
+    }
+}
+
+/// The repository's space and keys.
+fn space(health: &RepositoryHealth, now: Timestamp) -> String {
+    let mut text = String::new();
+    if let Some(room) = health.room {
+        let (free, all) = (ByteSize(room.available_bytes), ByteSize(room.capacity_bytes));
+        text.push_str(&format!("repository: {free} of {all} free"));
+        if let Some(forecast) = health.forecast {
+            let a_day = ByteSize(forecast.bytes_a_day.abs() as u64);
+            let how = if forecast.bytes_a_day < 0.0 { "shrinks" } else { "grows" };
+            text.push_str(&format!(", {how} by {a_day} a day"));
+        }
+        if let Some(days) = health.days_until_full(now) {
+            text.push_str(&format!(", full in {days:.0} days"));
+        }
+        text.push('\n');
+    }
+    for condition in &health.conditions {
+        let label = condition.concern.label();
+        text.push_str(&format!("repository: {label}: {}\n", condition.detail));
     }
     text
 }

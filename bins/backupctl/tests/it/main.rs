@@ -13,6 +13,7 @@ mod drill;
 mod exits;
 mod export;
 mod happy;
+mod health;
 mod keys;
 mod listener;
 mod object_store;

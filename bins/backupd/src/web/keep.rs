@@ -4,29 +4,28 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backup::daemon::Daemon;
+use backup::daemon::{Daemon, remember_size, sizes};
+use backup::ops::health::{GrowthPoint, forecast};
 use backup_api::view::{Forecast, Growth, Repository};
 use backup_core::port::RunFilter;
 use backup_core::{Result, Run, RunState};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::sync::{broadcast, watch};
 
-use super::ledger::{read, write};
+use super::ledger::write;
 use super::paint::{self, Facts};
 use super::{Bridge, Live, translate};
 
 /// The space of the catalog that holds what was noted about runs.
 pub(super) const NOTES: &str = "run notes";
-const SIZES: &str = "repository sizes";
 /// Runs whose notes are kept.
 const NOTED: usize = 1000;
 /// So often everything is looked at while nothing happens.
 const QUIET: Duration = Duration::from_secs(30);
 /// So often the repository is measured.
 const MEASURE: Duration = Duration::from_secs(3600);
-/// Points of a growth chart, and how far back the forecast looks.
+/// Points of a growth chart.
 const POINTS: usize = 400;
-const LOOK_BACK: SignedDuration = SignedDuration::from_hours(60 * 24);
 /// Runs looked at for strips and rates: ninety days of a busy fleet.
 const LOOKED_AT: u32 = 100_000;
 
@@ -152,15 +151,12 @@ impl Bridge {
         let measured = self.daemon.measure().await?;
         let now = self.daemon.clock().now();
         let catalog = self.daemon.catalog();
-        let today = now.strftime("%Y-%m-%d").to_string();
-        let point = Growth { at: now, stored_bytes: measured.bytes };
-        catalog.put(SIZES, &[(today, Some(write(&point)?))]).await?;
-        let kept = catalog.all(SIZES).await?;
-        let points: Result<Vec<Growth>> = kept.iter().map(|(_, text)| read(text)).collect();
-        let mut growth = points?;
-        growth.drain(..growth.len().saturating_sub(POINTS));
+        let catalog = catalog.as_ref();
+        remember_size(catalog, GrowthPoint { at: now, stored_bytes: measured.bytes }).await?;
+        let mut kept = sizes(catalog).await?;
+        kept.drain(..kept.len().saturating_sub(POINTS));
         let url = self.daemon.loaded().settings.repository.as_ref().map(|r| r.url.clone());
-        let available = measured.room.map(|(_, free)| free);
+        let available = measured.room.map(|room| room.available_bytes);
         self.repository.send_replace(Some(Repository {
             name: "main".into(),
             location: url.unwrap_or_default(),
@@ -170,10 +166,18 @@ impl Bridge {
             source_bytes: None,
             unused_bytes: None,
             snapshots: 0,
-            capacity_bytes: measured.room.map(|(all, _)| all),
+            capacity_bytes: measured.room.map(|room| room.capacity_bytes),
             available_bytes: available,
-            forecast: forecast(&growth, available, now),
-            growth,
+            forecast: forecast(&kept, available, now).map(|line| Forecast {
+                bytes_a_day: line.bytes_a_day,
+                days: line.days,
+                full_at: line.full_at,
+            }),
+            growth: kept
+                .iter()
+                .map(|point| Growth { at: point.at, stored_bytes: point.stored_bytes })
+                .collect(),
+            conditions: Vec::new(),
             problems: Vec::new(),
         }));
         self.look_around().await;
@@ -189,51 +193,5 @@ async fn ended(changes: &mut broadcast::Receiver<Run>) {
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => return std::future::pending().await,
         }
-    }
-}
-
-/// A straight line through the last weeks; needs three days at least.
-fn forecast(growth: &[Growth], available: Option<u64>, now: Timestamp) -> Option<Forecast> {
-    let begin = now.checked_sub(LOOK_BACK).ok()?;
-    let recent: Vec<_> = growth.iter().filter(|point| point.at >= begin).collect();
-    let first = recent.first()?.at;
-    let days = |at: Timestamp| at.duration_since(first).as_secs_f64() / 86_400.0;
-    let span = days(recent.last()?.at);
-    if recent.len() < 3 || span < 2.0 {
-        return None;
-    }
-    let count = recent.len() as f64;
-    let mean_x = recent.iter().map(|p| days(p.at)).sum::<f64>() / count;
-    let mean_y = recent.iter().map(|p| p.stored_bytes as f64).sum::<f64>() / count;
-    let both = |p: &&&Growth| (days(p.at) - mean_x) * (p.stored_bytes as f64 - mean_y);
-    let slope = recent.iter().map(|p| both(&p)).sum::<f64>()
-        / recent.iter().map(|p| (days(p.at) - mean_x).powi(2)).sum::<f64>();
-    let left = available.filter(|_| slope > 0.0).map(|free| free as f64 / slope * 86_400.0);
-    // Centuries away is never.
-    let left = left.filter(|seconds| *seconds < 100.0 * 365.0 * 86_400.0);
-    let full_at = left.and_then(|s| now.checked_add(SignedDuration::from_secs_f64(s)).ok());
-    Some(Forecast { bytes_a_day: slope, days: span, full_at })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn day(number: i64, bytes: u64) -> Growth {
-        let first: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        Growth { at: first + SignedDuration::from_hours(24 * number), stored_bytes: bytes }
-    }
-
-    #[test]
-    fn a_line_needs_days_and_says_when_it_is_full() {
-        let growth: Vec<_> = (0..10).map(|n| day(n, 1000 + 100 * n as u64)).collect();
-        let now = growth[9].at;
-        assert!(forecast(&growth[..2], Some(500), now).is_none());
-        let line = forecast(&growth, Some(500), now).unwrap();
-        assert!((line.bytes_a_day - 100.0).abs() < 1e-6);
-        let full_in = line.full_at.unwrap().duration_since(now).as_secs_f64() / 86_400.0;
-        assert!((full_in - 5.0).abs() < 1e-3, "{full_in}");
-        let shrinking: Vec<_> = (0..10).map(|n| day(n, 2000 - 100 * n as u64)).collect();
-        assert_eq!(forecast(&shrinking, Some(500), now).unwrap().full_at, None);
     }
 }

@@ -6,14 +6,16 @@ use backup::config::SourceSettings;
 use backup::daemon::{Daemon, Loaded, Status};
 use backup::ops::SourceStatus;
 use backup::ops::alerting::Undelivered;
+use backup::ops::document::{ConditionDocument, SizeDocument};
 use backup::ops::drill::DrillReceipt;
+use backup::ops::health::{Condition, RepositoryHealth};
 use backup_api::port::Job;
 use backup_api::view::{
     Alert, Delivery, Fleet, LastRun, Next, Program, Repository, RunTotal, SizePoint, Source, State,
     SuccessRate, Window,
 };
 use backup_core::port::OpenProblem;
-use backup_core::{JobKind, Run, RunState, SnapshotRecord, SourceName};
+use backup_core::{JobKind, Run, RunState, Severity, SnapshotRecord, SourceName};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{facts, strip, translate};
@@ -35,6 +37,7 @@ pub(super) struct Facts {
     pub(super) problems: Vec<OpenProblem>,
     pub(super) undelivered: Vec<Undelivered>,
     pub(super) repository: Option<Repository>,
+    pub(super) space: Option<Arc<RepositoryHealth>>,
 }
 
 /// How many runs of a job ended how.
@@ -55,6 +58,7 @@ impl Facts {
             problems: Vec::new(),
             undelivered: Vec::new(),
             repository: None,
+            space: daemon.repository_health(),
         }
     }
 }
@@ -85,6 +89,7 @@ fn source(facts: &Facts, settings: &SourceSettings) -> Source {
         facts.runs.iter().filter(|run| run.job.source.as_ref() == Some(name)).collect();
     let active = facts.status.active.iter().filter(|run| run.job.source.as_ref() == Some(name));
     let active_runs: Vec<_> = active.map(|run| run.id.to_string()).collect();
+    let health = standing.map(|standing| &standing.health);
     let newest = standing.and_then(|standing| standing.newest.as_ref());
     let proved = standing.and_then(|standing| standing.newest_proved.as_ref());
     let mut oldest_first: Vec<_> = own.iter().rev().copied().collect();
@@ -104,6 +109,8 @@ fn source(facts: &Facts, settings: &SourceSettings) -> Source {
         location: None,
         state,
         reasons,
+        conditions: conditions(health.map_or(&[], |health| &health.conditions)),
+        expected_at: health.and_then(|health| health.backup).map(|backup| backup.expected_at),
         rpo_seconds: settings.protection.rpo.as_duration().as_secs(),
         required_level: settings.protection.level,
         rto_budget_seconds: settings.drill.rto.map(|rto| rto.as_duration().as_secs()),
@@ -116,6 +123,10 @@ fn source(facts: &Facts, settings: &SourceSettings) -> Source {
         drill: standing
             .and_then(|standing| standing.drill.as_ref())
             .map(|drill| translate::drill(&drill.newest, drill_run(&drill.newest, &runs))),
+        longest_unverified_seconds: health
+            .and_then(|health| health.longest_unverified)
+            .map(|age| age.as_secs()),
+        size: health.and_then(|health| health.size.as_ref()).map(SizeDocument::new),
         window,
         snapshots: standing.map_or(own.len() as u64, |standing| standing.snapshots as u64),
         stored_bytes: own.iter().map(|record| record.snapshot.stored_bytes).sum(),
@@ -246,7 +257,19 @@ fn rate(runs: &[&Run], days: u32, now: Timestamp) -> SuccessRate {
 fn repository(facts: &Facts, measured: &Repository) -> Repository {
     let snapshots = facts.records.len() as u64;
     let source_bytes = facts.records.iter().map(|record| record.snapshot.read_bytes).sum();
-    Repository { snapshots, source_bytes: Some(source_bytes), ..measured.clone() }
+    let found = facts.space.as_ref().map_or(&[][..], |space| &space.conditions);
+    let wrong = found.iter().filter(|condition| condition.severity > Severity::Info);
+    Repository {
+        snapshots,
+        source_bytes: Some(source_bytes),
+        conditions: conditions(found),
+        problems: wrong.map(|condition| condition.detail.clone()).collect(),
+        ..measured.clone()
+    }
+}
+
+fn conditions(found: &[Condition]) -> Vec<ConditionDocument> {
+    found.iter().map(ConditionDocument::new).collect()
 }
 
 fn alerts(facts: &Facts) -> Vec<Alert> {

@@ -106,6 +106,20 @@ fn a_backup_asked_for_over_http_is_seen_everywhere() {
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }
+    let shop = &json(&at, "/api/backup/status")["sources"][0];
+    assert!(shop["expectedAt"].as_str().unwrap().contains("T03:00"), "{shop}");
+    assert_eq!(shop["overdueSince"], Value::Null);
+    assert!(shop["verifiedAgeSeconds"].as_u64().unwrap() < 3600, "{shop}");
+    assert_eq!(shop["success"][0]["good"], 1, "{shop}");
+    assert!(shop["conditions"].as_array().unwrap().is_empty(), "{shop}");
+    for line in [
+        "backup_success_ratio{source=\"shop\",days=\"90\"} 1",
+        "backup_repository_condition{repository=\"main\",condition=\"key_single\"} 1",
+        "backup_expected_timestamp_seconds{source=\"shop\"} ",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+    assert!(get(&at, "/storage").contains("One key is all that opens the repository"));
     let fleet = get(&at, "/");
     assert!(fleet.contains("Nothing to do") && fleet.contains(">shop<"), "{fleet}");
     assert!(get(&at, "/sources/shop").contains(&snapshot[..8]));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use backup_ops::document::ConditionDocument;
 use http::StatusCode;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use crate::http::{App, Call, Refused, Reply, json};
 use crate::port::Job;
-use crate::view::{Fleet, Source, State};
+use crate::view::{Fleet, Source, State, SuccessRate};
 
 /// `GET /api/backup/status`. The spelling of its names is older than ours and kept.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -61,6 +62,8 @@ struct SourceSummary {
     state: State,
     /// Why, a sentence each.
     reasons: Vec<String>,
+    /// What is worth looking at, by name; also of a source that is protected.
+    conditions: Vec<ConditionDocument>,
     /// Whether it is protected.
     protected: bool,
     /// The instant the newest snapshot is from.
@@ -79,6 +82,8 @@ struct SourceSummary {
     last_backup_success: Option<bool>,
     /// When the next backup starts.
     next_backup: Option<Timestamp>,
+    /// When the next snapshot is expected by its schedule, counted from the newest one.
+    expected_at: Option<Timestamp>,
     /// Since when a backup should have run and did not.
     overdue_since: Option<Timestamp>,
     /// How many snapshots there are.
@@ -87,6 +92,14 @@ struct SourceSummary {
     stored_bytes: u64,
     /// Why the newest backup ended badly, if it did.
     last_error: Option<String>,
+    /// Seconds since something of it was last verified.
+    verified_age_seconds: Option<u64>,
+    /// Seconds since its last drill ended.
+    drill_age_seconds: Option<u64>,
+    /// The newest snapshot's size as a multiple of what is usual.
+    size_ratio: Option<f64>,
+    /// How many backups went well, over 30 and 90 days.
+    success: Vec<SuccessRate>,
 }
 
 pub(crate) async fn status(app: Arc<App>, _: Call) -> Result<Reply, Refused> {
@@ -125,22 +138,29 @@ fn one(source: &Source, now: Timestamp) -> SourceSummary {
     let last = source.last_of(Job::Backup);
     let (good, bad) = (last.and_then(|l| l.success_at), last.and_then(|l| l.failure_at));
     let next = source.next_of(Job::Backup);
+    let age = |at: Timestamp| now.duration_since(at).as_secs().max(0) as u64;
     SourceSummary {
         name: source.name.to_string(),
         state: source.state,
         reasons: source.reasons.clone(),
+        conditions: source.conditions.clone(),
         protected: source.state == State::Protected,
         newest_snapshot_at: source.newest_at,
-        age_seconds: source.newest_at.map(|at| now.duration_since(at).as_secs().max(0) as u64),
+        age_seconds: source.newest_at.map(age),
         rpo_seconds: source.rpo_seconds,
         verified_level: source.newest_level.map(|level| level.as_str().to_owned()),
         last_verified: source.verified_at,
         last_backup: good.max(bad),
         last_backup_success: good.max(bad).map(|_| good >= bad),
         next_backup: next.and_then(|next| next.at),
+        expected_at: source.expected_at,
         overdue_since: next.and_then(|next| next.overdue_since),
         total_backups: source.snapshots,
         stored_bytes: source.stored_bytes,
         last_error: (bad > good).then(|| last.and_then(|l| l.failure.clone())).flatten(),
+        verified_age_seconds: source.verified_at.map(age),
+        drill_age_seconds: source.drill.as_ref().map(|drill| age(drill.at)),
+        size_ratio: source.size.as_ref().and_then(|size| size.ratio),
+        success: source.success.clone(),
     }
 }

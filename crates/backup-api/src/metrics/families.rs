@@ -60,6 +60,8 @@ families! {
         "1 for the state a source is in, 0 for the others."
     RPO Gauge "backup_source_rpo_seconds" ["source"]
         "How old the newest snapshot may get."
+    CONDITION Gauge "backup_source_condition" ["source", "condition"]
+        "1 for each thing worth looking at, by name; no sample while there is nothing."
     NEWEST Gauge "backup_newest_snapshot_timestamp_seconds" ["source"]
         "The instant the newest snapshot is from."
     PROVED Gauge "backup_newest_proved_snapshot_timestamp_seconds" ["source"]
@@ -72,6 +74,8 @@ families! {
         "Bytes that the snapshots of a source wrote."
     SIZE Gauge "backup_newest_snapshot_read_bytes" ["source"]
         "Bytes read for the newest snapshot."
+    SIZE_RATIO Gauge "backup_newest_snapshot_size_ratio" ["source"]
+        "Bytes read for the newest snapshot as a multiple of what is usual."
     SIZE_STORED Gauge "backup_newest_snapshot_stored_bytes" ["source"]
         "Bytes written for the newest snapshot."
     WINDOW_FROM Gauge "backup_recoverable_from_timestamp_seconds" ["source"]
@@ -90,6 +94,10 @@ families! {
         "Runs that wait or run."
     NEXT Gauge "backup_next_run_timestamp_seconds" ["source", "job"]
         "When a job runs next."
+    EXPECTED Gauge "backup_expected_timestamp_seconds" ["source"]
+        "When the next snapshot is expected by its schedule, counted from the newest one."
+    SUCCESS_RATE Gauge "backup_success_ratio" ["source", "days"]
+        "Share of backups that went well over so many days, of those that ended by themselves."
     OVERDUE Gauge "backup_overdue_seconds" ["source", "job"]
         "For how long a job should have run and did not; 0 when it is not overdue."
     WAL_UP Gauge "backup_wal_streaming" ["source"]
@@ -122,6 +130,8 @@ families! {
         "Bytes of it that are free."
     REPOSITORY_FULL Gauge "backup_repository_full_timestamp_seconds" ["repository"]
         "When a repository is full if it grows on as it did."
+    REPOSITORY_CONDITION Gauge "backup_repository_condition" ["repository", "condition"]
+        "1 for each thing worth looking at, by name; no sample while there is nothing."
     REPOSITORY_PROBLEMS Gauge "backup_repository_problems" ["repository"]
         "Things wrong with a repository."
     ALERTS Gauge "backup_open_alerts" ["severity"]
@@ -172,6 +182,8 @@ fn of_source(source: &Source, now: Timestamp, page: &mut Page) {
     one(&SNAPSHOTS, Some(source.snapshots as f64));
     one(&STORED, Some(source.stored_bytes as f64));
     one(&SIZE, source.sizes.last().map(|size| size.read_bytes as f64));
+    one(&SIZE_RATIO, source.size.as_ref().and_then(|size| size.ratio));
+    one(&EXPECTED, source.expected_at.map(seconds));
     one(&SIZE_STORED, source.sizes.last().map(|size| size.stored_bytes as f64));
     one(&WINDOW_FROM, source.window.as_ref().map(|window| seconds(window.from)));
     one(&WINDOW_TO, source.window.as_ref().map(|window| seconds(window.to)));
@@ -192,6 +204,14 @@ fn of_source(source: &Source, now: Timestamp, page: &mut Page) {
     for state in State::ALL {
         let labels = [("source", name), ("state", state.as_str())];
         page.add(&STATE, &labels, truth(state == source.state));
+    }
+    for condition in &source.conditions {
+        let labels = [("source", name), ("condition", condition.name.as_str())];
+        page.add(&CONDITION, &labels, 1.0);
+    }
+    for rate in source.success.iter().filter(|rate| rate.all > 0) {
+        let labels = [("source", name), ("days", &rate.days.to_string())];
+        page.add(&SUCCESS_RATE, &labels, rate.good as f64 / rate.all as f64);
     }
     for last in &source.last {
         let labels = [("source", name), ("job", last.job.as_str())];
@@ -238,6 +258,11 @@ fn of_repository(repository: &Repository, page: &mut Page) {
         if let Some(value) = value {
             page.add(family, &labels, value);
         }
+    }
+    for condition in &repository.conditions {
+        let labels =
+            [("repository", repository.name.as_str()), ("condition", condition.name.as_str())];
+        page.add(&REPOSITORY_CONDITION, &labels, 1.0);
     }
 }
 

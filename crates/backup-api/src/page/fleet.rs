@@ -137,6 +137,8 @@ fn row(out: &mut Html, source: &Source, now: Timestamp) {
         (source.provider) "</small></th><td data-label=\"State\">" [frame::state(source.state)]);
     if let Some(reason) = source.reasons.first() {
         html!(out; "<small class=\"why\">" [words::sentence(reason)] "</small>");
+    } else if let Some(names) = concerns(source) {
+        html!(out; "<small class=\"why\">" (names) "</small>");
     }
     html!(out; "</td><td data-label=\"Verified\">" [proved(source, now)] "</td><td data-label=\"Recoverable\">");
     match &source.window {
@@ -156,6 +158,13 @@ fn row(out: &mut Html, source: &Source, now: Timestamp) {
     }
     html!(out; "</td><td data-label=\"Next backup\">" [next(source, now)] "</td><td data-label=\"30 days\">"
         [chart::strip(&source.days)] "</td></tr>");
+}
+
+/// What is worth looking at although the source is protected, in a few words.
+fn concerns(source: &Source) -> Option<String> {
+    let worth = source.conditions.iter().filter(|condition| condition.severity != "info");
+    let names: Vec<_> = worth.map(|condition| condition.name.replace('_', " ")).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// How old the newest proved snapshot is, as a share of what was promised.

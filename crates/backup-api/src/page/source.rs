@@ -61,6 +61,15 @@ fn main(
         }
         html!(out; "</ul></section>");
     }
+    let told = |detail: &String| source.reasons.contains(detail);
+    let more: Vec<_> = source.conditions.iter().filter(|one| !told(&one.detail)).collect();
+    if !more.is_empty() {
+        html!(out; "<section class=\"now at_risk\"><b>Worth a look</b><ul>");
+        for condition in more {
+            html!(out; "<li>" [words::sentence(&condition.detail)] "</li>");
+        }
+        html!(out; "</ul></section>");
+    }
     html!(out; [tiles(source, now)]);
     if !history.windows.is_empty() || !history.snapshots.is_empty() {
         html!(out; "<section class=\"card\"><h2>What can be brought back</h2>" [chart::timeline(history, now)] [gaps(history)]

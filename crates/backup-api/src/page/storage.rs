@@ -32,6 +32,10 @@ fn show(out: &mut Html, repository: &Repository, now: Timestamp) {
     for problem in &repository.problems {
         html!(out; "<p class=\"complaint\">" (problem) "</p>");
     }
+    let told = |detail: &String| repository.problems.contains(detail);
+    for condition in repository.conditions.iter().filter(|one| !told(&one.detail)) {
+        html!(out; "<p class=\"quiet\">" [words::sentence(&condition.detail)] "</p>");
+    }
     let known = |bytes: Option<u64>| bytes.map_or_else(|| "not known".into(), words::bytes);
     html!(out; "<dl class=\"tiles\"><div><dt>Stored</dt><dd>" (known(repository.stored_bytes)) "<small>"
         (words::count(repository.snapshots, "snapshot")));

@@ -1,7 +1,7 @@
 //! One source.
 
 use backup_core::{SourceName, VerifyLevel};
-use backup_ops::document::SnapshotDocument;
+use backup_ops::document::{ConditionDocument, SizeDocument, SnapshotDocument};
 use jiff::{Timestamp, civil::Date};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -84,6 +84,10 @@ pub struct Source {
     pub state: State,
     /// Why, a sentence each; empty when protected.
     pub reasons: Vec<String>,
+    /// What is worth looking at, by name; also of a source that is protected.
+    pub conditions: Vec<ConditionDocument>,
+    /// When the next snapshot is expected by its schedule, counted from the newest one.
+    pub expected_at: Option<Timestamp>,
     /// How old the newest snapshot may get.
     pub rpo_seconds: u64,
     /// How far it must have been proved.
@@ -104,6 +108,10 @@ pub struct Source {
     pub proved_snapshot: Option<String>,
     /// When something of it was last verified.
     pub verified_at: Option<Timestamp>,
+    /// The longest that any of its snapshots has been waiting to be verified (again).
+    pub longest_unverified_seconds: Option<u64>,
+    /// How large the newest snapshot is beside those before it; absent before there are five.
+    pub size: Option<SizeDocument>,
     /// The last drill that ended.
     pub drill: Option<Drill>,
     /// To which instants it can be brought back: the newest unbroken range.

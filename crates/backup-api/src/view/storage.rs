@@ -1,5 +1,6 @@
 //! Where snapshots rest.
 
+use backup_ops::document::ConditionDocument;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub struct Repository {
     pub growth: Vec<Growth>,
     /// How it goes on, where there are enough points to say.
     pub forecast: Option<Forecast>,
+    /// What is worth looking at, by name.
+    pub conditions: Vec<ConditionDocument>,
     /// What is wrong with it, a sentence each.
     pub problems: Vec<String>,
 }

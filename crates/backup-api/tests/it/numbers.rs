@@ -48,13 +48,15 @@ async fn the_page_is_well_formed_and_holds_every_family() {
 
 #[test]
 fn names_follow_the_rule() {
-    const UNITS: [&str; 4] = ["_seconds", "_bytes", "_total", "_info"];
+    const UNITS: [&str; 5] = ["_seconds", "_bytes", "_total", "_info", "_ratio"];
     // Counts of things are named after the things.
-    const THINGS: [&str; 14] = [
+    const THINGS: [&str; 16] = [
         "backup_schedules_enabled",
         "backup_daemon_problems",
         "backup_source_protected",
         "backup_source_state",
+        "backup_source_condition",
+        "backup_repository_condition",
         "backup_snapshots",
         "backup_active_runs",
         "backup_wal_streaming",

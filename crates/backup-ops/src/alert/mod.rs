@@ -1,5 +1,6 @@
 //! Who is told what about a run.
 
+mod health;
 mod protection;
 mod route;
 
@@ -8,6 +9,7 @@ use backup_core::{ByteSize, Error, ErrorKind, Severity};
 use jiff::Timestamp;
 
 use crate::backup::BackupReceipt;
+pub use health::heed;
 pub use protection::protection;
 pub use route::{Destination, Route, announce};
 

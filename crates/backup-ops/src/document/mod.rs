@@ -9,6 +9,7 @@ mod doctor;
 mod drill;
 mod error;
 mod forget;
+mod health;
 mod keys;
 mod receipt;
 mod restore;
@@ -28,6 +29,7 @@ pub use drill::{
 };
 pub use error::{ErrorDocument, retry_safe};
 pub use forget::{DecisionDocument, ForgetDocument};
+pub use health::{ConditionDocument, RepositoryHealthDocument, SizeDocument, SuccessDocument};
 pub use keys::{KeyDocument, KeysDocument};
 pub use receipt::ReceiptDocument;
 pub use restore::{PhaseDocument, RestoreDocument, RestorePlanDocument, StepDocument};

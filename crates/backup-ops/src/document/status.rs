@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SnapshotDocument;
+use super::health::{ConditionDocument, RepositoryHealthDocument, SizeDocument, SuccessDocument};
+use crate::health::RepositoryHealth;
 use crate::status::{SourceStatus, Standing};
 
 /// `backupctl status --json`.
@@ -20,6 +22,9 @@ pub struct StatusDocument {
     pub protected: bool,
     /// Each source, by name.
     pub sources: Vec<SourceStatusDocument>,
+    /// The repository's space and keys; absent where they were not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryHealthDocument>,
 }
 
 /// One source's standing.
@@ -47,6 +52,35 @@ pub struct SourceStatusDocument {
     /// How its drills stand; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<DrillStandingDocument>,
+    /// When its next backup is expected, by its schedule; absent without one, or without a first
+    /// snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub expected_at: Option<Timestamp>,
+    /// Since when that backup is overdue; absent while it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub overdue_since: Option<Timestamp>,
+    /// When something of it was last verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub verified_at: Option<Timestamp>,
+    /// Seconds since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_age_seconds: Option<u64>,
+    /// The longest that any of its snapshots has been waiting to be verified (again), in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_unverified_seconds: Option<u64>,
+    /// How large the newest snapshot is beside those before it; absent before there are five.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<SizeDocument>,
+    /// How many backups went well, over 30 and 90 days; empty where no daemon's record of runs is
+    /// at hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub success: Vec<SuccessDocument>,
+    /// What is worth looking at, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<ConditionDocument>,
 }
 
 /// How the drills of one source stand.
@@ -61,6 +95,17 @@ pub struct DrillStandingDocument {
     /// When the newest that passed began.
     #[schemars(with = "Option<String>")]
     pub passed_at: Option<Timestamp>,
+    /// Seconds since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_age_seconds: Option<u64>,
+    /// When the newest that passed from nothing but a recovery key began, where such drills were
+    /// promised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub disaster_passed_at: Option<Timestamp>,
+    /// How long ago that may be, in seconds, where such drills were promised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disaster_interval_seconds: Option<u64>,
     /// How long ago the last that passed may be, in seconds, where that was promised.
     pub interval_seconds: Option<u64>,
     /// Measured recovery time of the newest, in seconds.
@@ -79,12 +124,25 @@ impl StatusDocument {
             schema: "backupctl.status.v1".into(),
             at,
             protected: sources.iter().all(|source| source.standing == Standing::Protected),
-            sources: sources.iter().map(one).collect(),
+            sources: sources.iter().map(|source| one(source, at)).collect(),
+            repository: None,
         }
+    }
+
+    /// Adds how the repository stands.
+    #[must_use]
+    pub fn with_repository(mut self, health: &RepositoryHealth) -> Self {
+        self.repository = Some(RepositoryHealthDocument::new(health, self.at));
+        self
     }
 }
 
-fn one(status: &SourceStatus) -> SourceStatusDocument {
+fn age(since: Option<Timestamp>, now: Timestamp) -> Option<u64> {
+    Some(now.duration_since(since?).as_secs().max(0) as u64)
+}
+
+fn one(status: &SourceStatus, now: Timestamp) -> SourceStatusDocument {
+    let (promise, health) = (&status.promise, &status.health);
     SourceStatusDocument {
         source: status.source.to_string(),
         state: status.standing.as_str().into(),
@@ -99,10 +157,21 @@ fn one(status: &SourceStatus) -> SourceStatusDocument {
             at: drill.newest.at,
             verdict: drill.newest.verdict.clone(),
             passed_at: drill.passed_at,
+            passed_age_seconds: age(drill.passed_at, now),
+            disaster_passed_at: promise.drill.disaster.and(drill.disaster_passed_at),
+            disaster_interval_seconds: promise.drill.disaster.map(|interval| interval.as_secs()),
             interval_seconds: status.promise.drill.interval.map(|interval| interval.as_secs()),
             rto_seconds: drill.newest.rto_seconds,
             rto_budget_seconds: status.promise.drill.rto.map(|rto| rto.as_secs()),
             forecast_seconds: drill.forecast_seconds,
         }),
+        expected_at: health.backup.map(|backup| backup.expected_at),
+        overdue_since: health.backup.and_then(|backup| backup.overdue_since),
+        verified_at: health.verified_at,
+        verified_age_seconds: age(health.verified_at, now),
+        longest_unverified_seconds: health.longest_unverified.map(|age| age.as_secs()),
+        size: health.size.as_ref().map(SizeDocument::new),
+        success: health.success.iter().map(SuccessDocument::new).collect(),
+        conditions: health.conditions.iter().map(ConditionDocument::new).collect(),
     }
 }

@@ -6,6 +6,7 @@ use backup_core::Snapshot;
 use jiff::Timestamp;
 
 use super::DrillReceipt;
+use crate::health::{Concern, Condition};
 
 /// What the owner of a source asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct DrillPromise {
     pub interval: Option<Duration>,
     /// Whether a source that was never drilled only waits for its first drill.
     pub awaited: bool,
+    /// How long ago the last may be that passed from nothing but a recovery key.
+    pub disaster: Option<Duration>,
     /// How long a restore may take until the database answers.
     pub rto: Option<Duration>,
 }
@@ -25,6 +28,9 @@ pub struct DrillStanding {
     pub newest: DrillReceipt,
     /// When the newest that passed was; nothing when none did.
     pub passed_at: Option<Timestamp>,
+    /// When the newest that passed from nothing but a recovery key was, as far back as was
+    /// looked; nothing when none did.
+    pub disaster_passed_at: Option<Timestamp>,
     /// Seconds that a restore of the newest snapshot would take, by the newest drill that
     /// passed and the sizes of both.
     pub forecast_seconds: Option<f64>,
@@ -34,10 +40,13 @@ impl DrillStanding {
     /// Looks at the receipts of one source, newest first; nothing when there are none.
     #[must_use]
     pub fn of(receipts: &[&DrillReceipt], newest: Option<&Snapshot>) -> Option<Self> {
-        let passed = receipts.iter().find(|receipt| receipt.verdict == "passed");
+        let mut good = receipts.iter().filter(|receipt| receipt.verdict == "passed");
+        let disaster = good.clone().find(|receipt| receipt.disaster);
+        let passed = good.next();
         Some(Self {
             newest: (*receipts.first()?).clone(),
             passed_at: passed.map(|receipt| receipt.at),
+            disaster_passed_at: disaster.map(|receipt| receipt.at),
             forecast_seconds: passed
                 .zip(newest)
                 .and_then(|(receipt, newest)| forecast(receipt, newest.restored_bytes())),
@@ -45,14 +54,18 @@ impl DrillStanding {
     }
 }
 
-/// Returns why the promise is not kept, as sentences; empty when it is, or nothing was asked.
+/// Returns why the promise is not kept; empty when it is, or nothing was asked.
 pub(crate) fn broken(
     source: &str,
     promise: DrillPromise,
     standing: Option<&DrillStanding>,
     now: Timestamp,
-) -> Vec<String> {
+) -> Vec<Condition> {
+    let mut broken = Vec::new();
     let mut reasons = Vec::new();
+    let mut named = |concern, reasons: &mut Vec<String>| {
+        broken.extend(reasons.drain(..).map(|reason| Condition::warning(concern, reason)));
+    };
     if let Some(standing) = standing.filter(|standing| standing.newest.verdict == "failed") {
         let id = standing.newest.snapshot.get(..8).unwrap_or_default();
         reasons.push(format!(
@@ -60,6 +73,7 @@ pub(crate) fn broken(
              drill {source} --history`."
         ));
     }
+    named(Concern::DrillFailed, &mut reasons);
     if let Some(interval) = promise.interval {
         let passed = standing.and_then(|standing| standing.passed_at);
         let age = passed.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
@@ -75,6 +89,23 @@ pub(crate) fn broken(
             Some(_) => {}
         }
     }
+    named(Concern::DrillOverdue, &mut reasons);
+    if let Some(interval) = promise.disaster {
+        let passed = standing.and_then(|standing| standing.disaster_passed_at);
+        let age = passed.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
+        let run = format!("`backupctl drill {source} --disaster --sheet FILE`");
+        match age {
+            None => reasons.push(format!("No disaster drill has passed; run {run}.")),
+            Some(age) if age > interval => reasons.push(format!(
+                "Disaster drill overdue: the last that passed was {} ago, at most {} was \
+                 promised; run {run}.",
+                days(age),
+                days(interval)
+            )),
+            Some(_) => {}
+        }
+    }
+    named(Concern::DisasterOverdue, &mut reasons);
     if let Some((rto, standing)) = promise.rto.zip(standing) {
         let measured = standing.newest.rto_seconds.filter(|_| standing.newest.verdict == "passed");
         let over = |seconds: &f64| *seconds > rto.as_secs_f64();
@@ -91,7 +122,8 @@ pub(crate) fn broken(
             ));
         }
     }
-    reasons
+    named(Concern::RestoreSlow, &mut reasons);
+    broken
 }
 
 /// Returns the seconds to the first answer that a snapshot of `bytes` would take, by a drill:
@@ -129,7 +161,9 @@ mod tests {
         let mut newest = record("aa", "shop", 1, "2026-01-09T00:00:00Z").snapshot;
         newest.evidence.tables.push(table("t", 10, 3000));
         let standing = DrillStanding::of(receipts, Some(&newest));
-        broken("shop", promise, standing.as_ref(), "2026-01-10T00:00:00Z".parse().unwrap())
+        let now = "2026-01-10T00:00:00Z".parse().unwrap();
+        let broken = broken("shop", promise, standing.as_ref(), now);
+        broken.into_iter().map(|condition| condition.detail).collect()
     }
 
     #[test]
@@ -148,6 +182,29 @@ mod tests {
         assert!(reasons(awaited, &[&unclear, &old])[0].contains("9 d ago"));
         assert!(reasons(weekly, &[&unclear, &old])[0].contains("9 d ago"));
         assert!(reasons(DrillPromise::default(), &[&bad, &new])[0].contains("drill failed"));
+    }
+
+    #[test]
+    fn an_exercise_for_disasters_has_an_interval_of_its_own() {
+        let quarterly = DrillPromise { disaster: Some(92 * DAY), ..DrillPromise::default() };
+        let usual = receipt("shop", "2026-01-08T00:00:00Z", "passed");
+        let exercise = |at: &str, verdict: &str| {
+            let mut receipt = receipt("shop", at, verdict);
+            receipt.disaster = true;
+            receipt
+        };
+        let (old, new) = (
+            exercise("2025-09-01T00:00:00Z", "passed"),
+            exercise("2026-01-01T00:00:00Z", "passed"),
+        );
+        assert!(reasons(quarterly, &[&usual])[0].contains("No disaster drill has passed"));
+        let late = reasons(quarterly, &[&usual, &old]);
+        assert!(late[0].starts_with("Disaster drill overdue"), "{late:?}");
+        assert!(late[0].contains("`backupctl drill shop --disaster --sheet FILE`"), "{late:?}");
+        assert_eq!(reasons(quarterly, &[&usual, &new, &old]), Vec::<String>::new());
+        let failed = exercise("2026-01-09T00:00:00Z", "inconclusive");
+        assert_eq!(reasons(quarterly, &[&failed, &new]), Vec::<String>::new());
+        assert!(reasons(quarterly, &[&failed])[0].contains("No disaster drill"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use backup_core::port::{Alert, AlertLedger, Clock, Phase};
 use backup_core::{Error, JobKey, Result, Severity, SourceName};
 use backup_ops::alert::{self, Destination};
 use backup_ops::alerting::{AlertDesk, AlertPolicy};
+use backup_ops::health::RepositoryHealth;
 use backup_ops::{BackupReceipt, SourceStatus};
 use jiff::Timestamp;
 
@@ -75,6 +76,18 @@ impl Voice {
         let alerts: Vec<Alert> =
             sources.iter().map(|source| alert::protection(source, now)).collect();
         self.desk().tell(&alerts).await;
+    }
+
+    /// Tells what is worth looking at, and what is not any more.
+    pub(super) async fn heed(
+        &self,
+        sources: &[SourceStatus],
+        repository: Option<&RepositoryHealth>,
+        now: Timestamp,
+    ) {
+        let desk = self.desk();
+        let alerts = alert::heed(sources, repository, &desk.problems().await, now);
+        desk.tell(&alerts).await;
     }
 
     /// Tells that the sources cannot be judged, and why; or that they can be again.

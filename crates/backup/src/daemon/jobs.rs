@@ -1,9 +1,10 @@
 //! From settings to jobs.
 
-use backup_config::{Cron, Settings, SourceSettings};
+use backup_config::Settings;
 use backup_core::{JobKey, JobKind};
-use backup_schedule::{Blackouts, Job, Timetable, jitter};
-use jiff::tz::TimeZone;
+use backup_schedule::{Blackouts, Job, Timetable};
+
+use crate::settings::timetable;
 
 /// Returns every job that can run: those with a schedule, and those that run by request alone.
 pub(super) fn jobs(settings: &Settings) -> Vec<Job> {
@@ -40,10 +41,4 @@ pub(super) fn jobs(settings: &Settings) -> Vec<Job> {
         retry: settings.daemon.retry,
     });
     jobs
-}
-
-fn timetable(key: &JobKey, cron: &Cron, source: &SourceSettings, settings: &Settings) -> Timetable {
-    let zone: TimeZone = settings.zone.clone();
-    let shift = jitter(&key.to_string(), source.schedule.jitter.as_duration());
-    Timetable { cron: cron.clone(), zone, shift }
 }

@@ -7,6 +7,7 @@ use backup_core::port::{Catalog, Clock, OpenProblem};
 use backup_core::{Result, Run, RunId, SnapshotRecord};
 use backup_ops::SourceStatus;
 use backup_ops::alerting::Undelivered;
+use backup_ops::health::{RepositoryHealth, Room};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
 
@@ -48,6 +49,12 @@ impl Daemon {
     #[must_use]
     pub fn standings(&self) -> watch::Receiver<Arc<Vec<SourceStatus>>> {
         self.inner.scene.sources.subscribe()
+    }
+
+    /// Returns how the repository stands; nothing until it was looked at.
+    #[must_use]
+    pub fn repository_health(&self) -> Option<Arc<RepositoryHealth>> {
+        self.inner.scene.repository.borrow().clone()
     }
 
     /// Returns every change of every run from now on.
@@ -97,5 +104,5 @@ pub struct Measured {
     /// Their bytes.
     pub bytes: u64,
     /// Bytes of the disk it is on, and those that are free; absent for other stores.
-    pub room: Option<(u64, u64)>,
+    pub room: Option<Room>,
 }

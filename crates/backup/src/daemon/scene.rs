@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backup_core::{JobKey, Run, SourceName};
+use backup_core::{JobKey, JobKind, Run, SourceName};
 use backup_ops::SourceStatus;
 use backup_ops::daemon::{Board, Watcher};
+use backup_ops::health::{Ended, RepositoryHealth};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
+
+use super::remembered::LOOK_BACK;
 
 /// Everything at one instant, and each run as it changes.
 #[derive(Debug)]
@@ -17,6 +20,9 @@ pub(super) struct Scene {
     pub(super) sources: watch::Sender<Arc<Vec<SourceStatus>>>,
     /// When the newest drill of each source was that has been seen.
     pub(super) drilled: Mutex<BTreeMap<SourceName, Timestamp>>,
+    pub(super) repository: watch::Sender<Option<Arc<RepositoryHealth>>>,
+    /// Backups that ended in the last ninety days, by source.
+    ended: Mutex<BTreeMap<SourceName, Vec<Ended>>>,
     next: Mutex<BTreeMap<JobKey, Timestamp>>,
     problems: Mutex<Problems>,
 }
@@ -36,6 +42,8 @@ impl Default for Scene {
             changes: broadcast::Sender::new(1024),
             sources: watch::Sender::default(),
             drilled: Mutex::default(),
+            repository: watch::Sender::default(),
+            ended: Mutex::default(),
             next: Mutex::default(),
             problems: Mutex::default(),
         }
@@ -46,6 +54,27 @@ impl Scene {
     pub(super) fn next(&self) -> Vec<(JobKey, Timestamp)> {
         let next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         next.iter().map(|(key, at)| (key.clone(), *at)).collect()
+    }
+
+    /// Takes what is remembered of backups that ended.
+    pub(super) fn remember(&self, ended: BTreeMap<SourceName, Vec<Ended>>) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = ended;
+    }
+
+    /// Adds to each source what is known of its runs.
+    pub(super) fn hear(&self, sources: &mut [SourceStatus], now: Timestamp) {
+        let since = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
+        let board = self.board.borrow().clone();
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        for source in sources {
+            let own = ended.entry(source.source.clone()).or_default();
+            own.retain(|run| run.at >= since);
+            source.health.hear(own, now);
+            let key = JobKey::of(JobKind::Backup, &source.source);
+            if board.running.iter().any(|run| run.job == key) {
+                source.health.running();
+            }
+        }
     }
 
     /// Notes what is wrong, or that it is not any more.
@@ -72,6 +101,10 @@ impl Scene {
 
 impl Watcher for Scene {
     fn changed(&self, run: &Run) {
+        if let Some((source, run)) = run.job.source.clone().zip(Ended::of(run)) {
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            ended.entry(source).or_default().push(run);
+        }
         // Nobody may be listening.
         let _ = self.changes.send(run.clone());
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backup_core::{Error, ErrorKind, ErrorStatus, JobKey, Result, Run, RunState};
-use backup_ops::Interrupt;
 use backup_ops::daemon::{Commands, Supervisor};
+use backup_ops::health::RepositoryHealth;
+use backup_ops::{Interrupt, SourceStatus};
 use backup_schedule::Why;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -157,11 +158,15 @@ impl Daemon {
         let promises = crate::promises(&inner.work.loaded().settings);
         let now = inner.clock.now();
         match backup_ops::status(&inner.work.repository, &promises, now).await {
-            Ok(sources) => {
+            Ok(mut sources) => {
+                inner.scene.hear(&mut sources, now);
                 inner.scene.note(|problems| problems.repository = None);
                 inner.work.voice.judged(None, now).await;
                 inner.work.voice.stand(&sources, now).await;
                 self.note_drills(&sources).await;
+                let repository = self.look_at_repository(&sources, now).await;
+                inner.work.voice.heed(&sources, Some(&repository), now).await;
+                inner.scene.repository.send_replace(Some(Arc::new(repository)));
                 inner.scene.sources.send_replace(Arc::new(sources));
             }
             Err(error) => {
@@ -176,6 +181,17 @@ impl Daemon {
                 inner.scene.sources.send_replace(Arc::new(sources));
             }
         }
+    }
+
+    async fn look_at_repository(
+        &self,
+        sources: &[SourceStatus],
+        now: Timestamp,
+    ) -> RepositoryHealth {
+        let loaded = self.inner.work.loaded();
+        let url = loaded.settings.repository.as_ref().map_or("", |settings| settings.url.as_str());
+        let memory = Some(self.inner.catalog.as_ref());
+        crate::repository_health(&self.inner.work.repository, url, memory, sources, now).await
     }
 
     /// Sends alerts; a new configuration has new channels.

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::alerts::{Voice, desk};
 use super::jobs::jobs;
 use super::ledger::CatalogLedger;
+use super::remembered::{OWN, REPOSITORY, ended};
 use super::scene::Scene;
 use super::serve::Life;
 use super::state::{StateDirectory, state_directory};
@@ -85,6 +86,7 @@ impl Daemon {
         if found != Found::Catalog {
             restore(catalog.as_ref(), &repository, &mut states).await;
         }
+        know(catalog.as_ref(), &repository, &scene, now).await;
         let destinations = loaded.composer.destinations(&settings.notify)?;
         let ledger = Arc::new(CatalogLedger(Arc::clone(&catalog)));
         let voice = Voice::new(desk(ledger, Arc::clone(&clock), destinations).await?);
@@ -205,9 +207,21 @@ async fn restore(
     }
 }
 
+/// Notes which repository the catalog is about, and learns how backups of late went.
+async fn know(catalog: &dyn Catalog, repository: &Repository, scene: &Scene, now: Timestamp) {
+    let id = (REPOSITORY.into(), Some(repository.id().to_string()));
+    if let Err(error) = catalog.put(OWN, &[id]).await {
+        tracing::warn!(%error, "the catalog could not be marked with its repository");
+    }
+    match ended(catalog, now).await {
+        Ok(ended) => scene.remember(ended),
+        Err(error) => tracing::warn!(%error, "how backups went before is not known"),
+    }
+}
+
 /// Who takes leases: the same after a restart, so that a kill blocks nobody.
 async fn holder(catalog: &dyn Catalog) -> String {
-    if let Ok(Some(holder)) = catalog.get("daemon", "holder").await {
+    if let Ok(Some(holder)) = catalog.get(OWN, "holder").await {
         return holder;
     }
     let mut holder = String::from("backupd-");
@@ -215,7 +229,7 @@ async fn holder(catalog: &dyn Catalog) -> String {
         holder.push_str(&format!("{byte:02x}"));
     }
     // If it cannot be kept, a kill costs as long as the lease lasts.
-    let _ = catalog.put("daemon", &[("holder".into(), Some(holder.clone()))]).await;
+    let _ = catalog.put(OWN, &[("holder".into(), Some(holder.clone()))]).await;
     holder
 }
 

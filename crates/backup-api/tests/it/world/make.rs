@@ -11,7 +11,8 @@ use backup_api::view::{
 };
 use backup_core::{SourceName, VerifyLevel};
 use backup_ops::document::{
-    DecisionDocument, IdentityDocument, PhaseDocument, SnapshotDocument, VerifiedDocument,
+    ConditionDocument, DecisionDocument, IdentityDocument, PhaseDocument, SizeDocument,
+    SnapshotDocument, VerifiedDocument,
 };
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -77,6 +78,15 @@ impl One {
             State::Unprotected => 3,
             _ => 0,
         }
+    }
+
+    fn conditions(&self) -> Vec<ConditionDocument> {
+        let late = ConditionDocument {
+            name: "overdue".into(),
+            severity: "warning".into(),
+            detail: "A backup was due at 2026-02-27 03:00 UTC and has not come.".into(),
+        };
+        if self.state == State::Unprotected { vec![late] } else { Vec::new() }
     }
 
     fn has_history(&self) -> bool {
@@ -428,6 +438,15 @@ impl One {
             reasons: self.reasons(),
             rpo_seconds: 26 * 3600,
             required_level: VerifyLevel::Read,
+            conditions: self.conditions(),
+            expected_at: Some(self.now + SignedDuration::from_secs(17 * HOUR)),
+            longest_unverified_seconds: Some(6 * DAY as u64),
+            size: sizes.last().map(|size| SizeDocument {
+                newest_bytes: size.read_bytes,
+                usual_bytes: size.read_bytes / 2,
+                ratio: Some(2.0),
+                bytes_a_day: Some(1e6),
+            }),
             rto_budget_seconds: Some(1800),
             newest_at: newest.map(|s| s.started_at),
             newest_snapshot: newest.map(|s| s.id.clone()),
@@ -634,6 +653,11 @@ fn repository(now: Timestamp, picture: &Picture) -> Repository {
             days: 60.0,
             full_at: Some(now + SignedDuration::from_secs(130 * DAY)),
         }),
+        conditions: vec![ConditionDocument {
+            name: "key_single".into(),
+            severity: "info".into(),
+            detail: "One key is all that opens the repository.".into(),
+        }],
         problems: Vec::new(),
     }
 }
