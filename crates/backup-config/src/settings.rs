@@ -122,6 +122,8 @@ pub struct SourceSettings {
     pub restore: RestorePreferences,
     /// How its drills are held.
     pub drill: DrillSettings,
+    /// How its write-ahead log is received by the daemon; absent: not at all.
+    pub wal: Option<WalSettings>,
     /// Its project at Neon.
     pub neon: Option<NeonSettings>,
 }
@@ -286,6 +288,17 @@ pub struct AssertSettings {
     pub at_most: Option<f64>,
     /// How long before the snapshot the time that is returned may lie.
     pub younger_than: Option<Period>,
+}
+
+/// How write-ahead log is received as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WalSettings {
+    /// The replication slot; absent: named after the source.
+    pub slot: Option<String>,
+    /// How often a segment that grows is stored.
+    pub flush: Period,
+    /// How far behind receiving may be.
+    pub max_lag: Period,
 }
 
 /// A project at Neon.

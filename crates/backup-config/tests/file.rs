@@ -107,6 +107,11 @@ at_most = 110.0
 sql = "select max(placed) from orders"
 younger_than = "1h"
 
+[wal]
+stream = true
+flush = "20s"
+max_lag = "2m"
+
 [prune]
 grace = "48h"
 schedule = "0 8 * * 7"
@@ -117,6 +122,12 @@ url = "env:SHOP_URL"
 provider = "neon"
 neon.api_key = "env:NEON"
 neon.project_id = "quiet-sun-1"
+
+[[source]]
+name = "ledger"
+url = "postgres://ledger@db/ledger"
+backup.mode = "physical"
+wal = { slot = "keeps", max_lag = "1m" }
 
 [[source]]
 name = "uploads"
@@ -214,6 +225,25 @@ fn every_snapshot_means_the_newest_must_be_drilled_a_period_leaves_slack() {
     let weekly = protection("weekly").drill_interval.unwrap();
     assert_eq!(weekly.as_secs(), 7 * 86_400 * 13 / 12);
     assert_eq!(protection("10d").drill_interval.unwrap().as_secs(), 10 * 86_400 * 13 / 12);
+}
+
+#[test]
+fn wal_is_received_of_sources_that_are_copied_physically() {
+    let wal = |all: &str, own: &str| {
+        let text = format!("{all}\n[[source]]\nname = \"a\"\nurl = \"env:X\"\n{own}\n");
+        from_file(&text).map(|settings| settings.source("a").unwrap().wal.clone())
+    };
+    let physical = "backup.mode = \"physical\"\nwal.stream = true\n";
+    assert_eq!(wal("", "").unwrap(), None);
+    assert_eq!(wal("wal.stream = true", "").unwrap(), None, "rows have no use for it");
+    let all = wal(physical, "").unwrap().unwrap();
+    assert_eq!((all.slot, all.flush.as_secs(), all.max_lag.as_secs()), (None, 10, 300));
+    let own = wal("wal.max_lag = \"1m\"", &format!("{physical}wal.slot = \"s\"")).unwrap().unwrap();
+    assert_eq!((own.slot.as_deref(), own.max_lag.as_secs()), (Some("s"), 60));
+    assert_eq!(wal(physical, "wal.stream = false").unwrap(), None);
+    let error = wal("", "wal.stream = true").unwrap_err();
+    assert!(error.to_string().contains("wal.stream"), "{error}");
+    assert!(error.remedy().unwrap().contains("physical"));
 }
 
 #[test]
@@ -451,11 +481,14 @@ fn sources_are_selected_by_name() {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         settings.select(&names).map(|s| s.iter().map(|s| s.name.to_string()).collect::<Vec<_>>())
     };
-    assert_eq!(names(&[]).unwrap(), ["shop", "uploads"]);
+    assert_eq!(names(&[]).unwrap(), ["shop", "ledger", "uploads"]);
     assert_eq!(names(&["uploads"]).unwrap(), ["uploads"]);
     let error = names(&["upload"]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert_eq!(error.remedy(), Some("Did you mean 'uploads'? Configured are shop, uploads."));
+    assert_eq!(
+        error.remedy(),
+        Some("Did you mean 'uploads'? Configured are shop, ledger, uploads.")
+    );
 }
 
 #[test]

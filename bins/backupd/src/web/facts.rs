@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use backup::daemon::Daemon;
 use backup::ops::document::{ForgetDocument, ShowDocument, SnapshotDocument};
 use backup_api::port::{Facts, RunFilter, SnapshotFilter};
-use backup_api::view::{Fleet, LiveEvent, Plan, Run, RunDetail, SourceHistory};
+use backup_api::view::{Fleet, LiveEvent, Plan, Run, RunDetail, SourceHistory, Window};
 use backup_core::port::RunFilter as CoreFilter;
 use backup_core::{Error, ErrorKind, Result, RunId, SnapshotId, SnapshotRecord, SourceName};
 use futures::stream::{self, BoxStream, StreamExt};
@@ -33,7 +34,7 @@ impl Facts for Bridge {
         let own = own.get(own.len().saturating_sub(SHOWN)..).unwrap_or_default();
         Ok(SourceHistory {
             source: source.clone(),
-            windows: paint::window(own).into_iter().collect(),
+            windows: windows(&self.daemon, source, own),
             gaps: Vec::new(),
             snapshots: own.iter().map(|record| SnapshotDocument::new(record)).collect(),
             sizes: own.iter().map(|record| paint::size(record)).collect(),
@@ -146,6 +147,12 @@ impl Bridge {
             None => Err(missing("source", source.as_str())),
         }
     }
+}
+
+/// The ranges that can be brought back: with WAL any instant, else those of snapshots.
+fn windows(daemon: &Daemon, source: &SourceName, own: &[&SnapshotRecord]) -> Vec<Window> {
+    let stream = daemon.streams().get(source).and_then(translate::continuous);
+    stream.or_else(|| paint::window(own)).into_iter().collect()
 }
 
 /// The snapshots of a source, newest first.

@@ -22,6 +22,8 @@ pub(super) const NOTES: &str = "run notes";
 const NOTED: usize = 1000;
 /// So often everything is looked at while nothing happens.
 const QUIET: Duration = Duration::from_secs(30);
+/// So often it is looked at how far WAL is behind.
+const STREAMS: Duration = Duration::from_secs(2);
 /// So often the repository is measured.
 const MEASURE: Duration = Duration::from_secs(3600);
 /// Points of a growth chart.
@@ -45,7 +47,7 @@ impl Bridge {
 
     /// Goes on for ever.
     pub(super) async fn keep(&self) {
-        tokio::join!(self.keep_runs(), self.keep_fleet(), self.keep_measure());
+        tokio::join!(self.keep_runs(), self.keep_fleet(), self.keep_streams(), self.keep_measure());
     }
 
     /// Tells how runs stand, and keeps the notes of those that ended.
@@ -101,6 +103,25 @@ impl Bridge {
             }
             self.look_around().await;
             self.live.tell_fleet(self.daemon.clock().now());
+        }
+    }
+
+    /// How far WAL is behind changes by the second; nothing else is put together for that.
+    async fn keep_streams(&self) {
+        loop {
+            self.daemon.clock().sleep(STREAMS).await;
+            let (streams, now) = (self.daemon.streams(), self.daemon.clock().now());
+            if streams.is_empty() {
+                continue;
+            }
+            self.fleet.send_modify(|fleet| {
+                for source in &mut Arc::make_mut(fleet).sources {
+                    if let Some(stream) = streams.get(&source.name) {
+                        source.wal = translate::wal(stream, now);
+                        source.window = translate::continuous(stream).or(source.window.take());
+                    }
+                }
+            });
         }
     }
 

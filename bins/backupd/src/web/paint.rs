@@ -1,9 +1,10 @@
 //! Everything at one instant, out of settings, snapshots, runs and what the daemon says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backup::config::SourceSettings;
-use backup::daemon::{Daemon, Loaded, Status};
+use backup::daemon::{Daemon, Loaded, Status, StreamStanding};
 use backup::ops::SourceStatus;
 use backup::ops::alerting::Undelivered;
 use backup::ops::document::{ConditionDocument, SizeDocument};
@@ -29,6 +30,7 @@ pub(super) struct Facts {
     pub(super) started_at: Timestamp,
     pub(super) loaded: Arc<Loaded>,
     pub(super) status: Status,
+    pub(super) streams: BTreeMap<SourceName, StreamStanding>,
     pub(super) standings: Arc<Vec<SourceStatus>>,
     pub(super) records: Arc<Vec<SnapshotRecord>>,
     /// Of the last ninety days, newest first.
@@ -51,6 +53,7 @@ impl Facts {
             started_at: daemon.started_at(),
             loaded: daemon.loaded(),
             status: daemon.status(),
+            streams: daemon.streams(),
             standings: daemon.standings().borrow().clone(),
             records: Arc::default(),
             runs: Vec::new(),
@@ -93,7 +96,8 @@ fn source(facts: &Facts, settings: &SourceSettings) -> Source {
     let newest = standing.and_then(|standing| standing.newest.as_ref());
     let proved = standing.and_then(|standing| standing.newest_proved.as_ref());
     let mut oldest_first: Vec<_> = own.iter().rev().copied().collect();
-    let window = window(&oldest_first);
+    let stream = facts.streams.get(name);
+    let window = stream.and_then(translate::continuous).or_else(|| window(&oldest_first));
     oldest_first.drain(..oldest_first.len().saturating_sub(SIZES));
     let (state, reasons) = match standing {
         Some(standing) if standing.snapshots == 0 && !active_runs.is_empty() => {
@@ -137,7 +141,7 @@ fn source(facts: &Facts, settings: &SourceSettings) -> Source {
         active_runs,
         totals: totals(facts, name),
         success: vec![rate(&runs, 30, facts.now), rate(&runs, 90, facts.now)],
-        wal: None,
+        wal: stream.and_then(|stream| translate::wal(stream, facts.now)),
     }
 }
 

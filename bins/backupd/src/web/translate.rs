@@ -1,11 +1,11 @@
 //! The daemon's words, in those of the API.
 
-use backup::daemon::HeldDrill;
+use backup::daemon::{HeldDrill, Link, StreamStanding};
 use backup::ops::drill::DrillReceipt;
 use backup_api::port::Job;
-use backup_api::view::{Drill, Phase, Run, RunCause, RunState};
+use backup_api::view::{Drill, Phase, Run, RunCause, RunState, Wal, Window};
 use backup_core::{JobKey, JobKind, RunState as CoreState, SourceName, Trigger};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::live::Notes;
 
@@ -117,6 +117,30 @@ pub(super) fn drill(receipt: &DrillReceipt, run: Option<String>) -> Drill {
         questions: receipt.questions.len() as u64,
         failures: failures.map(|failed| format!("{}: {}", failed.name, failed.detail)).collect(),
     }
+}
+
+/// How receiving WAL stands; nothing where another daemon receives it and says so.
+pub(super) fn wal(stream: &StreamStanding, now: Timestamp) -> Option<Wal> {
+    if stream.link == Link::Elsewhere {
+        return None;
+    }
+    let problem = match &stream.link {
+        Link::Stopped(why) | Link::Retrying(why) => Some(why.clone()),
+        _ => stream.holes.first().cloned(),
+    };
+    Some(Wal {
+        streaming: stream.link == Link::Streaming,
+        lag_seconds: stream.lag(now).map(|lag| lag.as_secs_f64()),
+        lag_bytes: stream.lag_bytes,
+        segment: stream.segment(),
+        gaps: stream.gaps,
+        problem,
+    })
+}
+
+/// The unbroken range of instants that WAL and a physical snapshot bring back.
+pub(super) fn continuous(stream: &StreamStanding) -> Option<Window> {
+    stream.window().map(|(from, to)| Window { from, to, continuous: true })
 }
 
 /// The phases of a run that nobody watched: one after the other from its beginning.

@@ -15,4 +15,5 @@ mod http;
 mod kills;
 mod nightly;
 mod via_daemon;
+mod wal;
 mod world;

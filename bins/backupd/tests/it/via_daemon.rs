@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::world::{World, shop};
 
 /// The other program, which tests of the whole workspace have built; else it is built now.
-fn backupctl() -> PathBuf {
+pub(crate) fn backupctl() -> PathBuf {
     let beside = PathBuf::from(env!("CARGO_BIN_EXE_backupd")).with_file_name("backupctl");
     if !beside.exists() {
         let built = Command::new(env!("CARGO")).args(["build", "-p", "backupctl"]).status();

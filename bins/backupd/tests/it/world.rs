@@ -51,7 +51,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    fn repository(&self) -> String {
+    pub(crate) fn repository(&self) -> String {
         format!("file://{}", self.path("repository").display())
     }
 

@@ -100,6 +100,23 @@ struct SourceSummary {
     size_ratio: Option<f64>,
     /// How many backups went well, over 30 and 90 days.
     success: Vec<SuccessRate>,
+    /// How receiving its write-ahead log stands, where it is received.
+    wal: Option<WalSummary>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct WalSummary {
+    /// Whether it arrives.
+    streaming: bool,
+    /// Seconds of it that would be lost if the server were lost now.
+    lag_seconds: Option<f64>,
+    /// Bytes that the server has written and that are not stored.
+    lag_bytes: Option<u64>,
+    /// Holes that no snapshot makes up for.
+    gaps: u64,
+    /// What is wrong, one sentence.
+    problem: Option<String>,
 }
 
 pub(crate) async fn status(app: Arc<App>, _: Call) -> Result<Reply, Refused> {
@@ -162,5 +179,12 @@ fn one(source: &Source, now: Timestamp) -> SourceSummary {
         drill_age_seconds: source.drill.as_ref().map(|drill| age(drill.at)),
         size_ratio: source.size.as_ref().and_then(|size| size.ratio),
         success: source.success.clone(),
+        wal: source.wal.as_ref().map(|wal| WalSummary {
+            streaming: wal.streaming,
+            lag_seconds: wal.lag_seconds,
+            lag_bytes: wal.lag_bytes,
+            gaps: wal.gaps,
+            problem: wal.problem.clone(),
+        }),
     }
 }

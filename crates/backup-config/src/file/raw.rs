@@ -36,6 +36,8 @@ pub(crate) struct RawFile {
     pub(crate) restore: RawRestore,
     /// How drills are held, unless a source says otherwise.
     pub(crate) drill: RawDrill,
+    /// How write-ahead log is received, unless a source says otherwise.
+    pub(crate) wal: RawWal,
     /// How space is reclaimed.
     pub(crate) prune: RawPrune,
     /// What is backed up; one table each.
@@ -303,6 +305,35 @@ impl RawScalar {
     }
 }
 
+/// How write-ahead log is received; see `docs/wal.md`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawWal {
+    /// Whether backupd receives the write-ahead log of sources that are copied physically, as it
+    /// is written; default `false`.
+    pub(crate) stream: Option<bool>,
+    /// How often a segment that grows is stored; default `10s`.
+    pub(crate) flush: Option<Text<Period>>,
+    /// How far behind receiving may be; a source further behind is at risk. Default `5m`.
+    pub(crate) max_lag: Option<Text<Period>>,
+}
+
+/// How the write-ahead log of a source is received.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawSourceWal {
+    /// Whether backupd receives its write-ahead log as it is written; default `false`. The source
+    /// must be copied physically.
+    pub(crate) stream: Option<bool>,
+    /// The replication slot that keeps on the server what is not stored yet; default
+    /// `backupctl_` and the source's name.
+    pub(crate) slot: Option<String>,
+    /// How often a segment that grows is stored; default `10s`.
+    pub(crate) flush: Option<Text<Period>>,
+    /// How far behind receiving may be; a source further behind is at risk. Default `5m`.
+    pub(crate) max_lag: Option<Text<Period>>,
+}
+
 /// How space is reclaimed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -337,6 +368,8 @@ pub(crate) struct RawSource {
     pub(crate) restore: RawRestore,
     /// How its drills are held.
     pub(crate) drill: RawDrill,
+    /// How its write-ahead log is received.
+    pub(crate) wal: RawSourceWal,
     /// Its project at Neon.
     pub(crate) neon: RawNeon,
 }

@@ -2,14 +2,18 @@
 
 use std::num::NonZeroUsize;
 
-use backup_core::{ByteSize, Error, ErrorKind, Result, VerifyLevel};
+use backup_core::{ByteSize, Error, ErrorKind, Result, SnapshotKind, VerifyLevel};
 use backup_retention::{Period, Policy};
 use backup_schedule::Blackouts;
 
 use super::Resolver;
-use crate::file::raw::{RawAssert, RawDrill, RawProtection, RawRestore, RawRetention, RawSchedule};
+use crate::file::raw::{
+    RawAssert, RawDrill, RawProtection, RawRestore, RawRetention, RawSchedule, RawSourceWal, RawWal,
+};
 use crate::file::text::FromText;
-use crate::settings::{AssertSettings, DrillSettings, Protection, RestorePreferences, Schedule};
+use crate::settings::{
+    AssertSettings, DrillSettings, Protection, RestorePreferences, Schedule, WalSettings,
+};
 use crate::{Cron, DrillEvery};
 
 /// What the environment says about every source.
@@ -159,6 +163,37 @@ pub(super) fn drill(own: &RawDrill, all: &RawDrill) -> Result<DrillSettings> {
         question_timeout: period(&own.question_timeout, &all.question_timeout),
         asserts: asserts.collect::<Result<_>>()?,
     })
+}
+
+/// Merges how the write-ahead log of a source is received with how it is in general; nothing when
+/// it is not. What holds for all sources concerns those that are copied physically.
+pub(super) fn wal(
+    own: &RawSourceWal,
+    all: &RawWal,
+    mode: SnapshotKind,
+) -> Result<Option<WalSettings>> {
+    let physical = mode == SnapshotKind::Physical;
+    if own.stream == Some(true) && !physical {
+        return Err(Error::new(ErrorKind::ConfigInvalid, "read configuration")
+            .with("key", "source.wal.stream")
+            .with("mode", mode.as_str())
+            .because("write-ahead log recovers nothing without a physical snapshot")
+            .hint(
+                "Write backup.mode = \"physical\" into its [[source]], or leave wal.stream out.",
+            ));
+    }
+    if !own.stream.or(all.stream).unwrap_or(false) || !physical {
+        return Ok(None);
+    }
+    let period = |own: &Option<crate::file::text::Text<Period>>, all: &Option<_>, default| {
+        let given = own.as_ref().or(all.as_ref()).map(|period| period.0);
+        given.filter(|period| period.as_secs() > 0).unwrap_or(default)
+    };
+    Ok(Some(WalSettings {
+        slot: own.slot.clone(),
+        flush: period(&own.flush, &all.flush, Period::from_secs(10)),
+        max_lag: period(&own.max_lag, &all.max_lag, Period::from_secs(300)),
+    }))
 }
 
 fn assert(raw: &RawAssert) -> Result<AssertSettings> {

@@ -4,7 +4,7 @@ use backup_core::{Error, ErrorKind, Result, SnapshotKind, SourceName};
 use percent_encoding::percent_decode_str;
 
 use super::Resolver;
-use super::layer::{Layer, drill, restore};
+use super::layer::{Layer, drill, restore, wal};
 use crate::file::raw::{RawBackup, RawFile, RawSource};
 use crate::settings::{NeonSettings, SourceSettings, unknown_source};
 use crate::{ProviderKind, SecretRef};
@@ -180,8 +180,9 @@ impl Resolver<'_> {
             (None, None) => None,
         };
         let schedule = layer.schedule(&raw.schedule, &file.schedule)?;
+        let configured = mode.or(all_mode).unwrap_or(default_mode);
         Ok(SourceSettings {
-            mode: overrides.mode.or(mode).or(all_mode).unwrap_or(default_mode),
+            mode: overrides.mode.unwrap_or(configured),
             jobs: overrides.jobs.or(layer.jobs).or(jobs).or(all_jobs),
             max_rate: overrides.max_rate.or(layer.max_rate).or(rate).or(all_rate),
             retention: overrides
@@ -197,6 +198,7 @@ impl Resolver<'_> {
             schedule,
             restore: restore(&raw.restore, &file.restore),
             drill,
+            wal: wal(&raw.wal, &file.wal, configured)?,
             neon: self.neon(raw, provider)?,
             name,
             provider,

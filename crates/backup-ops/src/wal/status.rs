@@ -1,6 +1,6 @@
 //! Status: how far the stored WAL reaches, and where it has holes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use backup_core::{
@@ -32,6 +32,8 @@ pub struct WalStatus {
     pub contradictions: Vec<String>,
     /// Holes that matter: WAL that no newer snapshot makes up for.
     pub holes: Vec<String>,
+    /// Where those holes begin: the same hole has the same place, however much is known of it.
+    pub missing: BTreeSet<(u32, Lsn)>,
     /// What else to know.
     pub notes: Vec<String>,
 }
@@ -130,6 +132,7 @@ pub fn assess(
     let windows: Vec<Window> = bases.iter().map(|base| window(&inventory, base)).collect();
     let covered = bases.last().map(|base| base.stop);
     let mut holes = Vec::new();
+    let mut missing = BTreeSet::new();
     let mut notes = Vec::new();
     for (timeline, runs) in &runs {
         for pair in runs.windows(2) {
@@ -143,13 +146,20 @@ pub fn assess(
                 notes.push(text);
             } else {
                 holes.push(text);
+                missing.insert((*timeline, before.end));
             }
         }
     }
     for lost in &inventory.lost {
         let text = format!("WAL from {lost} on was lost before it was stored.");
-        let made_up = lost.start(size).zip(covered).is_some_and(|(at, stop)| stop > at);
-        if made_up { notes.push(text) } else { holes.push(text) }
+        let at = lost.start(size);
+        let made_up = at.zip(covered).is_some_and(|(at, stop)| stop > at);
+        if made_up {
+            notes.push(text);
+        } else {
+            holes.push(text);
+            missing.insert((lost.timeline, at.unwrap_or_default()));
+        }
     }
     if let (Some(base), Some(window)) = (bases.last(), windows.last())
         && window.end == base.stop
@@ -160,6 +170,7 @@ pub fn assess(
             base.snapshot.short(),
             base.stop
         ));
+        missing.insert((base.timeline, base.stop));
     }
     if !holes.is_empty() {
         holes.push("Take a new physical snapshot: it makes up for what is missing.".to_owned());
@@ -184,6 +195,7 @@ pub fn assess(
         windows,
         contradictions,
         holes,
+        missing,
         notes,
     }
 }
@@ -269,6 +281,11 @@ mod tests {
         assert_eq!(after.windows[0].end, Lsn(4 * SIZE));
         let lost = stand(inventory(&[2, 3], Some(4)), &[base(2 * SIZE + 500)]);
         assert_eq!(lost.trouble(), Some(ErrorKind::Suspect));
+        // However much is known of it, it is one hole.
+        let known = stand(inventory(&[2, 3, 6], Some(4)), &[base(2 * SIZE + 500)]);
+        assert_eq!(known.missing, [(1, Lsn(4 * SIZE))].into());
+        assert_eq!(lost.missing, known.missing);
+        assert_eq!((known.holes.len(), after.missing.len()), (3, 0));
         let far = stand(inventory(&[9], None), &[base(2 * SIZE + 500)]);
         assert_eq!(far.trouble(), Some(ErrorKind::Suspect));
     }

@@ -109,7 +109,49 @@ impl Voice {
         self.tell(alert).await;
     }
 
+    /// The WAL of a source is not received.
+    pub(super) async fn stream_failed(&self, source: &SourceName, error: &Error, now: Timestamp) {
+        self.tell(alert::failure("wal", Some(source.as_str()), error, now)).await;
+    }
+
+    /// The WAL of a source is received.
+    pub(super) async fn stream_works(&self, source: &SourceName, now: Timestamp) {
+        let title = format!("WAL of {source} is received");
+        self.tell(over("wal.restored", "wal", source, title, now)).await;
+    }
+
+    /// WAL of a source is missing.
+    pub(super) async fn gap(&self, source: &SourceName, text: &str, now: Timestamp) {
+        let title = format!("WAL of {source} is missing; a new physical snapshot is needed");
+        let found = alert::finding(GAP, Some(source.as_str()), title, text.to_owned(), now);
+        self.tell(Alert { event: "wal.gap".into(), ..found }).await;
+    }
+
+    /// No WAL of a source is missing that a snapshot does not make up for.
+    pub(super) async fn gap_closed(&self, source: &SourceName, now: Timestamp) {
+        let title = format!("WAL of {source} follows a physical snapshot without a hole");
+        self.tell(over("wal.restored", GAP, source, title, now)).await;
+    }
+
     async fn tell(&self, alert: Alert) {
         self.desk().tell(&[alert]).await;
+    }
+}
+
+/// The verb that names the problem of missing WAL.
+const GAP: &str = "wal_gap";
+
+/// A problem of a source is over.
+fn over(event: &str, verb: &str, source: &SourceName, title: String, at: Timestamp) -> Alert {
+    Alert {
+        severity: Severity::Info,
+        event: event.into(),
+        source: Some(source.to_string()),
+        title,
+        body: String::new(),
+        at,
+        facts: Vec::new(),
+        problem: Some(alert::problem(verb, Some(source.as_str()))),
+        phase: Phase::Solved,
     }
 }

@@ -97,6 +97,15 @@ impl Guard<'_> {
     }
 }
 
+/// Returns the error that a panic comes to: a fault of the program, and never silence.
+pub(super) fn panicked(what: &'static str, panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied();
+    let said = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Error::new(ErrorKind::Failed, what)
+        .because(format!("the program failed: {}", said.unwrap_or("it did not say why")))
+        .hint("This is a fault of the program. Its log has more; please report it.")
+}
+
 /// How long a lease lasts; it is renewed three times as often.
 pub(super) const LEASE: Duration = Duration::from_secs(180);
 

@@ -17,6 +17,7 @@ mod serve;
 mod start;
 mod state;
 mod steps;
+mod stream;
 mod work;
 
 pub use control::{Answer, Client, Question, Status};
@@ -26,4 +27,5 @@ pub use remembered::{hear_runs, remember_size, remembered, sizes};
 pub use serve::Life;
 pub use start::{Daemon, Options};
 pub use state::state_directory;
+pub use stream::{Link, StreamStanding};
 pub use work::{Feed, Loaded};

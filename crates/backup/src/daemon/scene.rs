@@ -8,7 +8,9 @@ use backup_ops::SourceStatus;
 use backup_ops::daemon::{Board, Watcher};
 use backup_ops::health::{Ended, RepositoryHealth};
 use jiff::Timestamp;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
+
+use super::stream::StreamStanding;
 
 use super::remembered::LOOK_BACK;
 
@@ -23,6 +25,12 @@ pub(super) struct Scene {
     pub(super) repository: watch::Sender<Option<Arc<RepositoryHealth>>>,
     /// Backups that ended in the last ninety days, by source.
     ended: Mutex<BTreeMap<SourceName, Vec<Ended>>>,
+    /// How the sources stood by what the repository says, when it could be read.
+    stored: Mutex<Arc<Vec<SourceStatus>>>,
+    /// How receiving WAL stands, of every source whose WAL is received.
+    pub(super) streams: Mutex<BTreeMap<SourceName, StreamStanding>>,
+    /// Something happened that sources are to be judged by.
+    pub(super) stirred: Notify,
     next: Mutex<BTreeMap<JobKey, Timestamp>>,
     problems: Mutex<Problems>,
 }
@@ -44,6 +52,9 @@ impl Default for Scene {
             drilled: Mutex::default(),
             repository: watch::Sender::default(),
             ended: Mutex::default(),
+            stored: Mutex::default(),
+            streams: Mutex::default(),
+            stirred: Notify::new(),
             next: Mutex::default(),
             problems: Mutex::default(),
         }
@@ -75,6 +86,14 @@ impl Scene {
                 source.health.running();
             }
         }
+    }
+
+    pub(super) fn stored(&self) -> Arc<Vec<SourceStatus>> {
+        Arc::clone(&self.stored.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn keep_stored(&self, sources: &[SourceStatus]) {
+        *self.stored.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources.to_vec());
     }
 
     /// Notes what is wrong, or that it is not any more.

@@ -34,7 +34,9 @@ impl Daemon {
     /// on when it is started again.
     pub async fn run(&self, life: Life, stop: &Interrupt) -> Result<()> {
         let listener = listen(&self.inner.state.path)?;
-        let work = life.supervisor.run(life.commands, stop.clone());
+        let work = async {
+            tokio::join!(life.supervisor.run(life.commands, stop.clone()), self.receive_all(stop))
+        };
         let rest = async {
             tokio::join!(
                 self.answer_all(&listener),
@@ -45,7 +47,7 @@ impl Daemon {
         };
         tokio::select! {
             biased;
-            () = work => {}
+            _ = work => {}
             _ = rest => {}
         }
         // What waits to be told is told now, if it can be told quickly; else after the restart.
@@ -146,6 +148,7 @@ impl Daemon {
             tokio::select! {
                 () = inner.clock.sleep(LOOK) => {}
                 () = ended(&mut changes) => {}
+                () = inner.scene.stirred.notified() => {}
             }
         }
     }
@@ -160,6 +163,8 @@ impl Daemon {
         match backup_ops::status(&inner.work.repository, &promises, now).await {
             Ok(mut sources) => {
                 inner.scene.hear(&mut sources, now);
+                inner.scene.keep_stored(&sources);
+                self.judge_streams(&mut sources, now);
                 inner.scene.note(|problems| problems.repository = None);
                 inner.work.voice.judged(None, now).await;
                 inner.work.voice.stand(&sources, now).await;
@@ -175,8 +180,9 @@ impl Daemon {
                 if error.status() == ErrorStatus::Permanent {
                     inner.work.voice.judged(Some(&error), now).await;
                 }
-                let known = inner.scene.sources.borrow().clone();
-                let sources = backup_ops::doubt(&known, &error, now);
+                let known = inner.scene.stored();
+                let mut sources = backup_ops::doubt(&known, &error, now);
+                self.judge_streams(&mut sources, now);
                 inner.work.voice.stand(&sources, now).await;
                 inner.scene.sources.send_replace(Arc::new(sources));
             }

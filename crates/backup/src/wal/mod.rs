@@ -4,6 +4,7 @@ mod ahead;
 mod fetch;
 mod pass;
 mod push;
+mod slot;
 mod stream;
 
 pub use ahead::{Ahead, fetch_ahead, remove_ahead, take_ahead};
@@ -11,4 +12,5 @@ pub(crate) use fetch::read as read_wal;
 pub use fetch::{WalFetchRequest, wal_fetch};
 pub use pass::WriterPass;
 pub use push::{WalPushRequest, system_near, wal_push};
+pub use slot::slot_name;
 pub use stream::{Exposure, StreamNews, WalStreamRequest, wal_stream};

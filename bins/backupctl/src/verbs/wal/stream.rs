@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backup::ops::alert;
-use backup::wal::{StreamNews, WalStreamRequest, wal_stream};
+use backup::wal::{StreamNews, WalStreamRequest, slot_name, wal_stream};
 use backup_core::{ByteSize, Error, ErrorKind, Result, SourceName};
 use serde::Serialize;
 
@@ -40,7 +40,7 @@ pub(super) async fn run(session: &Session, args: WalStreamArgs) -> Result<Ending
     let settings = session.settings()?.source(source.as_str())?;
     let connect = session.composer().connect_options(settings)?;
     let request = WalStreamRequest {
-        slot: args.slot.unwrap_or_else(|| slot_of(&source)),
+        slot: args.slot.unwrap_or_else(|| slot_name(&source)),
         connect,
         flush: Duration::from_secs(args.flush.max(1)),
         report: Duration::from_secs(args.report.max(1)),
@@ -72,14 +72,6 @@ pub(super) async fn run(session: &Session, args: WalStreamArgs) -> Result<Ending
         ended = stream => ended.map(|()| Ending::Ok),
         () = alerting => Ok(Ending::Ok),
     }
-}
-
-/// Slot names have no capital letters, dashes or dots.
-fn slot_of(source: &SourceName) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-    let mut name = format!("backupctl_{}", source.as_str().chars().map(plain).collect::<String>());
-    name.truncate(63);
-    name
 }
 
 fn show(session: &Session, source: &SourceName, news: &StreamNews) {

@@ -1,0 +1,250 @@
+//! How receiving the WAL of a source stands, and what is wrong with it. Pure.
+
+use std::time::Duration;
+
+use backup_core::{Lsn, WalSegment};
+use backup_ops::wal::{WalStatus, Window};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::wal::StreamNews;
+
+/// So often it is said how much is at risk.
+pub(super) const REPORT: Duration = Duration::from_secs(5);
+
+/// Whether WAL arrives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// It has not begun yet.
+    Starting,
+    /// It arrives.
+    Streaming,
+    /// It does not for now, and why; that may pass.
+    Retrying(String),
+    /// It does not, and somebody must do something about it; tried again all the same.
+    Stopped(String),
+    /// Another daemon receives it.
+    Elsewhere,
+}
+
+/// How receiving the WAL of a source stands.
+#[derive(Clone, Debug)]
+pub struct StreamStanding {
+    /// Whether it arrives.
+    pub link: Link,
+    /// The timeline and the position up to which everything is stored.
+    pub durable: Option<(u32, Lsn)>,
+    /// Bytes that the server had written and that were not stored, when it was last heard of.
+    pub lag_bytes: Option<u64>,
+    /// Holes that no snapshot makes up for, a sentence each.
+    pub holes: Vec<String>,
+    /// How many holes there are.
+    pub gaps: u64,
+    /// What can be recovered, by snapshot, oldest first; as of the last look at what is stored.
+    pub windows: Vec<Window>,
+    begun: Timestamp,
+    max_lag: Duration,
+    segment_size: u64,
+    /// Everything that the server had written by then is stored.
+    fresh_at: Option<Timestamp>,
+    heard_at: Option<Timestamp>,
+}
+
+/// Something wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    /// Stays the same while it lasts.
+    pub(super) word: &'static str,
+    pub(super) reason: String,
+}
+
+impl StreamStanding {
+    /// Nothing is known but, from before a restart, when everything was stored last.
+    pub(super) fn new(begun: Timestamp, max_lag: Duration, fresh_at: Option<Timestamp>) -> Self {
+        Self {
+            link: Link::Starting,
+            durable: None,
+            lag_bytes: None,
+            holes: Vec::new(),
+            gaps: 0,
+            windows: Vec::new(),
+            begun,
+            max_lag,
+            segment_size: 0,
+            fresh_at,
+            heard_at: None,
+        }
+    }
+
+    pub(super) fn hear(&mut self, news: &StreamNews, now: Timestamp) {
+        match news {
+            StreamNews::Started { .. } => self.link = Link::Streaming,
+            StreamNews::Report { timeline, durable, exposure } => {
+                self.link = Link::Streaming;
+                self.durable = Some((*timeline, *durable));
+                self.lag_bytes = Some(exposure.bytes);
+                self.heard_at = Some(now);
+                self.fresh_at = Some(before(now, exposure.age));
+            }
+            StreamNews::Retrying { error, .. } => self.link = Link::Retrying(error.clone()),
+            StreamNews::Switched { .. } | StreamNews::Gap { .. } => {}
+        }
+    }
+
+    /// Takes over what is stored; nothing where nothing is.
+    pub(super) fn look(&mut self, status: Option<&WalStatus>) {
+        let remedies = 1;
+        let holes = status.map(|status| status.holes.as_slice()).unwrap_or_default();
+        self.holes = holes.get(..holes.len().saturating_sub(remedies)).unwrap_or_default().to_vec();
+        self.gaps = status.map_or(0, |status| status.missing.len() as u64);
+        self.windows = status.map(|status| status.windows.clone()).unwrap_or_default();
+        self.segment_size = status.map_or(0, |status| status.inventory.segment_size);
+    }
+
+    /// Returns when everything that the server had written was stored, as far as is known.
+    #[must_use]
+    pub fn fresh_at(&self) -> Option<Timestamp> {
+        self.fresh_at
+    }
+
+    /// Returns how much would be lost if the server were lost now: measured while WAL arrives,
+    /// and growing with the clock while nothing is heard. Nothing when it was never known.
+    #[must_use]
+    pub fn lag(&self, now: Timestamp) -> Option<Duration> {
+        let fresh = since(self.fresh_at?, now);
+        let quiet = since(self.heard_at.unwrap_or(self.begun), now);
+        let current = self.link == Link::Streaming && quiet <= REPORT * 3;
+        // Nothing was waiting, and nothing is known to have been written since.
+        let idle = current && self.lag_bytes == Some(0);
+        Some(if idle { Duration::ZERO } else { fresh })
+    }
+
+    /// Returns the newest segment that is stored up to its end or in part.
+    #[must_use]
+    pub fn segment(&self) -> Option<String> {
+        let (timeline, Lsn(position)) = self.durable.filter(|_| self.segment_size > 0)?;
+        let last = Lsn(position.saturating_sub(1));
+        Some(WalSegment::holding(timeline, last, self.segment_size).to_string())
+    }
+
+    /// Returns the newest unbroken range of instants that can be recovered.
+    #[must_use]
+    pub fn window(&self) -> Option<(Timestamp, Timestamp)> {
+        let newest = self.windows.last().filter(|_| self.gaps == 0)?;
+        let same = |window: &&Window| window.end == newest.end;
+        let from = self.windows.iter().filter(same).map(|window| window.from).min()?;
+        Some((from, self.fresh_at?.max(newest.from)))
+    }
+
+    /// Returns what is wrong.
+    pub(super) fn troubles(&self, now: Timestamp) -> Vec<Trouble> {
+        let mut troubles = Vec::new();
+        let mut wrong = |word, reason| troubles.push(Trouble { word, reason });
+        if self.link == Link::Elsewhere {
+            return troubles;
+        }
+        if let Link::Stopped(why) = &self.link {
+            wrong("stopped", format!("Write-ahead log is not received: {why}."));
+        }
+        // From the beginning at least, where nothing was ever known.
+        let behind = self.lag(now).unwrap_or_else(|| since(self.begun, now));
+        if behind > self.max_lag {
+            let why = match &self.link {
+                Link::Retrying(why) => format!(" ({why})"),
+                _ => String::new(),
+            };
+            wrong(
+                "behind",
+                format!(
+                    "Write-ahead log is {} behind; at most {} was promised{why}.",
+                    length(behind),
+                    length(self.max_lag)
+                ),
+            );
+        }
+        if !self.holes.is_empty() {
+            let holes = self.holes.join(" ");
+            wrong(
+                "gap",
+                format!(
+                    "{holes} Nothing after it can be recovered to a point in time before a new physical snapshot."
+                ),
+            );
+        }
+        troubles
+    }
+}
+
+/// Time that has passed; a clock that was set back is no age.
+fn since(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or(Duration::ZERO)
+}
+
+fn before(now: Timestamp, age: Duration) -> Timestamp {
+    let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
+    now.checked_sub(age).unwrap_or(Timestamp::MIN)
+}
+
+fn length(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7199 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wal::Exposure;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn report(bytes: u64, age: u64) -> StreamNews {
+        let age = Duration::from_secs(age);
+        let exposure = Exposure { bytes, age, worst: age };
+        StreamNews::Report { timeline: 1, durable: Lsn(100), exposure }
+    }
+
+    fn words(standing: &StreamStanding, now: Timestamp) -> Vec<&'static str> {
+        standing.troubles(now).iter().map(|trouble| trouble.word).collect()
+    }
+
+    #[test]
+    fn lag_is_measured_while_wal_arrives_and_grows_while_nothing_is_heard() {
+        let minute = Duration::from_secs(60);
+        let mut standing = StreamStanding::new(at(0), minute, None);
+        assert_eq!(standing.lag(at(1)), None);
+        standing.hear(&report(0, 0), at(5));
+        assert_eq!(standing.lag(at(9)), Some(Duration::ZERO));
+        standing.hear(&report(7, 3), at(10));
+        assert_eq!(standing.lag(at(10)), Some(Duration::from_secs(3)));
+        assert_eq!(standing.lag(at(12)), Some(Duration::from_secs(5)));
+        standing.hear(&report(0, 0), at(15));
+        // Nothing is heard any more, although nobody said that the stream broke.
+        assert_eq!(standing.lag(at(45)), Some(Duration::from_secs(30)));
+        let error = "refused".to_owned();
+        standing.hear(&StreamNews::Retrying { delay: minute, error }, at(46));
+        assert_eq!(standing.lag(at(47)), Some(Duration::from_secs(32)));
+        assert_eq!(words(&standing, at(75)), Vec::<&str>::new());
+        assert_eq!(words(&standing, at(76)), ["behind"]);
+        assert!(standing.troubles(at(76))[0].reason.contains("refused"));
+        standing.hear(&report(0, 0), at(80));
+        assert_eq!(words(&standing, at(80)), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn what_never_arrived_is_behind_from_the_beginning_or_from_before_the_restart() {
+        let minute = Duration::from_secs(60);
+        let fresh = StreamStanding::new(at(0), minute, None);
+        assert_eq!((words(&fresh, at(60)), words(&fresh, at(61))), (vec![], vec!["behind"]));
+        let mut again = StreamStanding::new(at(0), minute, Some(at(-50)));
+        assert_eq!(again.lag(at(5)), Some(Duration::from_secs(55)));
+        assert_eq!(words(&again, at(11)), ["behind"]);
+        again.link = Link::Elsewhere;
+        assert_eq!(words(&again, at(1000)), Vec::<&str>::new());
+        again.link = Link::Stopped("another cluster answers".into());
+        assert_eq!(words(&again, at(1)), ["stopped"]);
+    }
+}
