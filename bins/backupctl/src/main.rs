@@ -128,6 +128,7 @@ fn alerting(verb: &Verb) -> Option<&'static str> {
         Verb::Restore(args) if !args.preview => Some("restore"),
         Verb::Verify(_) => Some("verify"),
         Verb::Drill(args) if !args.history => Some("drill"),
+        Verb::Migrate(args) if !args.preview => Some("migrate"),
         Verb::Forget(args) if !args.dry_run => Some("forget"),
         Verb::Prune(args) if !args.dry_run => Some("prune"),
         Verb::Status(_) => Some("status"),

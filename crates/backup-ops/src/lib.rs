@@ -34,6 +34,7 @@ pub mod forget;
 pub mod health;
 mod interrupt;
 pub mod key;
+pub mod migrate;
 mod plausible;
 pub mod prune;
 pub mod report;

@@ -1,11 +1,16 @@
 //! The port.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use backup_core::port::{
-    Capability, Discovery, Provider, RestoreOptions, Source, SourceOptions, Target,
+    Capability, Discovery, NoObserver, PartSource, Provider, RestoreOptions, Restored, Source,
+    SourceOptions, Survey, Target,
 };
-use backup_core::{Result, SnapshotKind};
-use backup_postgres::logical::{LogicalSource, LogicalTarget, discover};
+use backup_core::{Result, Snapshot, SnapshotKind};
+use backup_postgres::logical::{
+    Examination, LogicalSource, LogicalTarget, discover, examine, survey,
+};
 use backup_postgres::physical::PhysicalSource;
 use backup_postgres::tools::ToolPaths;
 
@@ -74,5 +79,31 @@ impl Provider for PostgresProvider {
         let connect = self.config.connect.clone();
         let tools = self.config.tools.clone();
         Ok(Box::new(LogicalTarget::new(connect, tools, options.clone())))
+    }
+
+    async fn survey(&self) -> Result<Survey> {
+        survey(&self.config.connect).await
+    }
+
+    async fn examine(
+        &self,
+        snapshot: &Snapshot,
+        parts: &Arc<dyn PartSource>,
+        options: &RestoreOptions,
+    ) -> Result<Restored> {
+        let renamed = !options.role_map.is_empty();
+        let how = Examination {
+            jobs: options.jobs,
+            owners: !options.no_owner && !renamed,
+            privileges: !options.no_privileges && !renamed,
+            observer: Arc::new(NoObserver),
+        };
+        let (connect, tools) = (&self.config.connect, &self.config.tools);
+        let found = examine(connect, tools, snapshot, &**parts, &how).await?;
+        Ok(Restored {
+            evidence: found.evidence,
+            schema_differences: found.schema_differences,
+            cluster: None,
+        })
     }
 }

@@ -161,6 +161,12 @@ fn objects(wanted: &Evidence, found: &Evidence) -> Finding {
         .filter(|kind| of(wanted, kind) != of(found, kind))
         .map(|kind| format!("{kind}: {}, not {}", of(found, kind), of(wanted, kind)))
         .collect();
+    if !wrong.is_empty() && major(wanted) != major(found) {
+        return Finding::Environment(
+            format!("{} (on another major version, which may count otherwise)", list(&wrong)),
+            format!("Drill on PostgreSQL {}.", major(wanted)),
+        );
+    }
     let shown = ["index", "constraint", "function"];
     let shown = shown.map(|kind| format!("{kind} {}", of(wanted, kind)));
     verdict(&wrong, format!("numbers of {} kinds ({})", wanted.objects.len(), shown.join(", ")))

@@ -161,7 +161,7 @@ pub(crate) struct RestoreArgs {
     pub(crate) recovery: RecoveryArgs,
 }
 
-fn parse_mapping(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_mapping(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((old, new)) if !old.is_empty() && !new.is_empty() => Ok((old.into(), new.into())),
         _ => Err("write OLD=NEW".into()),

@@ -4,6 +4,7 @@ mod data;
 mod drill;
 mod keep;
 mod look;
+mod migrate;
 mod more;
 mod recovery;
 mod report;
@@ -20,6 +21,7 @@ pub(crate) use data::{
 pub(crate) use drill::DrillArgs;
 pub(crate) use keep::{ForgetArgs, PinArgs, PruneArgs};
 pub(crate) use look::{DiffArgs, DumpArgs, FindArgs};
+pub(crate) use migrate::MigrateArgs;
 pub(crate) use more::{
     CompletionsArgs, DemoArgs, DoctorArgs, KeyCommand, ManArgs, NotifyCommand, RepairCommand,
     SchemaArgs, StatusArgs, ValidateArgs,
@@ -110,6 +112,8 @@ pub(crate) enum Verb {
     Verify(VerifyArgs),
     /// Restore a snapshot somewhere disposable, question it, keep the receipt
     Drill(DrillArgs),
+    /// Take a source to another server, version or vendor, and prove that it arrived
+    Migrate(MigrateArgs),
     /// Drop snapshots by retention policy, or those named
     Forget(ForgetArgs),
     /// Reclaim what no snapshot needs

@@ -12,6 +12,7 @@ mod find;
 mod forget;
 mod init;
 mod key;
+mod migrate;
 mod notify;
 mod offline;
 mod pin;
@@ -47,6 +48,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Ending> {
         Verb::Restore(args) => restore::run(session, args).await,
         Verb::Verify(args) => verify::run(session, args).await,
         Verb::Drill(args) => Box::pin(drill::run(session, args)).await,
+        Verb::Migrate(args) => Box::pin(migrate::run(session, args)).await,
         Verb::Forget(args) => forget::run(session, args).await,
         Verb::Prune(args) => prune::run(session, &args).await,
         Verb::Pin(args) => pin::run(session, &args, true).await,

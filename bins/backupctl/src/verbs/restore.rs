@@ -31,6 +31,7 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
         no_privileges: args.no_privileges || preferred.no_privileges,
         create_roles: args.create_roles || preferred.create_roles,
         role_map: if args.map_roles.is_empty() { preferred.role_map } else { args.map_roles },
+        without_extensions: Vec::new(),
         ordered: args.ordered,
         recovery: recovery.as_ref().map(|r| r.settings.clone()).unwrap_or_default(),
         delta: args.delta,

@@ -16,6 +16,7 @@ mod happy;
 mod health;
 mod keys;
 mod listener;
+mod migrate;
 mod object_store;
 mod offline;
 mod physical;

@@ -14,6 +14,7 @@ mod parts;
 mod provider;
 mod recovery;
 mod store;
+mod survey;
 
 pub use catalog::{Catalog, RunFilter};
 pub use clock::Clock;
@@ -35,3 +36,4 @@ pub use recovery::{
     WalFiles,
 };
 pub use store::{Object, RequestCounts, Store, StoreCapabilities};
+pub use survey::{DatabaseContent, Survey};

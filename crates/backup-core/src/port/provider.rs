@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Observer, PartSink, PartSource, RecoverySettings, Replay};
+use super::{Observer, PartSink, PartSource, RecoverySettings, Replay, Restored, Survey};
 use crate::{Error, ErrorKind, Evidence, Finding, Result, Snapshot, SnapshotKind, SourceIdentity};
 
 /// A platform that hosts databases: a server you run, or a vendor.
@@ -32,6 +32,24 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
     async fn open_target(&self, options: &RestoreOptions) -> Result<Box<dyn Target>> {
         let _ = options;
         Err(Error::new(ErrorKind::Unsupported, "open restore target").with("provider", self.name()))
+    }
+
+    /// Looks at the database and its server without changing anything, whether there is such a
+    /// database or not.
+    async fn survey(&self) -> Result<Survey> {
+        Err(Error::new(ErrorKind::Unsupported, "survey database").with("provider", self.name()))
+    }
+
+    /// Asks the database that `snapshot` was restored into, with these options, for its own
+    /// evidence, and compares its schema with the one stored in `parts`. Changes nothing.
+    async fn examine(
+        &self,
+        snapshot: &Snapshot,
+        parts: &Arc<dyn PartSource>,
+        options: &RestoreOptions,
+    ) -> Result<Restored> {
+        let _ = (snapshot, parts, options);
+        Err(Error::new(ErrorKind::Unsupported, "examine database").with("provider", self.name()))
     }
 }
 
@@ -117,6 +135,8 @@ pub struct RestoreOptions {
     pub create_roles: bool,
     /// Restore `OLD` roles' objects and grants as `NEW`'s: pairs of names.
     pub role_map: Vec<(String, String)>,
+    /// Leave these extensions out, with the rows of their own tables.
+    pub without_extensions: Vec<String>,
     /// Write rows in their original order (slower).
     pub ordered: bool,
     /// How a physical snapshot recovers once it is started.

@@ -11,6 +11,7 @@ mod error;
 mod forget;
 mod health;
 mod keys;
+mod migrate;
 mod receipt;
 mod restore;
 pub mod schema;
@@ -31,6 +32,7 @@ pub use error::{ErrorDocument, retry_safe};
 pub use forget::{DecisionDocument, ForgetDocument};
 pub use health::{ConditionDocument, RepositoryHealthDocument, SizeDocument, SuccessDocument};
 pub use keys::{KeyDocument, KeysDocument};
+pub use migrate::{ChecklistDocument, FitDocument, MigrateDocument};
 pub use receipt::ReceiptDocument;
 pub use restore::{PhaseDocument, RestoreDocument, RestorePlanDocument, StepDocument};
 pub use snapshot::{

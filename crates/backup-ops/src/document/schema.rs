@@ -4,9 +4,9 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 
 use super::{
     BackupDocument, DiffDocument, DoctorDocument, DrillDocument, DrillHistoryDocument,
-    ErrorDocument, FindDocument, ForgetDocument, KeysDocument, PartsDocument, ReceiptDocument,
-    RestoreDocument, RestorePlanDocument, ShowDocument, SnapshotsDocument, StatusDocument,
-    VerifyDocument, WalStatusDocument,
+    ErrorDocument, FindDocument, ForgetDocument, KeysDocument, MigrateDocument, PartsDocument,
+    ReceiptDocument, RestoreDocument, RestorePlanDocument, ShowDocument, SnapshotsDocument,
+    StatusDocument, VerifyDocument, WalStatusDocument,
 };
 
 use crate::report::SignedReport;
@@ -28,6 +28,7 @@ const ALL: &[Entry] = &[
     ("forget", root::<ForgetDocument>),
     ("keys", root::<KeysDocument>),
     ("ls", root::<PartsDocument>),
+    ("migrate", root::<MigrateDocument>),
     ("receipt", root::<ReceiptDocument>),
     ("report", root::<SignedReport>),
     ("restore", root::<RestoreDocument>),

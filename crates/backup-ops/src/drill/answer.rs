@@ -84,7 +84,7 @@ pub(super) fn answer(
 }
 
 /// Returns the answer that a comparison comes to.
-pub(super) fn of_comparison(name: &str, comparison: Comparison) -> QuestionDocument {
+pub(crate) fn of_comparison(name: &str, comparison: Comparison) -> QuestionDocument {
     match comparison {
         Comparison::Equal(what) => answer(name, Outcome::Passed, what),
         Comparison::Different(what) => answer(name, Outcome::Failed, what),

@@ -8,6 +8,7 @@ mod record;
 mod rehearse;
 mod standing;
 
+pub(crate) use answer::of_comparison;
 pub use answer::{Outcome, Verdict, demand};
 pub use assertion::Assertion;
 pub use history::{history, newest, trends};

@@ -254,6 +254,7 @@ pub(crate) async fn restored(repository: &Repository, snapshot: &Snapshot) -> Re
         no_privileges: false,
         create_roles: false,
         role_map: Vec::new(),
+        without_extensions: Vec::new(),
         ordered: false,
         recovery: <_>::default(),
         delta: false,

@@ -22,6 +22,7 @@ async fn refuses_its_own_source_even_when_that_is_empty_now() {
         no_privileges: false,
         create_roles: false,
         role_map: Vec::new(),
+        without_extensions: Vec::new(),
         ordered: false,
         recovery: <_>::default(),
         delta: false,

@@ -39,6 +39,7 @@ mod schema_text;
 mod session;
 mod statement;
 mod subset;
+mod survey;
 
 #[doc(hidden)]
 pub use archive::is_archive;
@@ -49,3 +50,4 @@ pub use examine::{Examination, Examined, examine};
 pub use export::{ExportOptions, ExportReport, export};
 pub use restore::LogicalTarget;
 pub(crate) use restore::{drop_database, maintenance};
+pub use survey::survey;

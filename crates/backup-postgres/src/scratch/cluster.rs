@@ -110,6 +110,7 @@ impl ScratchCluster {
             no_privileges: false,
             create_roles: false,
             role_map: Vec::new(),
+            without_extensions: Vec::new(),
             ordered: false,
             recovery: recovery.settings.clone(),
             delta: false,

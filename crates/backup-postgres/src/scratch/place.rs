@@ -59,6 +59,7 @@ impl Place {
             no_privileges: false,
             create_roles: false,
             role_map: Vec::new(),
+            without_extensions: Vec::new(),
             ordered: false,
             recovery: <_>::default(),
             delta: false,

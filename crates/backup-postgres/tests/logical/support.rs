@@ -58,6 +58,7 @@ pub(crate) fn restore_options(jobs: usize) -> RestoreOptions {
         no_privileges: false,
         create_roles: false,
         role_map: Vec::new(),
+        without_extensions: Vec::new(),
         ordered: false,
         recovery: <_>::default(),
         delta: false,

@@ -87,6 +87,7 @@ pub(crate) fn restore_options() -> RestoreOptions {
         no_privileges: false,
         create_roles: false,
         role_map: Vec::new(),
+        without_extensions: Vec::new(),
         ordered: false,
         recovery: RecoverySettings::default(),
         delta: false,

@@ -39,6 +39,16 @@ impl Schema {
     pub(crate) async fn read(parts: &dyn PartSource, options: &RestoreOptions) -> Result<Self> {
         let mut schema = Self::read_some(parts, &options.tables, &options.schemas).await?;
         RoleMap::new(&options.role_map).apply(&mut schema.archive);
+        for name in &options.without_extensions {
+            let comment = format!("EXTENSION {name}");
+            schema.archive.entries.retain(|entry| match entry.kind() {
+                "EXTENSION" => entry.tag() != name,
+                "COMMENT" => {
+                    entry.tag() != comment && entry.tag() != format!("EXTENSION \"{name}\"")
+                }
+                _ => true,
+            });
+        }
         Ok(schema)
     }
 

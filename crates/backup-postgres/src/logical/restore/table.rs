@@ -18,6 +18,8 @@ pub(crate) struct TablePart {
     /// Rows that were copied out.
     pub(crate) rows: u64,
     load_through: Option<(String, String)>,
+    /// The extension that brings the table itself.
+    pub(crate) brought_by: Option<String>,
     /// For an extension's table: its oid, and those to load before it.
     extension: Option<(u32, Vec<u32>)>,
 }
@@ -56,6 +58,7 @@ impl TablePart {
             encoding: need("encoding")?,
             rows: need("rows")?.parse().map_err(|_| invalid("rows"))?,
             load_through: load_through.map(|[schema, name]| (schema, name)),
+            brought_by: get("extension").cloned(),
             extension: oid.zip(after),
         }))
     }
@@ -71,6 +74,7 @@ impl TablePart {
             encoding: "UTF8".into(),
             rows: 0,
             load_through: None,
+            brought_by: None,
             extension: None,
         }
     }

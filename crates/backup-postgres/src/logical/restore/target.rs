@@ -74,6 +74,7 @@ impl LogicalTarget {
             &snapshot.evidence.facts,
             NeededRoles::from_facts(&snapshot.evidence.facts, &map),
         );
+        needs.extensions.retain(|name| !self.options.without_extensions.contains(name));
         if self.is_partial() {
             // What a part of the schema needs is known once the schema was read.
             needs.roles = NeededRoles::default();
@@ -143,6 +144,10 @@ impl LogicalTarget {
             .tables(&**parts, &schema)?
             .into_iter()
             .filter(|table| !self.is_partial() || !table.is_of_extension())
+            .filter(|table| {
+                let left_out = &self.options.without_extensions;
+                table.brought_by.as_ref().is_none_or(|extension| !left_out.contains(extension))
+            })
             .collect();
         let plan = build::plan(&schema.archive.entries, &tables, self.analyze);
         let files = schema.write(&folder, &plan.entries)?;
