@@ -8,8 +8,13 @@ use backup_repository::Repository;
 use super::DrillReceipt;
 use crate::document::TrendDocument;
 
-/// How many receipts are looked through for the newest of a source.
-const FAR_ENOUGH: usize = 500;
+/// How many receipts are looked through for each source: more than a year of daily drills, so that
+/// a yearly exercise is found; and for all together.
+const FAR_ENOUGH: usize = 400;
+const FAR_ENOUGH_FOR_ALL: usize = 20_000;
+
+/// How many drills that passed are looked for.
+const PASSES: u8 = 2;
 
 /// Returns the receipts of a source, or of all, newest first, at most `limit`.
 pub async fn history(
@@ -30,14 +35,18 @@ pub async fn history(
     Ok(receipts)
 }
 
-/// Returns, of each of these sources, receipts back to its newest drill that passed; and of those
-/// `exercised`, back to the newest that passed from nothing but a recovery key.
+/// Returns, of each of these sources, receipts back to the second newest drill that passed (a
+/// failure may stand before the newest); and of those `exercised`, back to the newest that passed
+/// from nothing but a recovery key.
 pub async fn newest(
     repository: &Repository,
     sources: &BTreeSet<String>,
     exercised: &BTreeSet<String>,
 ) -> Result<Vec<DrillReceipt>> {
-    let (mut waiting, mut exercises) = (sources.clone(), exercised.clone());
+    let mut waiting: BTreeMap<String, u8> =
+        sources.iter().map(|source| (source.clone(), PASSES)).collect();
+    let mut exercises = exercised.clone();
+    let most = FAR_ENOUGH.saturating_mul(sources.len().max(1)).min(FAR_ENOUGH_FOR_ALL);
     let mut seen = 0;
     if waiting.is_empty() && exercises.is_empty() {
         return Ok(Vec::new());
@@ -46,12 +55,17 @@ pub async fn newest(
         .drills(|receipt: &DrillReceipt| {
             seen += 1;
             if receipt.verdict == "passed" {
-                waiting.remove(&receipt.source);
+                if let Some(left) = waiting.get_mut(&receipt.source) {
+                    *left -= 1;
+                    if *left == 0 {
+                        waiting.remove(&receipt.source);
+                    }
+                }
                 if receipt.disaster {
                     exercises.remove(&receipt.source);
                 }
             }
-            !(waiting.is_empty() && exercises.is_empty()) && seen < FAR_ENOUGH
+            !(waiting.is_empty() && exercises.is_empty()) && seen < most
         })
         .await
 }

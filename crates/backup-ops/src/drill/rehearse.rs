@@ -1,6 +1,7 @@
 //! One rehearsal: open a place, restore, question, remove. Whatever happens, the place goes.
 
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use backup_core::port::{
     SmokeTest,
 };
 use backup_core::{Event, Finding, Result, Snapshot, SnapshotKind};
+use futures::future::{Either, select};
 use jiff::Timestamp;
 
 use super::answer::{Outcome, Verdict, answer, of_comparison, of_error};
@@ -16,6 +18,9 @@ use super::point::{self, DrillPoint};
 use super::{Assertion, DrillReceipt};
 use crate::document::{FindingDocument, PhaseDocument, QuestionDocument};
 use crate::interrupt::Interrupt;
+
+/// How often a long silence is told to be none.
+const ATTENDED: Duration = Duration::from_secs(60);
 
 /// What to ask, and how.
 #[derive(Clone)]
@@ -72,6 +77,25 @@ pub async fn rehearse(
     };
     observer.on_event(&Event::RunFinished { at: clock.now(), error });
     ended.map(|()| drill.receipt)
+}
+
+/// Tells again and again that questions are being asked: a server says nothing while it answers
+/// one, however long that takes.
+async fn attended<T>(
+    clock: &Arc<dyn Clock>,
+    observer: &Arc<dyn Observer>,
+    work: impl Future<Output = T>,
+) -> T {
+    let telling = async {
+        loop {
+            clock.sleep(ATTENDED).await;
+            observer.on_event(&Event::Progress { bytes: 0 });
+        }
+    };
+    match select(pin!(work), pin!(telling)).await {
+        Either::Left((done, _)) => done,
+        Either::Right((never, _)) => never,
+    }
 }
 
 fn begin(
@@ -205,7 +229,8 @@ impl Drill<'_> {
         }
         self.receipt.rto_seconds = Some(self.since(self.begun));
         let begun = self.clock.elapsed();
-        let asked = self.ask_all(place).await;
+        let (clock, observer) = (self.clock, self.observer);
+        let asked = attended(clock, observer, self.ask_all(place)).await;
         self.receipt.validation_seconds = self.since(begun);
         asked
     }

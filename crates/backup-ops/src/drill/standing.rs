@@ -26,6 +26,9 @@ pub struct DrillPromise {
 pub struct DrillStanding {
     /// The newest drill, whatever it found.
     pub newest: DrillReceipt,
+    /// The newest drill that failed and that nothing has answered since: only a drill of the same
+    /// or a newer snapshot that passed answers it.
+    pub failed: Option<DrillReceipt>,
     /// When the newest that passed was; nothing when none did.
     pub passed_at: Option<Timestamp>,
     /// When the newest that passed from nothing but a recovery key was, as far back as was
@@ -43,7 +46,14 @@ impl DrillStanding {
         let mut good = receipts.iter().filter(|receipt| receipt.verdict == "passed");
         let disaster = good.clone().find(|receipt| receipt.disaster);
         let passed = good.next();
+        let failed = receipts.iter().position(|receipt| receipt.verdict == "failed");
+        let failed = failed.filter(|at| {
+            let data = receipts.get(*at).map(|failed| failed.data_from);
+            let mut since = receipts.iter().take(*at);
+            !since.any(|r| r.verdict == "passed" && Some(r.data_from) >= data)
+        });
         Some(Self {
+            failed: failed.and_then(|at| receipts.get(at)).map(|receipt| (*receipt).clone()),
             newest: (*receipts.first()?).clone(),
             passed_at: passed.map(|receipt| receipt.at),
             disaster_passed_at: disaster.map(|receipt| receipt.at),
@@ -66,10 +76,13 @@ pub(crate) fn broken(
     let mut named = |concern, reasons: &mut Vec<String>| {
         broken.extend(reasons.drain(..).map(|reason| Condition::warning(concern, reason)));
     };
-    if let Some(standing) = standing.filter(|standing| standing.newest.verdict == "failed") {
-        let id = standing.newest.snapshot.get(..8).unwrap_or_default();
+    if let Some(failed) = standing.and_then(|standing| standing.failed.as_ref()) {
+        let id = failed.snapshot.get(..8).unwrap_or_default();
+        let is_newest = standing.is_some_and(|standing| standing.newest.at == failed.at);
+        let which =
+            if is_newest { "The newest drill failed" } else { "A drill failed, unanswered since" };
         reasons.push(format!(
-            "The newest drill failed: snapshot {id} is not what its source was; run `backupctl \
+            "{which}: snapshot {id} is not what its source was; run `backupctl \
              drill {source} --history`."
         ));
     }
@@ -182,6 +195,24 @@ mod tests {
         assert!(reasons(awaited, &[&unclear, &old])[0].contains("9 d ago"));
         assert!(reasons(weekly, &[&unclear, &old])[0].contains("9 d ago"));
         assert!(reasons(DrillPromise::default(), &[&bad, &new])[0].contains("drill failed"));
+    }
+
+    #[test]
+    fn a_failure_stands_until_as_new_a_snapshot_passes() {
+        let at = |at: &str, data: &str, verdict: &str| {
+            let mut receipt = receipt("shop", at, verdict);
+            receipt.data_from = data.parse().unwrap();
+            receipt
+        };
+        let failed = at("2026-01-05T00:00:00Z", "2026-01-05T00:00:00Z", "failed");
+        let older = at("2026-01-06T00:00:00Z", "2026-01-01T00:00:00Z", "passed");
+        let unclear = at("2026-01-07T00:00:00Z", "2026-01-07T00:00:00Z", "inconclusive");
+        let same = at("2026-01-08T00:00:00Z", "2026-01-05T00:00:00Z", "passed");
+        let told = |receipts: &[&DrillReceipt]| reasons(DrillPromise::default(), receipts);
+        assert!(told(&[&failed])[0].starts_with("The newest drill failed"));
+        assert!(told(&[&older, &failed])[0].starts_with("A drill failed, unanswered"));
+        assert!(told(&[&unclear, &older, &failed])[0].starts_with("A drill failed, unanswered"));
+        assert_eq!(told(&[&same, &unclear, &older, &failed]), Vec::<String>::new());
     }
 
     #[test]

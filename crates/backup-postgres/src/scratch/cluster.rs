@@ -1,14 +1,16 @@
 //! A physical snapshot as a running server of its own, brought to a point in time, thrown away.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backup_core::port::{
-    DrillOptions, PartSource, RecoverySettings, RecoverySignal, Replay, RestoreOptions,
+    DrillOptions, Observer, PartSource, RecoverySettings, RecoverySignal, Replay, RestoreOptions,
     RestoreReport, Target, WalFiles,
 };
 use backup_core::{Error, ErrorKind, Event, Finding, Result, Secret, Snapshot};
+use futures::future::{Either, select};
 
 use super::absent::absent_paths;
 use super::blame::blame;
@@ -23,6 +25,8 @@ use crate::{Client, ConnectOptions};
 
 /// Who connects where the snapshot does not say who may do everything.
 const ROLE: &str = "postgres";
+/// How often a long silence is told to be none.
+const ATTENDED: Duration = Duration::from_secs(60);
 
 /// How far to bring a cluster, and where its WAL comes from. The default goes to the end of the
 /// snapshot itself.
@@ -131,7 +135,7 @@ impl ScratchCluster {
             ))
         }));
         let feed = self.configure(recovery, &data)?;
-        self.start(feed.as_ref()).await?;
+        attended(&*options.observer, self.start(feed.as_ref())).await?;
         report.replay = Some(self.replayed(feed.as_ref()).await?);
         report.phases.push(("start and replay".into(), begun.elapsed().as_secs_f64()));
         Ok(report)
@@ -238,11 +242,11 @@ impl ScratchCluster {
         match feed {
             None => server.answers(|| 0).await?,
             Some(feed) => {
-                let serving = std::pin::pin!(feed.serve());
-                let answering = std::pin::pin!(server.answers(|| feed.given().1));
-                match futures::future::select(answering, serving).await {
-                    futures::future::Either::Left((answered, _)) => answered?,
-                    futures::future::Either::Right((error, _)) => return Err(error),
+                let serving = pin!(feed.serve());
+                let answering = pin!(server.answers(|| feed.given().1));
+                match select(answering, serving).await {
+                    Either::Left((answered, _)) => answered?,
+                    Either::Right((error, _)) => return Err(error),
                 }
             }
         }
@@ -323,10 +327,23 @@ impl ScratchCluster {
     }
 }
 
+/// Tells again and again that something goes on which is silent however well it goes.
+async fn attended<T>(observer: &dyn Observer, work: impl Future<Output = T>) -> T {
+    let telling = async {
+        loop {
+            tokio::time::sleep(ATTENDED).await;
+            observer.on_event(&Event::Progress { bytes: 0 });
+        }
+    };
+    match select(pin!(work), pin!(telling)).await {
+        Either::Left((done, _)) => done,
+        Either::Right((never, _)) => never,
+    }
+}
+
 /// What recovery needs at least as much of as the original had, and the least to begin with.
-const NEEDED: [(&str, u64); 5] = [
+const NEEDED: [(&str, u64); 4] = [
     ("max_connections", 60),
-    ("max_worker_processes", 8),
     ("max_wal_senders", 10),
     ("max_prepared_transactions", 0),
     ("max_locks_per_transaction", 64),

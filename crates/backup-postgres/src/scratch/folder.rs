@@ -1,5 +1,6 @@
 //! The temporary folder of one throw-away server, and what killed drills left of theirs.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use backup_core::{Error, ErrorKind, Result};
@@ -10,13 +11,19 @@ use super::user::ServerUser;
 /// What every such folder's name begins with. Short: the path of a socket must be.
 const PREFIX: &str = "backup-drill-";
 
+/// The file in it that is locked as long as somebody uses the folder.
+const LOCK: &str = "lock";
+
 /// A folder that only the server's user may enter; removed with everything in it on drop.
 #[derive(Debug)]
-pub(super) struct DrillFolder(PathBuf);
+pub(super) struct DrillFolder {
+    path: PathBuf,
+    /// Held while this lives, whatever ends the process; given up after the folder is removed.
+    _lock: File,
+}
 
 impl DrillFolder {
-    /// Makes one under `parent`, named after this process so that it can be told apart from a
-    /// leftover.
+    /// Makes one under `parent`, and a lock in it by which it can be told apart from a leftover.
     pub(super) fn create(parent: &Path, user: ServerUser) -> Result<Self> {
         let failed = |error: std::io::Error| {
             Error::new(ErrorKind::Unsupported, "create folder of throw-away server")
@@ -32,22 +39,28 @@ impl DrillFolder {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&path).map_err(failed)?;
-        let folder = Self(path);
-        user.own(&folder.0).map_err(failed)?;
+        let lock = File::create(path.join(LOCK)).and_then(|file| file.lock().map(|()| file));
+        let lock = lock.map_err(|error| {
+            // Nobody else would remove it.
+            let _ = std::fs::remove_dir_all(&path);
+            failed(error)
+        })?;
+        let folder = Self { path, _lock: lock };
+        user.own(&folder.path).map_err(failed)?;
         Ok(folder)
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     pub(super) fn data(&self) -> PathBuf {
-        self.0.join("data")
+        self.path.join("data")
     }
 
     /// Removes the folder; the error says what is left.
     pub(super) fn remove(self) -> Result<()> {
-        let path = self.0.clone();
+        let path = self.path.clone();
         drop(self);
         if path.exists() {
             return Err(Error::new(ErrorKind::Failed, "remove folder of throw-away server")
@@ -61,19 +74,20 @@ impl DrillFolder {
 impl Drop for DrillFolder {
     fn drop(&mut self) {
         // A leftover is removed by the sweep of a later drill.
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
-/// Stops the servers and removes the folders of drills whose process is gone.
+/// Stops the servers and removes the folders of drills that nobody holds any more.
 pub(super) fn sweep(parent: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(parent).into_iter().flatten().filter_map(std::io::Result::ok);
     let mut removed = Vec::new();
     for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !is_leftover(&name) || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
+        let Some(_held) = leftover(&entry.path(), &name) else { continue };
         server::end_orphan(&entry.path().join("data"));
         // Another user's folder stays, which is right.
         if std::fs::remove_dir_all(entry.path()).is_ok() {
@@ -83,13 +97,20 @@ pub(super) fn sweep(parent: &Path) -> Vec<String> {
     removed
 }
 
-fn is_leftover(name: &str) -> bool {
-    let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
-    let process = process.and_then(|(process, _)| process.parse::<u32>().ok());
-    // Where processes cannot be looked up nothing is a leftover.
-    process.is_some_and(|process| {
-        Path::new("/proc/self").exists() && !Path::new("/proc").join(process.to_string()).exists()
-    })
+/// Returns the lock of a folder that nobody uses, so that nobody else removes it meanwhile. A
+/// process number tells nothing: in a container every program has the same. Only a folder that
+/// was left before it got its lock is told by it.
+fn leftover(folder: &Path, name: &str) -> Option<Option<File>> {
+    let process = name.strip_prefix(PREFIX)?.split_once('-')?.0.parse::<u32>().ok()?;
+    match File::open(folder.join(LOCK)) {
+        Ok(lock) => lock.try_lock().is_ok().then_some(Some(lock)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // Where processes cannot be looked up nothing is a leftover.
+            let known = Path::new("/proc/self").exists();
+            (known && !Path::new("/proc").join(process.to_string()).exists()).then_some(None)
+        }
+        Err(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -97,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_folders_of_processes_that_are_gone_are_swept() {
+    fn only_folders_that_nobody_holds_are_swept() {
         let parent = tempfile::tempdir().unwrap();
         let user = ServerUser::choose().unwrap();
         let mine = DrillFolder::create(parent.path(), user).unwrap();
@@ -105,7 +126,15 @@ mod tests {
         let gone = parent.path().join(format!("{PREFIX}4194999-00000000"));
         std::fs::create_dir(&gone).unwrap();
         std::fs::create_dir(parent.path().join("backup-drill-notes")).unwrap();
-        assert_eq!(sweep(parent.path()), [gone.display().to_string()]);
+        // Left by a program of the same number, as it is in a container that was started again.
+        let same = parent.path().join(format!("{PREFIX}{}-00000000", std::process::id()));
+        std::fs::create_dir(&same).unwrap();
+        File::create(same.join(LOCK)).unwrap();
+        let mut swept = sweep(parent.path());
+        swept.sort();
+        let mut expected = [gone, same].map(|path| path.display().to_string());
+        expected.sort();
+        assert_eq!(swept, expected);
         assert!(mine.path().exists() && parent.path().join("backup-drill-notes").exists());
         let path = mine.path().to_owned();
         mine.remove().unwrap();

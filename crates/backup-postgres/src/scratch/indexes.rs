@@ -24,6 +24,11 @@ pub(super) enum Scope {
 pub(super) async fn check(client: &mut Client, scope: Scope) -> Result<IndexCheck> {
     let schema = match install(client).await {
         Ok(schema) => schema,
+        // The catalogs that it goes into are damaged.
+        Err(error) if is_damage(&error) => {
+            let problems = vec![format!("amcheck cannot be installed there: {error}")];
+            return Ok(IndexCheck { problems, ..IndexCheck::default() });
+        }
         Err(error) => {
             let unavailable = Some(format!("amcheck cannot be installed there: {error}"));
             return Ok(IndexCheck { unavailable, ..IndexCheck::default() });

@@ -130,8 +130,10 @@ impl Server {
 }
 
 /// Settings of every throw-away server. No durability: what is here is thrown away, and a restore
-/// that counts is done with settings of its own. Nothing listens on a network, nothing is archived.
-pub(super) const SETTINGS: [&str; 14] = [
+/// that counts is done with settings of its own. Nothing listens on a network, nothing is archived,
+/// and nothing acts by itself: a copy's subscriptions would take the original's changes away from
+/// it, and what extensions schedule (pg_cron) would be done twice. Workers are refused for that.
+pub(super) const SETTINGS: [&str; 16] = [
     "listen_addresses=",
     "port=5432",
     "unix_socket_permissions=0700",
@@ -141,6 +143,8 @@ pub(super) const SETTINGS: [&str; 14] = [
     "max_wal_size=4GB",
     "archive_mode=off",
     "autovacuum=off",
+    "max_logical_replication_workers=0",
+    "max_worker_processes=0",
     "shared_buffers=128MB",
     "maintenance_work_mem=256MB",
     "logging_collector=off",

@@ -11,6 +11,9 @@ use tokio::process::Command;
 /// Users to become, in order of preference: the first keeps restored rows from others best.
 const USERS: [&str; 2] = ["postgres", "nobody"];
 
+/// What a server gets of our environment.
+const KEPT: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ICU_DATA"];
+
 /// The user of one throw-away server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ServerUser(Option<(u32, u32)>);
@@ -59,17 +62,10 @@ impl ServerUser {
         if let Some((user, group)) = self.0 {
             command.uid(user).gid(group);
         }
-        for (name, _) in std::env::vars_os() {
-            let name_text = name.to_string_lossy();
-            // Neither settings of connections nor secrets of ours are the server's business.
-            if name_text.starts_with("PG")
-                || name_text.starts_with("BACKUP_")
-                || name_text.starts_with("AWS_")
-                || name_text.ends_with("_URL")
-            {
-                command.env_remove(&name);
-            }
-        }
+        // Settings of connections and secrets of ours are not the server's business: it runs code
+        // that was restored.
+        command.env_clear();
+        command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         // Servers that were unpacked somewhere load libraries that only this leads to.
         let libraries = program.parent().map(|folder| folder.join("../lib"));
         if let Some(libraries) = libraries.filter(|folder| folder.join("libpq.so.5").exists()) {

@@ -32,6 +32,20 @@ impl WholePlace {
         Self { cluster, recovery, options: options.clone(), database: DATABASE.to_owned() }
     }
 
+    /// Lets itself into databases that let nobody in; not into those whose removal was begun.
+    async fn open_all(&self) -> Result<()> {
+        let mut client = Client::connect(&self.cluster.connect(DATABASE)?).await?;
+        let sql = "SELECT datname FROM pg_catalog.pg_database \
+             WHERE NOT datallowconn AND datname <> 'template0' AND datconnlimit >= -1";
+        for row in client.query(sql).await? {
+            let Some(name) = row.get(0) else { continue };
+            let name = crate::quote_ident(name);
+            client.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await?;
+        }
+        client.close().await;
+        Ok(())
+    }
+
     /// Returns the databases that let somebody in.
     async fn databases(&self) -> Result<Vec<String>> {
         let mut client = Client::connect(&self.cluster.connect(DATABASE)?).await?;
@@ -109,6 +123,7 @@ impl Scratch for WholePlace {
         parts: Arc<dyn PartSource>,
     ) -> Result<RestoreReport> {
         let report = self.cluster.restore(snapshot, parts, &self.recovery, &self.options).await?;
+        self.open_all().await.map_err(blame)?;
         let wanted = self.cluster.facts().database.clone();
         if self.databases().await?.contains(&wanted) {
             self.database = wanted;
