@@ -7,15 +7,17 @@ mod systemd;
 mod token;
 mod web;
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use backup::config::Environment;
-use backup::daemon::{Daemon, Options};
+use backup::daemon::{Daemon, Options, panicked, tell_unable};
 use backup::ops::interrupt;
 use backup_core::{Error, ErrorKind, Result};
 use clap::Parser;
+use futures::FutureExt;
 
 use crate::args::{Args, Verb};
 
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
     };
     let ended = match args.verb {
         Some(Verb::Token(verb)) => runtime.block_on(token::run(args.config.as_deref(), verb)),
-        None => runtime.block_on(run(args.config)),
+        None => runtime.block_on(run_and_tell(args.config)),
     };
     // Sessions that were dropped end on their own; nothing waits for a server that hangs.
     runtime.shutdown_timeout(Duration::from_secs(2));
@@ -41,22 +43,36 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs; whatever breaks it off is told to people, be it a fault of the program.
+async fn run_and_tell(config: Option<PathBuf>) -> Result<()> {
+    let environment = Environment::from_process();
+    let running = AssertUnwindSafe(Box::pin(run(config.clone(), &environment)));
+    let ended = running.catch_unwind().await;
+    let ended = ended.unwrap_or_else(|panic| Err(panicked("run daemon", &*panic)));
+    if let Err(error) = &ended {
+        Box::pin(tell_unable(config.as_deref(), &environment, error)).await;
+    }
+    ended
+}
+
 /// Runs until SIGTERM or SIGINT, which end it with success: it did what it was told.
-async fn run(config: Option<PathBuf>) -> Result<()> {
+async fn run(config: Option<PathBuf>, environment: &Environment) -> Result<()> {
     let (interrupter, stop) = interrupt();
     let mut reloads = signals::listen(interrupter)
         .map_err(|error| Error::new(ErrorKind::Failed, "catch signals").because(error))?;
     let live = web::Live::new();
-    let environment = Environment::from_process();
     let options = Options { config, environment: environment.clone(), feed: Some(live.feed()) };
-    let (daemon, life) = match Box::pin(stop.unless(Daemon::open(options))).await {
+    let waiting = tokio::spawn(systemd::hold_on());
+    let opened = Box::pin(stop.unless(Daemon::open(options))).await;
+    waiting.abort();
+    let (daemon, life) = match opened {
         Err(error) if stop.asked().is_some() => {
             tracing::info!(%error, "stopped before it began");
             return Ok(());
         }
         opened => opened?,
     };
-    let (bridge, server) = Box::pin(web::bind(&daemon, &live, &environment)).await?;
+    let (bridge, server) = Box::pin(web::bind(&daemon, &live, environment)).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "backupd runs");
     systemd::notify("READY=1");
     let beat = tokio::spawn(systemd::beat());

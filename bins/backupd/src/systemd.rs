@@ -26,6 +26,14 @@ fn send(path: &std::ffi::OsStr, state: &str) -> std::io::Result<()> {
     socket.send_to_addr(state.as_bytes(), &address).map(|_| ())
 }
 
+/// Asks for more time while what is needed to start is not there yet; goes on until aborted.
+pub(crate) async fn hold_on() {
+    loop {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        notify("EXTEND_TIMEOUT_USEC=60000000\nSTATUS=waiting for the repository");
+    }
+}
+
 /// Shows signs of life twice as often as the watchdog wants them; ends at once without one.
 pub(crate) async fn beat() {
     let wanted = std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse::<u64>().ok());

@@ -34,12 +34,13 @@ const LOOKED_AT: u32 = 100_000;
 impl Bridge {
     pub(super) async fn new(daemon: Daemon, live: Arc<Live>) -> Self {
         let fleet = paint::fleet(&Facts::empty(&daemon));
+        let repository = watch::Sender::new(unmeasured(&daemon));
         let bridge = Self {
             daemon,
             live,
             fleet: watch::Sender::new(Arc::new(fleet)),
             records: watch::Sender::default(),
-            repository: watch::Sender::default(),
+            repository,
         };
         bridge.look_around().await;
         bridge
@@ -176,34 +177,51 @@ impl Bridge {
         remember_size(catalog, GrowthPoint { at: now, stored_bytes: measured.bytes }).await?;
         let mut kept = sizes(catalog).await?;
         kept.drain(..kept.len().saturating_sub(POINTS));
-        let url = self.daemon.loaded().settings.repository.as_ref().map(|r| r.url.clone());
         let available = measured.room.map(|room| room.available_bytes);
-        self.repository.send_replace(Some(Repository {
-            name: "main".into(),
-            location: url.unwrap_or_default(),
-            measured_at: Some(now),
-            stored_bytes: Some(measured.bytes),
-            objects: Some(measured.packs),
-            source_bytes: None,
-            unused_bytes: None,
-            snapshots: 0,
-            capacity_bytes: measured.room.map(|room| room.capacity_bytes),
-            available_bytes: available,
-            forecast: forecast(&kept, available, now).map(|line| Forecast {
-                bytes_a_day: line.bytes_a_day,
-                days: line.days,
-                full_at: line.full_at,
-            }),
-            growth: kept
-                .iter()
-                .map(|point| Growth { at: point.at, stored_bytes: point.stored_bytes })
-                .collect(),
-            conditions: Vec::new(),
-            problems: Vec::new(),
+        self.repository.send_replace(unmeasured(&self.daemon).map(|known| {
+            Repository {
+                measured_at: Some(now),
+                stored_bytes: Some(measured.bytes),
+                objects: Some(measured.packs),
+                capacity_bytes: measured.room.map(|room| room.capacity_bytes),
+                available_bytes: available,
+                forecast: forecast(&kept, available, now).map(|line| Forecast {
+                    bytes_a_day: line.bytes_a_day,
+                    days: line.days,
+                    full_at: line.full_at,
+                }),
+                growth: kept
+                    .iter()
+                    .map(|point| Growth { at: point.at, stored_bytes: point.stored_bytes })
+                    .collect(),
+                ..known
+            }
         }));
         self.look_around().await;
         Ok(())
     }
+}
+
+/// The repository before it was measured; nothing where none is configured.
+fn unmeasured(daemon: &Daemon) -> Option<Repository> {
+    let loaded = daemon.loaded();
+    let settings = loaded.settings.repository.as_ref()?;
+    Some(Repository {
+        name: "main".into(),
+        location: settings.url.clone(),
+        measured_at: None,
+        stored_bytes: None,
+        objects: None,
+        source_bytes: None,
+        unused_bytes: None,
+        snapshots: 0,
+        capacity_bytes: None,
+        available_bytes: None,
+        forecast: None,
+        growth: Vec::new(),
+        conditions: Vec::new(),
+        problems: Vec::new(),
+    })
 }
 
 /// Waits until some run has ended.

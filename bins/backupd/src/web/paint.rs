@@ -40,6 +40,7 @@ pub(super) struct Facts {
     pub(super) undelivered: Vec<Undelivered>,
     pub(super) repository: Option<Repository>,
     pub(super) space: Option<Arc<RepositoryHealth>>,
+    pub(super) repository_problems: Vec<String>,
 }
 
 /// How many runs of a job ended how.
@@ -62,6 +63,7 @@ impl Facts {
             undelivered: Vec::new(),
             repository: None,
             space: daemon.repository_health(),
+            repository_problems: daemon.repository_problems(),
         }
     }
 }
@@ -263,11 +265,12 @@ fn repository(facts: &Facts, measured: &Repository) -> Repository {
     let source_bytes = facts.records.iter().map(|record| record.snapshot.read_bytes).sum();
     let found = facts.space.as_ref().map_or(&[][..], |space| &space.conditions);
     let wrong = found.iter().filter(|condition| condition.severity > Severity::Info);
+    let wrong = wrong.map(|condition| condition.detail.clone());
     Repository {
         snapshots,
-        source_bytes: Some(source_bytes),
+        source_bytes: measured.measured_at.map(|_| source_bytes),
         conditions: conditions(found),
-        problems: wrong.map(|condition| condition.detail.clone()).collect(),
+        problems: wrong.chain(facts.repository_problems.iter().cloned()).collect(),
         ..measured.clone()
     }
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use backup_core::{JobKind, RunState};
 use backup_testkit::postgres::Cluster;
 
+use crate::http::{address, get, json};
 use crate::world::{World, reading, sessions, shop, wait};
 
 fn signal(pid: &str, name: &str) {
@@ -81,5 +82,32 @@ fn a_catalog_that_is_damaged_or_cannot_be_made_is_said() {
     let daemon = world.start();
     assert!(world.status().problems[0].starts_with("catalog: "), "{:?}", world.status());
     assert_eq!(world.request(JobKind::Backup, true).state, RunState::Succeeded);
+    daemon.terminate();
+}
+
+#[test]
+fn a_damaged_manifest_is_a_problem_of_the_repository() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, 50);
+    let world = World::new(&cluster);
+    let daemon = world.start();
+    assert_eq!(world.request(JobKind::Backup, true).state, RunState::Succeeded);
+    let at = address(&daemon);
+    let health = || json(&at, "/health/detailed");
+    wait("good health", || health()["status"] == "ok");
+    let manifests = world.path("repository/snapshots");
+    let manifest = std::fs::read_dir(manifests).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&manifest).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    let mut file = std::fs::metadata(&manifest).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut file, 0o600);
+    std::fs::set_permissions(&manifest, file).unwrap();
+    std::fs::write(&manifest, bytes).unwrap();
+    assert_eq!(world.request(JobKind::Verify, true).state, RunState::Failed);
+    wait("the problem", || health()["repositories"][0]["problems"][0].is_string());
+    assert_eq!(health()["status"], "degraded");
+    wait("the metric", || {
+        get(&at, "/metrics").contains("backup_repository_problems{repository=\"main\"} 1")
+    });
     daemon.terminate();
 }

@@ -8,12 +8,14 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod alerts;
 mod config;
 mod drill;
 mod faults;
 mod http;
 mod kills;
 mod nightly;
+mod receiver;
 mod via_daemon;
 mod wal;
 mod world;

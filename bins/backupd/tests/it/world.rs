@@ -95,23 +95,17 @@ impl World {
     }
 
     pub(crate) fn start_with(&self, prelude: Option<&str>) -> Running {
-        let mut child = self.wrapped(prelude).spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let stderr = child.stderr.take().unwrap();
-        let kept = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut log = kept.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        let mut running = Running { child, log };
+        let mut running = Running::watch(self.wrapped(prelude));
         wait("the daemon to answer", || {
             assert!(running.child.try_wait().unwrap().is_none(), "{}", running.log());
             self.ask(&Question::Status).is_some()
         });
         running
+    }
+
+    /// Starts a daemon that may never come so far as to answer.
+    pub(crate) fn spawn(&self) -> Running {
+        Running::watch(self.command())
     }
 
     /// Asks the daemon; nothing when none answers.
@@ -168,6 +162,21 @@ impl World {
 }
 
 impl Running {
+    fn watch(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let stderr = child.stderr.take().unwrap();
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = kept.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { child, log }
+    }
+
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }

@@ -109,6 +109,35 @@ impl Voice {
         self.tell(alert).await;
     }
 
+    /// The repository cannot be opened, and why; or it can.
+    pub(super) async fn repository(&self, error: Option<&Error>, now: Timestamp) {
+        let alert = match error {
+            Some(error) => alert::failure("repository", None, error, now),
+            None => over("repository.restored", "repository", None, "the repository is there", now),
+        };
+        self.tell(alert).await;
+    }
+
+    /// What is wrong with the daemon itself, a sentence each; nothing when all is well.
+    pub(super) async fn problems(&self, problems: &[String], now: Timestamp) {
+        let title = "the daemon has problems of its own";
+        let alert = match problems {
+            [] => over(
+                "daemon.recovered",
+                TROUBLE,
+                None,
+                "the daemon has no problems of its own",
+                now,
+            ),
+            _ => Alert {
+                severity: Severity::Warning,
+                event: "daemon.degraded".into(),
+                ..alert::finding(TROUBLE, None, title.into(), problems.join("\n"), now)
+            },
+        };
+        self.tell(alert).await;
+    }
+
     /// The WAL of a source is not received.
     pub(super) async fn stream_failed(&self, source: &SourceName, error: &Error, now: Timestamp) {
         self.tell(alert::failure("wal", Some(source.as_str()), error, now)).await;
@@ -117,7 +146,7 @@ impl Voice {
     /// The WAL of a source is received.
     pub(super) async fn stream_works(&self, source: &SourceName, now: Timestamp) {
         let title = format!("WAL of {source} is received");
-        self.tell(over("wal.restored", "wal", source, title, now)).await;
+        self.tell(over("wal.restored", "wal", Some(source), &title, now)).await;
     }
 
     /// WAL of a source is missing.
@@ -130,7 +159,7 @@ impl Voice {
     /// No WAL of a source is missing that a snapshot does not make up for.
     pub(super) async fn gap_closed(&self, source: &SourceName, now: Timestamp) {
         let title = format!("WAL of {source} follows a physical snapshot without a hole");
-        self.tell(over("wal.restored", GAP, source, title, now)).await;
+        self.tell(over("wal.restored", GAP, Some(source), &title, now)).await;
     }
 
     async fn tell(&self, alert: Alert) {
@@ -141,17 +170,21 @@ impl Voice {
 /// The verb that names the problem of missing WAL.
 const GAP: &str = "wal_gap";
 
-/// A problem of a source is over.
-fn over(event: &str, verb: &str, source: &SourceName, title: String, at: Timestamp) -> Alert {
+/// The verb that names problems of the daemon itself.
+const TROUBLE: &str = "daemon_problems";
+
+/// A problem is over.
+fn over(event: &str, verb: &str, source: Option<&SourceName>, title: &str, at: Timestamp) -> Alert {
+    let source = source.map(SourceName::as_str);
     Alert {
         severity: Severity::Info,
         event: event.into(),
-        source: Some(source.to_string()),
-        title,
+        source: source.map(str::to_owned),
+        title: title.into(),
         body: String::new(),
         at,
         facts: Vec::new(),
-        problem: Some(alert::problem(verb, Some(source.as_str()))),
+        problem: Some(alert::problem(verb, source)),
         phase: Phase::Solved,
     }
 }

@@ -98,7 +98,8 @@ impl Guard<'_> {
 }
 
 /// Returns the error that a panic comes to: a fault of the program, and never silence.
-pub(super) fn panicked(what: &'static str, panic: &(dyn std::any::Any + Send)) -> Error {
+#[must_use]
+pub fn panicked(what: &'static str, panic: &(dyn std::any::Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied();
     let said = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Error::new(ErrorKind::Failed, what)

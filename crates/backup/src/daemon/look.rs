@@ -72,9 +72,21 @@ impl Daemon {
         Ok(repository.scan_snapshots().await?.records)
     }
 
-    /// Measures the repository.
+    /// Returns what is wrong with the repository as far as is known, a sentence each.
+    #[must_use]
+    pub fn repository_problems(&self) -> Vec<String> {
+        self.inner.scene.repository_problems()
+    }
+
+    /// Measures the repository; that it could not be is one of its problems until it can.
     pub async fn measure(&self) -> Result<Measured> {
-        let contents = self.inner.work.repository.contents().await?;
+        let contents = self.inner.work.repository.contents().await;
+        let failed =
+            contents.as_ref().err().map(|error| format!("It cannot be measured: {error}."));
+        // A host that only writes has nothing to measure by; that is no fault of the repository.
+        let failed = failed.filter(|_| self.inner.work.repository.can_read());
+        self.inner.scene.note(|problems| problems.measuring = failed);
+        let contents = contents?;
         let loaded = self.inner.work.loaded();
         let url = loaded.settings.repository.as_ref().map(|repository| repository.url.as_str());
         Ok(Measured {

@@ -18,14 +18,17 @@ mod start;
 mod state;
 mod steps;
 mod stream;
+mod unable;
 mod work;
 
 pub use control::{Answer, Client, Question, Status};
 pub use drill::HeldDrill;
+pub use guard::panicked;
 pub use look::Measured;
 pub use remembered::{hear_runs, remember_size, remembered, sizes};
 pub use serve::Life;
 pub use start::{Daemon, Options};
 pub use state::state_directory;
 pub use stream::{Link, StreamStanding};
+pub use unable::tell_unable;
 pub use work::{Feed, Loaded};

@@ -40,7 +40,10 @@ pub(super) struct Scene {
 pub(super) struct Problems {
     pub(super) catalog: Option<String>,
     pub(super) configuration: Option<String>,
+    /// Why it cannot be judged.
     pub(super) repository: Option<String>,
+    /// Why it cannot be measured.
+    pub(super) measuring: Option<String>,
 }
 
 impl Default for Scene {
@@ -103,6 +106,19 @@ impl Scene {
 
     /// Returns what is wrong, a sentence each.
     pub(super) fn problems(&self) -> Vec<String> {
+        let repository = self.repository_problems();
+        let about = |text: String| format!("repository: {text}");
+        self.own_problems().into_iter().chain(repository.into_iter().map(about)).collect()
+    }
+
+    /// Returns what is wrong with the repository, a sentence each.
+    pub(super) fn repository_problems(&self) -> Vec<String> {
+        let known = self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.repository.into_iter().chain(known.measuring).collect()
+    }
+
+    /// Returns what is wrong with the daemon itself, a sentence each.
+    pub(super) fn own_problems(&self) -> Vec<String> {
         let known = self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let written = self.board.borrow().problem.clone();
         let about = |what: &str, text: Option<String>| text.map(|text| format!("{what}: {text}"));
@@ -110,7 +126,6 @@ impl Scene {
             about("catalog", known.catalog),
             about("catalog", written),
             about("configuration", known.configuration),
-            about("repository", known.repository),
         ]
         .into_iter()
         .flatten()

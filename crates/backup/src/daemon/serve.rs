@@ -42,6 +42,7 @@ impl Daemon {
                 self.answer_all(&listener),
                 self.look(),
                 self.tell(stop),
+                self.tell_able(stop),
                 self.reload_when_asked(life.reloads),
             )
         };
@@ -138,6 +139,7 @@ impl Daemon {
         let mut changes = inner.scene.changes.subscribe();
         loop {
             self.judge().await;
+            inner.work.voice.problems(&inner.scene.own_problems(), inner.clock.now()).await;
             let settings = inner.work.loaded().settings.clone();
             let keep = SignedDuration::try_from(settings.daemon.keep_runs.as_duration());
             if let Ok(before) = inner.clock.now().checked_sub(keep.unwrap_or(SignedDuration::MAX))

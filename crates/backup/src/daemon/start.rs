@@ -8,7 +8,8 @@ use std::time::Duration;
 use backup_catalog::{Found, SqliteCatalog};
 use backup_config::{Environment, Overrides};
 use backup_core::port::{Catalog, Clock, NoObserver};
-use backup_core::{ErrorStatus, JobKey, Result, RunId};
+use backup_core::{Error, ErrorKind, ErrorStatus, JobKey, Result, RunId};
+use backup_ops::Interrupt;
 use backup_ops::daemon::{Handle, RunIds, Setup, Supervisor, handle, rebuild, recover, states_of};
 use backup_repository::Repository;
 use backup_schedule::{JobState, Scheduler};
@@ -24,6 +25,9 @@ use super::serve::Life;
 use super::state::{StateDirectory, state_directory};
 use super::work::{Feed, Loaded, Work};
 use crate::{Composer, load_settings};
+
+/// People are told of a store that is away for so long: a network may need a moment.
+const AWAY: Duration = Duration::from_secs(5);
 
 /// What a daemon is started with.
 pub struct Options {
@@ -68,7 +72,10 @@ impl Daemon {
         let clock = crate::system_clock();
         let scene = Arc::new(Scene::default());
         let (catalog, found) = open_catalog(&state.path, clock.now(), &scene)?;
-        let repository = open_repository(&loaded, clock.as_ref()).await?;
+        let destinations = loaded.composer.destinations(&settings.notify)?;
+        let ledger = Arc::new(CatalogLedger(Arc::clone(&catalog)));
+        let voice = Voice::new(desk(ledger, Arc::clone(&clock), destinations).await?);
+        let repository = open_repository(&loaded, clock.as_ref(), &voice).await?;
         let now = clock.now();
         let jobs = jobs(&settings);
         let recovered = match recover(catalog.as_ref(), &jobs, now).await {
@@ -87,9 +94,6 @@ impl Daemon {
             restore(catalog.as_ref(), &repository, &mut states).await;
         }
         know(catalog.as_ref(), &repository, &scene, now).await;
-        let destinations = loaded.composer.destinations(&settings.notify)?;
-        let ledger = Arc::new(CatalogLedger(Arc::clone(&catalog)));
-        let voice = Voice::new(desk(ledger, Arc::clone(&clock), destinations).await?);
         let work = Arc::new(Work {
             loaded: RwLock::new(Arc::new(loaded)),
             repository,
@@ -162,22 +166,38 @@ fn open_catalog(
     }
 }
 
-/// Opens the repository; a store that is away is waited for.
-async fn open_repository(loaded: &Loaded, clock: &dyn Clock) -> Result<Repository> {
+/// Opens the repository; a store that is away is waited for, and people are told.
+async fn open_repository(loaded: &Loaded, clock: &dyn Clock, voice: &Voice) -> Result<Repository> {
     let settings = loaded.settings.repository()?;
     let secret = loaded.composer.key_secret(settings.key()?)?;
-    let mut pause = Duration::from_secs(1);
-    loop {
-        let opened = loaded.composer.open(settings, &secret, true, Arc::new(NoObserver)).await;
-        match opened {
-            Err(error) if error.status() != ErrorStatus::Permanent => {
-                tracing::error!(%error, hint = error.remedy(), "the repository is away; trying again");
-                clock.sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(60));
+    let opening = async {
+        let begun = clock.elapsed();
+        let mut pause = Duration::from_secs(1);
+        loop {
+            let opened = loaded.composer.open(settings, &secret, true, Arc::new(NoObserver)).await;
+            match opened {
+                Err(error) if error.status() != ErrorStatus::Permanent => {
+                    tracing::error!(%error, hint = error.remedy(), "the repository is away; trying again");
+                    if clock.elapsed().saturating_sub(begun) >= AWAY {
+                        voice.repository(Some(&error), clock.now()).await;
+                    }
+                    clock.sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(60));
+                }
+                opened => return opened,
             }
-            opened => return opened,
         }
-    }
+    };
+    // Nothing runs yet that would send what is told.
+    let desk = voice.desk();
+    let never = Interrupt::never();
+    let opened = tokio::select! {
+        biased;
+        opened = opening => opened?,
+        () = desk.serve(&never) => return Err(Error::new(ErrorKind::Failed, "open repository")),
+    };
+    voice.repository(None, clock.now()).await;
+    Ok(opened)
 }
 
 /// Fills a catalog that was lost with what the repository knows.

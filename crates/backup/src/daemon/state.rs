@@ -11,6 +11,15 @@ pub fn state_directory(settings: &Settings, environment: &Environment) -> Result
     if let Some(state) = &settings.daemon.state {
         return Ok(state.clone());
     }
+    usual_directory(environment)
+}
+
+/// Returns where a daemon keeps what it remembers when its configuration says nothing, or cannot
+/// be read.
+pub(super) fn usual_directory(environment: &Environment) -> Result<PathBuf> {
+    if let Some(given) = environment.get("BACKUPD_STATE")? {
+        return Ok(PathBuf::from(given));
+    }
     // systemd names one, or several.
     if let Some(given) = environment.get("STATE_DIRECTORY")? {
         return Ok(PathBuf::from(given.split(':').next().unwrap_or(given)));
@@ -25,6 +34,9 @@ pub fn state_directory(settings: &Settings, environment: &Environment) -> Result
             .hint("Set BACKUPD_STATE, or daemon.state in backup.toml.")),
     }
 }
+
+/// What fails where another daemon runs.
+pub(super) const ANOTHER: &str = "start daemon";
 
 /// The directory, held by this process until it ends, however it ends.
 #[derive(Debug)]
@@ -54,7 +66,7 @@ impl StateDirectory {
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::Error(error)) => Err(failed(error)),
-            Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Conflict, "start daemon")
+            Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Conflict, ANOTHER)
                 .with("directory", path.display())
                 .because("another backupd runs there")
                 .hint("Stop that one, or give this one a directory of its own (BACKUPD_STATE).")),

@@ -1,5 +1,6 @@
 //! The worker: one run on the repository, leased, watched, told.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use backup_core::{Error, ErrorKind, Event, JobKey, JobKind, Result, RunId, RunPh
 use backup_ops::Interrupt;
 use backup_ops::daemon::{Order, Report, Verdict, Worker};
 use backup_repository::Repository;
+use futures::FutureExt;
 
 use super::alerts::Voice;
-use super::guard::{Guard, LEASE, Movement, while_leased};
+use super::guard::{Guard, LEASE, Movement, panicked, while_leased};
 use crate::Composer;
 
 /// A configuration, and what builds what it describes.
@@ -139,7 +141,9 @@ impl Worker for Work {
         };
         let mut report = Report::from(Ok(Verdict::Good));
         tracing::info!(run = %order.run, job = %order.key, why = order.trigger.as_str(), "run begins");
-        report.result = Box::pin(self.leased(&task, &mut report)).await;
+        let working = AssertUnwindSafe(Box::pin(self.leased(&task, &mut report)));
+        let worked = working.catch_unwind().await;
+        report.result = worked.unwrap_or_else(|panic| Err(panicked("finish run", &*panic)));
         report.phases = phases.take();
         self.note(&order.key, &report).await;
         report
