@@ -23,6 +23,7 @@ pub struct Recorder {
     clock: Arc<dyn Clock>,
     chain: Mutex<Option<Chain>>,
     reads: std::sync::Mutex<HashMap<String, Duration>>,
+    refusals: std::sync::Mutex<Refusals>,
     failures: AtomicU64,
 }
 
@@ -35,6 +36,7 @@ impl Recorder {
             clock,
             chain: Mutex::new(None),
             reads: std::sync::Mutex::default(),
+            refusals: std::sync::Mutex::default(),
             failures: AtomicU64::new(0),
         }
     }
@@ -99,6 +101,24 @@ impl Recorder {
         self.append(&caller.name, &peer.to_string(), action, object, outcome).await
     }
 
+    /// Records that somebody who showed nothing that is known was refused: one entry in some
+    /// minutes for all of them, with the number of those since the last one. Whoever has no token
+    /// must not be able to fill the record.
+    pub(crate) async fn refused(&self, caller: &Caller, peer: Peer, action: &str) {
+        let since = {
+            let refusals = self.refusals.lock();
+            let mut refusals = refusals.unwrap_or_else(std::sync::PoisonError::into_inner);
+            refusals.take(self.clock.elapsed())
+        };
+        let Some(since) = since else { return };
+        let object = match since {
+            0 => String::new(),
+            more => format!("{more} more since the last one that was written down"),
+        };
+        // It is refused all the same; that it was not written down is counted.
+        let _ = self.of(caller, peer, action, &object, Outcome::Denied).await;
+    }
+
     /// Returns whether a read is to be recorded: the first within some minutes.
     pub(crate) fn is_new_read(
         &self,
@@ -123,6 +143,25 @@ impl Recorder {
         }
         reads.insert(key, now);
         true
+    }
+}
+
+/// Refusals of those who showed nothing that is known.
+#[derive(Default)]
+struct Refusals {
+    written: Option<Duration>,
+    since: u64,
+}
+
+impl Refusals {
+    /// Counts one; when it is to be written down, returns how many were not since the last.
+    fn take(&mut self, now: Duration) -> Option<u64> {
+        if self.written.is_some_and(|at| now.saturating_sub(at) < SAME_READ) {
+            self.since += 1;
+            return None;
+        }
+        self.written = Some(now);
+        Some(std::mem::take(&mut self.since))
     }
 }
 

@@ -9,6 +9,7 @@ use backup::ops::interrupt;
 use backup_core::{ErrorKind, Event, JobKey, JobKind, RunId, RunState};
 use backup_testkit::postgres::Cluster;
 
+use crate::http::{address, json};
 use crate::receiver::Receiver;
 use crate::world::{World, runtime, shop, wait};
 
@@ -79,6 +80,47 @@ fn a_repository_that_is_away_is_told_once_however_often_the_daemon_starts() {
     let daemon = world.start();
     wait("the recovery", || receiver.count("repository.restored") == 1);
     daemon.terminate();
+}
+
+#[test]
+fn an_alert_survives_a_channel_that_is_down_and_a_kill_and_arrives_once() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, 10);
+    let mut world = World::new(&cluster);
+    let receiver = Receiver::start();
+    world.set("ALERT_HOOK", &receiver.url());
+    world.configure("[daemon]\nattempts = 1\n[[notify]]\nkind = \"webhook\"\nurl = \"env:ALERT_HOOK\"\nevents = [\"backup.*\"]\n");
+    receiver.set_down(true);
+    let mut daemon = world.start();
+    cluster.sql("postgres", "alter database shop rename to shop_away");
+    assert_eq!(world.request(JobKind::Backup, true).state, RunState::Failed);
+    wait("a delivery to fail", || {
+        json(&address(&daemon), "/api/v1/alerts").to_string().contains("undelivered")
+    });
+    assert!(receiver.refused() > 0 && receiver.heard().is_empty());
+    daemon.signal("KILL");
+    daemon.ended();
+
+    receiver.set_down(false);
+    let mut daemon = world.start();
+    wait("the alert", || receiver.count("backup.failed") == 1);
+    wait("its record", || {
+        !json(&address(&daemon), "/api/v1/alerts").to_string().contains("undelivered")
+    });
+    daemon.signal("KILL");
+    daemon.ended();
+    let daemon = world.start();
+    // It fails again, which is known; then it is over.
+    assert_eq!(world.request(JobKind::Backup, true).state, RunState::Failed);
+    cluster.sql("postgres", "alter database shop_away rename to shop");
+    assert_eq!(world.request(JobKind::Backup, true).state, RunState::Succeeded);
+    wait("the recovery", || receiver.count("backup.succeeded") == 1);
+    daemon.terminate();
+    let heard = receiver.heard();
+    let events: Vec<_> = heard.iter().map(|body| body["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["backup.failed", "backup.succeeded"]);
+    assert!(heard[0].to_string().contains("does not exist"), "{}", heard[0]);
+    assert!(!heard[1].to_string().contains("undelivered"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use backup::daemon::{Answer, Question};
 use backup_core::{JobKind, RunState};
 use backup_testkit::postgres::Cluster;
 
+use crate::receiver::Receiver;
 use crate::world::{World, shop, wait};
 
 #[test]
@@ -79,4 +80,84 @@ fn hooks_are_called_and_one_that_hangs_is_ended() {
     assert!(daemon.log().contains("a hook failed; the run goes on"), "{}", daemon.log());
     daemon.terminate();
     assert_eq!(world.snapshots().len(), 2);
+}
+
+#[test]
+fn what_needs_a_restart_is_said_and_the_rest_applies() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, 10);
+    let mut world = World::new(&cluster);
+    world.set("BACKUPD_LISTEN", "");
+    let listen = |at: &str, cron: &str| {
+        world.configure(&format!(
+            "[schedule]\nbackup = \"{cron}\"\njitter = \"2h\"\n[daemon]\nlisten = \"{at}\"\n"
+        ));
+    };
+    listen("127.0.0.1:0", "0 3 1 1 *");
+    let daemon = world.start();
+    let next = || {
+        let next = world.status().next;
+        next.into_iter().find(|(job, _)| job.kind == JobKind::Backup).map(|(_, at)| at)
+    };
+    wait("the plan", || next().is_some());
+    // Later than written, by a share of the jitter that is always the same.
+    let first = next().unwrap();
+    let civil = first.to_zoned(jiff::tz::TimeZone::UTC);
+    let minutes = i32::from(civil.hour()) * 60 + i32::from(civil.minute());
+    assert!((180..300).contains(&minutes) && minutes != 180, "{first}");
+    listen("127.0.0.1:1", "0 4 1 1 *");
+    assert_eq!(world.ask(&Question::Reload).unwrap(), [Answer::Done]);
+    let problems = world.status().problems;
+    assert_eq!(problems, ["configuration: daemon.listen needs a restart of backupd"]);
+    wait("the new plan", || {
+        next().is_some_and(|at| at == first + jiff::SignedDuration::from_hours(1))
+    });
+    assert!(daemon.log().contains("needs a restart"), "{}", daemon.log());
+    listen("127.0.0.1:0", "0 3 1 1 *");
+    assert_eq!(world.ask(&Question::Reload).unwrap(), [Answer::Done]);
+    assert_eq!(world.status().problems, Vec::<String>::new());
+    daemon.terminate();
+    let daemon = world.start();
+    wait("the plan", || next().is_some());
+    assert_eq!(next().unwrap(), first, "the same after a restart");
+    daemon.terminate();
+}
+
+#[test]
+fn hooks_are_posted_signed_and_a_failed_one_does_not_fail_the_backup() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, 100);
+    let world = World::new(&cluster);
+    let receiver = Receiver::start();
+    let hook = |on: &str| {
+        format!(
+            "[[hook]]\non = \"{on}\"\nurl = \"{}\"\nsecret = \"hook secret\"\nrequired = false\n",
+            receiver.url()
+        )
+    };
+    let all = ["before", "after", "failure"].map(hook).concat();
+    world.configure(&format!("[daemon]\nattempts = 1\n{all}"));
+    let daemon = world.start();
+    let run = world.request(JobKind::Backup, true);
+    assert_eq!(run.state, RunState::Succeeded);
+    let heard = receiver.heard();
+    let events: Vec<_> = heard.iter().map(|body| body["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["hook.before", "hook.after"]);
+    assert!(heard.iter().all(|body| body["source"] == "shop"));
+    assert_eq!(heard[1]["facts"]["run"], run.id.to_string(), "{}", heard[1]);
+    assert_eq!(heard[1]["facts"]["snapshot"], run.snapshot.unwrap().to_string());
+    assert!(receiver.signatures().iter().all(|signature| signature.len() > 32));
+    assert_eq!(receiver.signatures().len(), 2);
+
+    cluster.sql("postgres", "alter database shop rename to shop_away");
+    assert_eq!(world.request(JobKind::Backup, true).state, RunState::Failed);
+    assert_eq!(receiver.count("hook.failure"), 1);
+    let failure = receiver.heard().pop().unwrap();
+    assert!(failure.to_string().contains("does not exist"), "{failure}");
+    cluster.sql("postgres", "alter database shop_away rename to shop");
+    receiver.set_down(true);
+    assert_eq!(world.request(JobKind::Backup, true).state, RunState::Succeeded);
+    assert!(receiver.refused() > 0 && daemon.log().contains("a hook failed; the run goes on"));
+    assert!(!daemon.log().contains("s3cr3t"), "where hooks go is a secret");
+    daemon.terminate();
 }

@@ -17,6 +17,7 @@ struct Shared {
     down: AtomicBool,
     refused: AtomicUsize,
     heard: Mutex<Vec<Value>>,
+    signatures: Mutex<Vec<String>>,
 }
 
 impl Receiver {
@@ -27,11 +28,12 @@ impl Receiver {
         let all = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in server.incoming().map_while(Result::ok) {
-                let Some(body) = read(&stream) else { continue };
+                let Some((body, signature)) = read(&stream) else { continue };
                 let status = if all.down.load(Ordering::SeqCst) {
                     all.refused.fetch_add(1, Ordering::SeqCst);
                     "503 Service Unavailable"
                 } else {
+                    all.signatures.lock().unwrap().extend(signature);
                     all.heard.lock().unwrap().push(body);
                     "200 OK"
                 };
@@ -63,16 +65,22 @@ impl Receiver {
         self.heard().iter().filter(|body| body["event"] == event).count()
     }
 
+    /// The signatures of what was taken and signed, in order.
+    pub(crate) fn signatures(&self) -> Vec<String> {
+        self.shared.signatures.lock().unwrap().clone()
+    }
+
     /// How many requests were refused.
     pub(crate) fn refused(&self) -> usize {
         self.shared.refused.load(Ordering::SeqCst)
     }
 }
 
-/// Reads a request; nothing when it breaks off.
-fn read(stream: &TcpStream) -> Option<Value> {
+/// Reads a request's body and signature; nothing when it breaks off.
+fn read(stream: &TcpStream) -> Option<(Value, Option<String>)> {
     let mut reader = BufReader::new(stream);
     let mut length = 0;
+    let mut signature = None;
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).ok()? == 0 {
@@ -82,11 +90,14 @@ fn read(stream: &TcpStream) -> Option<Value> {
         if let Some(value) = line.strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
         }
+        if let Some(value) = line.strip_prefix("x-backup-signature:") {
+            signature = Some(value.trim().to_owned());
+        }
         if line.is_empty() {
             break;
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    serde_json::from_slice(&body).ok()
+    Some((serde_json::from_slice(&body).ok()?, signature))
 }

@@ -44,9 +44,9 @@ impl Sessions {
         (session.ends > now).then(|| session.token.clone())
     }
 
-    /// Ends a session.
-    pub(crate) fn end(&self, name: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(name));
+    /// Ends a session; returns whether there was one.
+    pub(crate) fn end(&self, name: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(name)).is_some()
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
         let one = sessions.begin("abc", Duration::ZERO).unwrap();
         assert_eq!(sessions.token(&one, Duration::from_secs(1)).as_deref(), Some("abc"));
         assert_eq!(sessions.token(&one, LASTS), None);
-        sessions.end(&one);
+        assert!(sessions.end(&one) && !sessions.end(&one));
         assert_eq!(sessions.token(&one, Duration::ZERO), None);
         assert_eq!(sessions.token("", Duration::ZERO), None);
     }

@@ -174,7 +174,9 @@ async fn permit(
     if caller.may(role) {
         return Ok(caller);
     }
-    if app.recorder.is_new_read(&caller, peer, "denied", operation.id) {
+    if caller.role.is_none() {
+        app.recorder.refused(&caller, peer, operation.id).await;
+    } else if app.recorder.is_new_read(&caller, peer, "denied", operation.id) {
         let path = target.split('?').next().unwrap_or("");
         let _ = app.recorder.of(&caller, peer, operation.id, path, Outcome::Denied).await;
     }

@@ -48,7 +48,7 @@ pub(crate) async fn login(app: Arc<App>, call: Call) -> Result<Reply, Refused> {
     let records = app.ledger.tokens().await?;
     let Some(record) = token::recognise(shown.trim(), &records, app.clock.now()) else {
         let _ = app.guard.failures.take(call.peer.address(), now);
-        let _ = app.recorder.of(&call.caller, call.peer, "login", "", Outcome::Denied).await;
+        app.recorder.refused(&call.caller, call.peer, "login").await;
         let mut reply = form(&next, Some("This token is not known, was revoked, or has ended."));
         *reply.status_mut() = StatusCode::UNAUTHORIZED;
         return Ok(reply);
@@ -59,11 +59,13 @@ pub(crate) async fn login(app: Arc<App>, call: Call) -> Result<Reply, Refused> {
     Ok(with_cookie(&app, see_other(&next), &session, 12 * 3600))
 }
 
-pub(crate) fn logout(app: &App, call: &Call) -> Result<Reply, Refused> {
-    if let Some(session) = cookie(&call.headers) {
-        app.guard.sessions.end(session);
+pub(crate) async fn logout(app: Arc<App>, call: Call) -> Result<Reply, Refused> {
+    if let Some(session) = cookie(&call.headers)
+        && app.guard.sessions.end(session)
+    {
+        app.recorder.of(&call.caller, call.peer, "logout", "", Outcome::Allowed).await?;
     }
-    Ok(with_cookie(app, see_other("/"), "", 0))
+    Ok(with_cookie(&app, see_other("/"), "", 0))
 }
 
 fn with_cookie(app: &App, mut reply: Reply, session: &str, seconds: u32) -> Reply {

@@ -122,8 +122,15 @@ pub(crate) const TABLE: &[Operation] = &[
             at_once!(login::page),
         )
     },
-    form("login", "/login", Needs::Nothing, &[], handler!(login::login)),
-    form("logout", "/logout", Needs::Nothing, &[], at_once!(login::logout)),
+    // Anybody may send these: what they record, they record themselves, and only so much.
+    Operation {
+        recorded: Recorded::No,
+        ..form("login", "/login", Needs::Nothing, &[], handler!(login::login))
+    },
+    Operation {
+        recorded: Recorded::No,
+        ..form("logout", "/logout", Needs::Nothing, &[], handler!(login::logout))
+    },
     file("style", "/static/style.css", at_once!(style)),
     file("script", "/static/live.js", at_once!(script)),
     file("icon", "/favicon.ico", at_once!(icon)),

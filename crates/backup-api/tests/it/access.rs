@@ -158,6 +158,41 @@ async fn what_changes_or_is_read_or_refused_is_written_down() {
 }
 
 #[tokio::test]
+async fn whoever_has_no_token_cannot_fill_the_record() {
+    let served = Served::new(loopback()).await;
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    let mut limited = 0;
+    for _ in 0..40 {
+        let heard = served.ask("POST", "/login", &[form], "token=bkp_a_b").await;
+        limited += usize::from(heard.status == 429);
+        served.ask("POST", "/logout", &[], "").await;
+        let bad = "Authorization: Bearer bkp_a_b";
+        served.ask("GET", "/api/v1/audit", &[bad], "").await;
+    }
+    assert!(limited > 0, "guessing is slowed down");
+    let entries = served.world.audit(0, 1000).await.unwrap();
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    assert_eq!((entries[0].action.as_str(), entries[0].outcome), ("login", Outcome::Denied));
+    let metrics = served.get("/metrics").await.body;
+    let refused = "backup_http_requests_total{operation=\"login\",status=\"401\"} ";
+    assert!(metrics.contains(refused), "they are counted all the same: {metrics}");
+    // Who signs in and out is written down.
+    let world = Served::new(loopback()).await;
+    let operator = world.token(Role::Operator).await;
+    let heard = world.ask("POST", "/login", &[form], &format!("token={operator}")).await;
+    let cookie = &heard.headers["set-cookie"];
+    let cookie = format!("Cookie: {}", cookie.split(';').next().unwrap());
+    for _ in 0..3 {
+        world.ask("POST", "/logout", &[&cookie], "").await;
+    }
+    let entries = world.world.audit(0, 1000).await.unwrap();
+    let told: Vec<_> = entries.iter().map(|e| (e.actor.as_str(), e.action.as_str())).collect();
+    assert_eq!(told, [("token operator", "login"), ("token operator", "logout")]);
+    served.stop().await;
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn secrets_are_in_no_answer() {
     let served = Served::new(loopback()).await;
     let admin = served.token(Role::Admin).await;

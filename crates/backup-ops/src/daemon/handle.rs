@@ -1,6 +1,7 @@
 //! Talking to a supervisor while it runs.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use backup_core::{Error, ErrorKind, JobKey, Result, Run, RunId};
 use backup_schedule::Job;
@@ -14,7 +15,7 @@ pub struct Handle(mpsc::Sender<Command>);
 pub(super) enum Command {
     Request { key: JobKey, actor: Option<String>, answer: oneshot::Sender<Result<Run>> },
     Cancel { run: RunId, actor: Option<String>, answer: oneshot::Sender<Result<Run>> },
-    Replace { jobs: Vec<Job>, concurrency: NonZeroUsize },
+    Replace { jobs: Vec<Job>, concurrency: NonZeroUsize, patience: Duration },
 }
 
 /// What a supervisor listens to.
@@ -41,9 +42,15 @@ impl Handle {
         self.ask(|answer| Command::Cancel { run, actor, answer }).await
     }
 
-    /// Exchanges the jobs. Runs under way end as they began.
-    pub async fn replace(&self, jobs: Vec<Job>, concurrency: NonZeroUsize) -> Result<()> {
-        let sent = self.0.send(Command::Replace { jobs, concurrency }).await;
+    /// Exchanges the jobs, how many run at a time, and how long runs have to stop. Runs under way
+    /// end as they began.
+    pub async fn replace(
+        &self,
+        jobs: Vec<Job>,
+        concurrency: NonZeroUsize,
+        patience: Duration,
+    ) -> Result<()> {
+        let sent = self.0.send(Command::Replace { jobs, concurrency, patience }).await;
         sent.map_err(|_| stopped())
     }
 

@@ -223,7 +223,8 @@ impl Supervisor {
             Command::Cancel { run, actor, answer } => {
                 let _ = answer.send(self.cancel(run, actor).await);
             }
-            Command::Replace { jobs, concurrency } => {
+            Command::Replace { jobs, concurrency, patience } => {
+                self.patience = patience;
                 self.scheduler.replace(jobs, concurrency, self.clock.now());
                 let known: Vec<JobKey> = self.scheduler.jobs().map(|job| job.key.clone()).collect();
                 let gone: Vec<RunId> = self

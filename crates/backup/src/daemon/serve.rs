@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backup_config::Settings;
 use backup_core::{Error, ErrorKind, ErrorStatus, JobKey, Result, Run, RunState};
 use backup_ops::daemon::{Commands, Supervisor};
 use backup_ops::health::RepositoryHealth;
@@ -18,6 +19,7 @@ use super::control::{self, Answer, Question, SOCKET, Status};
 use super::jobs::jobs;
 use super::ledger::CatalogLedger;
 use super::start::{Daemon, load};
+use super::state::state_directory;
 
 /// How often sources are judged while nothing happens.
 const LOOK: Duration = Duration::from_secs(300);
@@ -226,9 +228,13 @@ impl Daemon {
         while let Some(answer) = asked.recv().await {
             let done = self.exchange().await;
             match &done {
-                Ok(()) => {
+                Ok(None) => {
                     tracing::info!("the configuration was read again");
                     self.inner.scene.note(|problems| problems.configuration = None);
+                }
+                Ok(Some(text)) => {
+                    tracing::warn!("the configuration was read again; {text}");
+                    self.inner.scene.note(|problems| problems.configuration = Some(text.clone()));
                 }
                 Err(error) => {
                     tracing::error!(%error, hint = error.remedy(), "the old configuration stays");
@@ -236,12 +242,14 @@ impl Daemon {
                     self.inner.scene.note(|problems| problems.configuration = Some(text));
                 }
             }
+            self.inner.scene.stirred.notify_one();
             // Whoever asked may be gone.
-            let _ = answer.send(done);
+            let _ = answer.send(done.map(|_| ()));
         }
     }
 
-    async fn exchange(&self) -> Result<()> {
+    /// Goes by a new configuration; returns what of it needs a restart, as a sentence.
+    async fn exchange(&self) -> Result<Option<String>> {
         let inner = &self.inner;
         let loaded = load(inner.config.as_deref(), &inner.environment)?;
         let old = inner.work.loaded();
@@ -256,7 +264,27 @@ impl Daemon {
         let settings = loaded.settings.clone();
         inner.work.load(loaded);
         inner.work.voice.exchange(desk);
-        inner.handle.replace(jobs(&settings), settings.daemon.concurrency).await
+        let patience = settings.daemon.stop_timeout.as_duration();
+        inner.handle.replace(jobs(&settings), settings.daemon.concurrency, patience).await?;
+        Ok(self.waits_for_restart(&settings))
+    }
+}
+
+impl Daemon {
+    /// Returns which keys of these settings differ from what the daemon was started with, and
+    /// change nothing before it is started again.
+    fn waits_for_restart(&self, settings: &Settings) -> Option<String> {
+        let inner = &self.inner;
+        let state = state_directory(settings, &inner.environment).ok();
+        let keys: Vec<&str> = [
+            ("daemon.listen", settings.daemon.listen != inner.listen),
+            ("daemon.state", state.as_ref() != Some(&inner.state.path)),
+        ]
+        .into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect();
+        let needs = if keys.len() == 1 { "needs" } else { "need" };
+        (!keys.is_empty()).then(|| format!("{} {needs} a restart of backupd", keys.join(" and ")))
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) struct Inner {
     pub(super) handle: Handle,
     pub(super) scene: Arc<Scene>,
     pub(super) started_at: Timestamp,
+    /// Where it serves since it was started.
+    pub(super) listen: String,
     pub(super) reloads: mpsc::Sender<oneshot::Sender<Result<()>>>,
 }
 
@@ -126,6 +128,7 @@ impl Daemon {
                 handle,
                 scene,
                 started_at: now,
+                listen: settings.daemon.listen,
                 reloads,
             }),
         };

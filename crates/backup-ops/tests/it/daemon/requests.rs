@@ -151,7 +151,8 @@ async fn a_catalog_that_cannot_be_written_stops_no_backup() {
 async fn a_new_configuration_takes_effect_at_once() {
     let world = World::new();
     let (handle, stop, life) = world.start(vec![nightly("shop")], 1).await;
-    handle.replace(vec![nightly("blog")], NonZeroUsize::MIN).await.unwrap();
+    let minute = std::time::Duration::from_secs(60);
+    handle.replace(vec![nightly("blog")], NonZeroUsize::MIN, minute).await.unwrap();
     pass(86_400).await;
     let done: Vec<_> =
         world.worker.done.lock().unwrap().iter().map(|(order, _)| order.key.clone()).collect();
