@@ -62,7 +62,9 @@ impl Compressor {
             context.set_parameter(parameter).map(|_| ()).map_err(zstd_error)
         };
         set(&mut context, CParameter::WindowLog(window))?;
-        set(&mut context, CParameter::HashLog(window.clamp(17, 20)))?;
+        // Between states of one place matches are long: an entry for some twenty bytes finds them,
+        // and every entry has to be cleared first.
+        set(&mut context, CParameter::HashLog(window.saturating_sub(3).clamp(17, 20)))?;
         if span > LONG_DISTANCE {
             set(&mut context, CParameter::EnableLongDistanceMatching(true))?;
         }

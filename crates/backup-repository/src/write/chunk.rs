@@ -63,41 +63,54 @@ impl ChunkStore {
         plain: Vec<u8>,
         place: Place,
     ) -> Result<(ChunkRef, Vec<u8>)> {
-        let ids = self.ids;
-        let (plain, id) = if plain.len() < SMALL {
-            let id = ids.id(&plain);
-            (plain, id)
-        } else {
-            blocking(move || {
-                let id = ids.id(&plain);
-                Ok((plain, id))
-            })
-            .await?
-        };
-        let reference = ChunkRef { id, raw: plain.len() as u32 };
-        self.tally.read.fetch_add(plain.len() as u64, Ordering::Relaxed);
-        let new = self.index.usable_chain(&id).is_none()
-            && self.pending.lock().map_err(|_| poisoned())?.insert(id);
-        if !new {
-            return Ok((reference, plain));
-        }
-        self.tally.added.fetch_add(plain.len() as u64, Ordering::Relaxed);
-        let base = self.base(&place, plain.len()).await;
-        let (plain, full) = if plain.len() < SMALL {
-            let full = self.encode(lane, id, &plain, base)?;
-            (plain, full)
+        let alone = matches!(place, Place::Nowhere) || !self.wants_base(plain.len());
+        let (plain, reference, met) = if plain.len() < SMALL {
+            let (reference, met) = self.meet(lane, &plain, alone)?;
+            (plain, reference, met)
         } else {
             let this = Arc::clone(self);
             blocking(move || {
-                let full = this.encode(lane, id, &plain, base)?;
-                Ok((plain, full))
+                let (reference, met) = this.meet(lane, &plain, alone)?;
+                Ok((plain, reference, met))
             })
             .await?
+        };
+        let (plain, full) = match met {
+            Met::Known => return Ok((reference, plain)),
+            Met::Stored(full) => (plain, full.map(|full| *full)),
+            Met::New => {
+                let base = self.base(&place, plain.len()).await;
+                let this = Arc::clone(self);
+                blocking(move || {
+                    let full = this.encode(lane, reference.id, &plain, base)?;
+                    Ok((plain, full))
+                })
+                .await?
+            }
         };
         if let Some(pack) = full {
             self.packer.upload(pack).await?;
         }
         Ok((reference, plain))
+    }
+
+    /// Hashes a chunk and looks it up; stores it at once where it is new and stands `alone`.
+    fn meet(&self, lane: Lane, plain: &[u8], alone: bool) -> Result<(ChunkRef, Met)> {
+        let id = self.ids.id(plain);
+        let reference = ChunkRef { id, raw: plain.len() as u32 };
+        self.tally.read.fetch_add(plain.len() as u64, Ordering::Relaxed);
+        let new = self.index.usable_chain(&id).is_none()
+            && self.pending.lock().map_err(|_| poisoned())?.insert(id);
+        if !new {
+            return Ok((reference, Met::Known));
+        }
+        self.tally.added.fetch_add(plain.len() as u64, Ordering::Relaxed);
+        let met = if alone {
+            Met::Stored(self.encode(lane, id, plain, None)?.map(Box::new))
+        } else {
+            Met::New
+        };
+        Ok((reference, met))
     }
 
     fn encode(
@@ -128,17 +141,19 @@ impl ChunkStore {
         self.packer.add(lane, id, raw, &whole, None)
     }
 
-    /// Returns the base to encode against, read and checked; none when none is worth it. A base
-    /// that cannot be read is not an error of this chunk: it is stored whole instead.
-    async fn base(&self, place: &Place, length: usize) -> Option<Base> {
+    /// Whether a base would pay for a chunk of that length.
+    fn wants_base(&self, length: usize) -> bool {
         let wanted = match self.settings.delta {
             DeltaMode::Off => false,
             DeltaMode::On => true,
             DeltaMode::Auto => !self.tally.bases_off.load(Ordering::Relaxed),
         };
-        if !wanted || !self.can_read || length < SMALL {
-            return None;
-        }
+        wanted && self.can_read && length >= SMALL
+    }
+
+    /// Returns the base to encode against, read and checked; none when none is worth it. A base
+    /// that cannot be read is not an error of this chunk: it is stored whole instead.
+    async fn base(&self, place: &Place, length: usize) -> Option<Base> {
         let id = place.base(&self.reader, &self.index).await?;
         let chain = self.index.usable_chain(&id)?;
         let ((_, nearest), (_, root)) = (chain.first()?, chain.last()?);
@@ -170,6 +185,15 @@ impl ChunkStore {
             self.tally.bases_off.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// What became of a chunk when it was looked up.
+enum Met {
+    Known,
+    /// On its way; the pack that it filled.
+    Stored(Option<Box<crate::pack::PackBuilder>>),
+    /// New, and what stood in its place may help to store it.
+    New,
 }
 
 struct Base {

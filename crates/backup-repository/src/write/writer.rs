@@ -64,7 +64,8 @@ impl SnapshotWriter {
             cutter,
             observer,
             parts: Mutex::default(),
-            permits: Arc::new(Semaphore::new(workers)),
+            // One more than can compute: it fills in while another waits for its base or its turn.
+            permits: Arc::new(Semaphore::new(workers + 1)),
             run: Arc::new(run),
         };
         Self { shared: Arc::new(shared) }

@@ -54,12 +54,19 @@ impl<'g, 'a> FileWriter<'g, 'a> {
         self.row.bytes += bytes.len() as u64;
         self.group.copied.observer.on_event(&Event::Progress { bytes: bytes.len() as u64 });
         while !bytes.is_empty() {
+            if self.buffer.is_empty()
+                && let Some((piece, rest)) = bytes.split_at_checked(MOST_PIECE)
+            {
+                self.cut(piece).await?;
+                bytes = rest;
+                continue;
+            }
             let room = MOST_PIECE.saturating_sub(self.buffer.len());
             let (now, rest) = bytes.split_at(room.min(bytes.len()));
             self.buffer.extend_from_slice(now);
             bytes = rest;
             if self.buffer.len() >= MOST_PIECE {
-                self.cut().await?;
+                self.cut_buffer().await?;
             }
         }
         Ok(())
@@ -71,13 +78,13 @@ impl<'g, 'a> FileWriter<'g, 'a> {
         self.group.copied.saw(&self.row)?;
         match self.place {
             Place::Bundle(bundle) => {
-                self.check_pages()?;
                 let buffer = std::mem::take(&mut self.buffer);
+                self.check_pages(&buffer)?;
                 self.group.bundle(bundle, self.row, &buffer).await
             }
             Place::Own(first) => {
                 if !self.buffer.is_empty() {
-                    self.cut().await?;
+                    self.cut_buffer().await?;
                 }
                 self.row.at = Some(first);
                 self.group.row(&self.row).await
@@ -85,24 +92,31 @@ impl<'g, 'a> FileWriter<'g, 'a> {
         }
     }
 
-    async fn cut(&mut self) -> Result<()> {
-        self.check_pages()?;
+    async fn cut_buffer(&mut self) -> Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.cut(&buffer).await?;
+        buffer.clear();
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    async fn cut(&mut self, piece: &[u8]) -> Result<()> {
+        self.check_pages(piece)?;
         let Place::Own(first) = self.place else {
             return Err(Error::new(ErrorKind::Failed, "copy file")
                 .with("file", &self.row.path)
                 .because("it is larger than was announced"));
         };
-        self.group.piece(first + self.pieces, &self.buffer).await?;
+        self.group.piece(first + self.pieces, piece).await?;
         self.pieces += 1;
-        self.buffer.clear();
         Ok(())
     }
 
-    fn check_pages(&self) -> Result<()> {
+    fn check_pages(&self, piece: &[u8]) -> Result<()> {
         match self.relation {
             Some(relation) => {
                 let offset = self.pieces * MOST_PIECE as u64;
-                self.group.copied.check(&self.row.path, relation, offset, &self.buffer)
+                self.group.copied.check(&self.row.path, relation, offset, piece)
             }
             None => Ok(()),
         }

@@ -319,7 +319,8 @@ impl Local<'_> {
                 let name = wal::segment_name(timeline, number, rules.segment);
                 let path = self.root.join("pg_wal").join(&name);
                 let Some(opened) = read::open(&path)? else { continue };
-                let head = read::piece(&opened.file, &path, 0, wal::HEADER as u64)?;
+                let mut head = Vec::new();
+                read::piece(&opened.file, &path, 0, wal::HEADER as u64, &mut head)?;
                 rules.check(&name, opened.bytes, &head)?;
                 self.files(&[format!("pg_wal/{name}")]).await?;
                 names.insert(name);
@@ -342,10 +343,15 @@ async fn file(
     let Some(opened) = blocking(move || read::open(&shown)).await? else { return Ok(()) };
     let (_, relation) = classify(path);
     let mut writer = group.file(path.to_owned(), relation, opened.mode, opened.bytes)?.unchecked();
-    let mut offset = 0;
+    let (mut offset, mut bytes) = (0, Vec::new());
     while offset < opened.bytes {
         let (file, shown, left) = (opened.file.clone(), place.clone(), opened.bytes - offset);
-        let mut bytes = blocking(move || read::piece(&file, &shown, offset, left)).await?;
+        // Read into the same memory again: fresh pages cost time.
+        bytes = blocking(move || {
+            read::piece(&file, &shown, offset, left, &mut bytes)?;
+            Ok(bytes)
+        })
+        .await?;
         if bytes.is_empty() {
             // It was cut meanwhile; the WAL says so.
             break;

@@ -35,9 +35,16 @@ pub(super) fn open(path: &Path) -> Result<Option<Opened>> {
     }
 }
 
-/// Reads a piece of at most one MiB; shorter where the file was cut meanwhile.
-pub(super) fn piece(file: &File, path: &Path, offset: u64, left: u64) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(left).map_or(MOST_PIECE, |left| left.min(MOST_PIECE))];
+/// Reads a piece of at most one MiB into `bytes`, whatever was there; shorter where the file was
+/// cut meanwhile.
+pub(super) fn piece(
+    file: &File,
+    path: &Path,
+    offset: u64,
+    left: u64,
+    bytes: &mut Vec<u8>,
+) -> Result<()> {
+    bytes.resize(usize::try_from(left).map_or(MOST_PIECE, |left| left.min(MOST_PIECE)), 0);
     let mut read = 0;
     while let Some(room) = bytes.get_mut(read..).filter(|room| !room.is_empty()) {
         match file.read_at(room, offset + read as u64) {
@@ -48,7 +55,7 @@ pub(super) fn piece(file: &File, path: &Path, offset: u64, left: u64) -> Result<
         }
     }
     bytes.truncate(read);
-    Ok(bytes)
+    Ok(())
 }
 
 /// Checks the pages of a piece. One that does not match is read again: if it changed, the

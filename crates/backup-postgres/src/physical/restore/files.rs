@@ -268,7 +268,8 @@ fn prepare(path: &Path, bytes: u64, mode: u32) -> io::Result<()> {
         }
         opened => opened?,
     };
-    file.set_len(bytes)
+    // To set what is there already would mark the file as changed, to be made durable again.
+    if file.metadata()?.len() == bytes { Ok(()) } else { file.set_len(bytes) }
 }
 
 /// Reads a segment that fits into memory.
