@@ -1,7 +1,10 @@
 //! `verify`: can what is stored be read back?
 
+use std::collections::BTreeSet;
+
 use backup::ops::document::VerifyDocument;
 use backup::ops::verify::{self, Depth, Report, Request};
+use backup::ops::wal::{WalVerdict, demand_wal, verify_wal};
 use backup_core::{ByteSize, Error, ErrorKind, Result};
 
 use crate::args::{ReadData, VerifyArgs};
@@ -28,21 +31,27 @@ pub(super) async fn run(session: &Session, args: VerifyArgs) -> Result<Ending> {
         &session.interrupt,
     )
     .await?;
+    let sources: BTreeSet<_> = report.snapshots.iter().map(|found| found.source.clone()).collect();
+    // Beside snapshots that were named, the WAL of their sources; else all of it.
+    let wanted = (!args.snapshots.is_empty()).then_some(&sources);
+    let repository = session.repository().await?;
+    let wal = verify_wal(repository, wanted, depth, &observer, &session.interrupt).await?;
     drop(observer);
     if report.snapshots.is_empty() && report.is_clean() {
         return Err(Error::new(ErrorKind::NotFound, "verify snapshots")
             .hint("The repository holds no snapshot yet; run `backupctl backup`."));
     }
     if session.screen.json() {
-        session.screen.document(&VerifyDocument::new(&report))?;
+        session.screen.document(&VerifyDocument::new(&report, &wal))?;
     } else {
-        session.screen.data(&describe(&report));
+        session.screen.data(&describe(&report, &wal));
     }
     verify::demand(&report)?;
+    demand_wal(&wal)?;
     Ok(Ending::Ok)
 }
 
-fn describe(report: &Report) -> String {
+fn describe(report: &Report, wal: &[WalVerdict]) -> String {
     let mut table =
         Table::new(&[("SNAPSHOT", Align::Left), ("SOURCE", Align::Left), ("RESULT", Align::Left)]);
     for snapshot in &report.snapshots {
@@ -67,6 +76,17 @@ fn describe(report: &Report) -> String {
     }
     for problem in &report.elsewhere {
         text.push_str(&format!("elsewhere: {problem}\n"));
+    }
+    for verdict in wal {
+        for problem in &verdict.problems {
+            text.push_str(&format!("{problem}\n"));
+        }
+        text.push_str(&format!(
+            "WAL of {}: {} segments in what can be recovered, {} read\n",
+            verdict.log.source,
+            render::count(verdict.segments),
+            render::count(verdict.read)
+        ));
     }
     text.push_str(&format!(
         "{} packs compared, {} read, {} chunks proved, {} of {} read\n",

@@ -31,3 +31,4 @@ mod signals;
 mod wal;
 mod wal_retention;
 mod wal_stream;
+mod wal_verify;

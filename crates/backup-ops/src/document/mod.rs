@@ -40,7 +40,7 @@ pub use snapshot::{
     SnapshotsDocument, TableDocument, VerifiedDocument,
 };
 pub use status::{DrillStandingDocument, SourceStatusDocument, StatusDocument};
-pub use verify::{ProblemDocument, VerdictDocument, VerifyDocument};
+pub use verify::{ProblemDocument, VerdictDocument, VerifyDocument, WalVerdictDocument};
 pub use wal::{
     InstantDocument, RunDocument, TimelineDocument, WalLogDocument, WalStatusDocument,
     WindowDocument,

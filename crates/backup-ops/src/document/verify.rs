@@ -4,6 +4,8 @@ use backup_verification::Report;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::wal::WalVerdict;
+
 /// `backupctl verify --json`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyDocument {
@@ -16,6 +18,8 @@ pub struct VerifyDocument {
     pub snapshots: Vec<VerdictDocument>,
     /// Damage that hurts no snapshot that could be read.
     pub elsewhere: Vec<String>,
+    /// The stored WAL of each cluster.
+    pub wal: Vec<WalVerdictDocument>,
     /// Packs compared with the store's listing.
     pub packs_compared: u64,
     /// Packs read whole.
@@ -42,6 +46,23 @@ pub struct VerdictDocument {
     pub problems: Vec<ProblemDocument>,
 }
 
+/// How the WAL of one cluster fared.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct WalVerdictDocument {
+    /// Its source.
+    pub source: String,
+    /// Its system identifier.
+    pub system: String,
+    /// Segments that recovery from the kept snapshots may ask for.
+    pub segments: u64,
+    /// Segments read whole.
+    pub segments_read: u64,
+    /// Bytes read from the store.
+    pub bytes_read: u64,
+    /// What is missing or damaged, with the points in time lost.
+    pub problems: Vec<String>,
+}
+
 /// One thing that is wrong with a snapshot.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemDocument {
@@ -52,9 +73,9 @@ pub struct ProblemDocument {
 }
 
 impl VerifyDocument {
-    /// Returns the document of a report.
+    /// Returns the document of a report and of what was found of the stored WAL.
     #[must_use]
-    pub fn new(report: &Report) -> Self {
+    pub fn new(report: &Report, wal: &[WalVerdict]) -> Self {
         let verdict = |snapshot: &backup_verification::SnapshotReport| VerdictDocument {
             id: snapshot.id.to_string(),
             source: snapshot.source.to_string(),
@@ -70,14 +91,28 @@ impl VerifyDocument {
         };
         Self {
             schema: "backupctl.verify.v1".into(),
-            ok: report.is_clean(),
+            ok: report.is_clean() && wal.iter().all(|verdict| verdict.problems.is_empty()),
             snapshots: report.snapshots.iter().map(verdict).collect(),
             elsewhere: report.elsewhere.clone(),
+            wal: wal.iter().map(WalVerdictDocument::new).collect(),
             packs_compared: report.packs_compared,
             packs_read: report.packs_read,
             chunks_proved: report.chunks_proved,
             bytes_read: report.bytes_read,
             bytes_total: report.bytes_total,
+        }
+    }
+}
+
+impl WalVerdictDocument {
+    fn new(verdict: &WalVerdict) -> Self {
+        Self {
+            source: verdict.log.source.to_string(),
+            system: verdict.log.system.to_string(),
+            segments: verdict.segments,
+            segments_read: verdict.read,
+            bytes_read: verdict.bytes_read,
+            problems: verdict.problems.clone(),
         }
     }
 }

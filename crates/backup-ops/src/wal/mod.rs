@@ -8,6 +8,7 @@ mod push;
 mod recover;
 mod retention;
 mod status;
+mod verify;
 
 pub use backup_repository::{WalEntry, WalLog, WalObject, WalPut};
 pub use fetch::{choose_log, fetch};
@@ -20,5 +21,6 @@ pub use push::{WalPush, admit, push};
 pub use recover::{TimelineChoice, find_recovery, segments_on_the_way};
 pub use retention::{WalRetention, WalRetentionPlan, plan_retention, plan_wal_retention, retain};
 pub use status::{WalStatus, Window, assess, bases_of, status};
+pub use verify::{WalVerdict, demand_wal, verify_wal};
 
 use recover::first_needed;

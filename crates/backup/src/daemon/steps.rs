@@ -1,5 +1,6 @@
 //! What each kind of job does.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use backup_config::{HookMoment, SourceSettings};
@@ -140,6 +141,16 @@ impl Work {
             .await?;
         report.numbers.insert("read_bytes".into(), found.bytes_read);
         verify::demand(&found)?;
+        let sources = BTreeSet::from([source.clone()]);
+        let found = task.guard.watch(|interrupt| async move {
+            let observer = &task.observer;
+            wal::verify_wal(&self.repository, Some(&sources), Depth::Read, observer, &interrupt)
+                .await
+        });
+        let found = found.await?;
+        let read = found.iter().map(|verdict| verdict.read).sum();
+        report.numbers.insert("wal_segments_read".into(), read);
+        wal::demand_wal(&found)?;
         if let Some(error) = unreadable {
             return Err(error);
         }
