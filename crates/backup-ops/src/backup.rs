@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use backup_core::port::{Clock, Observer, Provider, RequestCounts, Source, SourceOptions};
 use backup_core::{
-    Error, ErrorKind, Event, Evidence, Finding, Result, Snapshot, SnapshotId, SnapshotKind,
-    SnapshotRecord, SourceIdentity, SourceName, Verified,
+    Error, ErrorKind, Event, Evidence, Finding, HeadRecord, Result, Snapshot, SnapshotHead,
+    SnapshotId, SnapshotKind, SnapshotRecord, SourceIdentity, SourceName, Verified,
 };
 use backup_repository::{Repository, SnapshotDraft, SnapshotWriter};
 
@@ -119,10 +119,13 @@ pub async fn backup_while_opening<'r>(
     };
     drop(source);
     // A table's rows and a cluster's files cannot be compared: only with the same kind.
-    let alike: Vec<SnapshotRecord> =
+    let alike: Vec<HeadRecord> =
         records.into_iter().filter(|record| record.snapshot.kind == request.kind).collect();
-    let previous = newest_of(&alike, &request.source).map(|record| &record.snapshot);
-    let doubts = plausible::compare(previous, &evidence, request.plausibility);
+    let previous = match newest_of(&alike, &request.source) {
+        Some(record) => in_full(repository, record, interrupt).await?,
+        None => None,
+    };
+    let doubts = plausible::compare(previous.as_ref(), &evidence, request.plausibility);
     for doubt in &doubts {
         observer.on_event(&Event::Found(doubt.clone()));
     }
@@ -146,6 +149,23 @@ pub async fn backup_while_opening<'r>(
     })
 }
 
+/// Returns a snapshot with everything its manifest says; nothing when it was forgotten, or
+/// damaged, since it was listed.
+async fn in_full(
+    repository: &Repository,
+    record: &HeadRecord,
+    interrupt: &Interrupt,
+) -> Result<Option<Snapshot>> {
+    match interrupt.unless(repository.snapshot(record.snapshot.id)).await {
+        Ok(record) => Ok(Some(record.snapshot)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Integrity) => {
+            tracing::warn!(%error, "the snapshot before cannot be compared with");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// An object that was written a moment ago and is not there is no "nothing matched".
 fn lost(error: Error) -> Error {
     if error.kind() != ErrorKind::NotFound {
@@ -163,7 +183,7 @@ async fn known(
     repository: &Repository,
     observer: &Arc<dyn Observer>,
     interrupt: &Interrupt,
-) -> Result<Vec<SnapshotRecord>> {
+) -> Result<Vec<HeadRecord>> {
     if !repository.can_read() {
         observer.on_event(&Event::Found(Finding::note(
             "The key here can only write: the snapshot is neither compared with earlier ones nor \
@@ -171,7 +191,7 @@ async fn known(
         )));
         return Ok(Vec::new());
     }
-    let scan = interrupt.unless(repository.scan_snapshots()).await?;
+    let scan = interrupt.unless(repository.scan_heads()).await?;
     for (id, error) in scan.unreadable {
         let message = format!("Snapshot {} cannot be read: {error}.", id.short());
         observer.on_event(&Event::Found(Finding::warning(message)));
@@ -193,7 +213,7 @@ async fn copy(
 /// A name means one database. Another one under the same name would be compared with, and
 /// retained against, snapshots that are not its own.
 fn check_identity(
-    records: &[SnapshotRecord],
+    records: &[HeadRecord],
     request: &BackupRequest,
     found: &SourceIdentity,
 ) -> Result<()> {
@@ -222,7 +242,7 @@ fn check_identity(
 
 /// Whether a snapshot is of what was found. One source may have logical snapshots of a
 /// database and physical ones of its cluster: then only the cluster can be compared.
-fn is_same(known: &Snapshot, kind: SnapshotKind, found: &SourceIdentity) -> bool {
+fn is_same(known: &SnapshotHead, kind: SnapshotKind, found: &SourceIdentity) -> bool {
     let known_identity = &known.identity;
     if known.kind == kind {
         return known_identity == found;

@@ -1,7 +1,8 @@
 //! Forget: drop snapshots, by policy or by name. Their data stays until `prune`.
 
 use backup_core::{
-    Error, ErrorKind, Result, SnapshotId, SnapshotKind, SnapshotRecord, SourceName, VerifyLevel,
+    Error, ErrorKind, HeadRecord, Result, SnapshotId, SnapshotKind, SnapshotRecord, SourceName,
+    VerifyLevel,
 };
 use backup_repository::Repository;
 use backup_retention::{Conditions, Plan, Policy, SnapshotFacts, plan_sources};
@@ -27,7 +28,7 @@ pub struct Retention {
 /// A physical snapshot is never traded for a logical one of the same day, nor the other way
 /// round: each kind is kept by the policy on its own.
 pub fn plan(
-    records: &[SnapshotRecord],
+    records: &[HeadRecord],
     rules: impl Fn(&SourceName) -> Option<Retention>,
     now: Timestamp,
 ) -> Vec<Plan> {
@@ -36,7 +37,7 @@ pub fn plan(
 }
 
 fn plan_kind(
-    records: &[SnapshotRecord],
+    records: &[HeadRecord],
     kind: SnapshotKind,
     rules: &impl Fn(&SourceName) -> Option<Retention>,
     now: Timestamp,
@@ -192,7 +193,7 @@ mod tests {
             })
             .collect();
         let plans = plan(
-            &records,
+            &crate::testing::heads(&records),
             |source| {
                 (source.as_str() == "shop").then(|| Retention {
                     policy: Policy { last: 1, ..Policy::EVERYTHING },

@@ -1,9 +1,10 @@
 //! Which snapshot is meant: the words people type, resolved against what is there.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use backup_core::{Error, ErrorKind, Result, SnapshotRecord, SourceName};
+use backup_core::{Error, ErrorKind, Listed, Result, SourceName};
 
 /// What a person may write for SNAPSHOT.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,16 +52,9 @@ impl fmt::Display for Selector {
 
 /// Returns the one snapshot that `selector` means. Nothing is `NotFound`; several is `Usage`,
 /// and the error lists them.
-pub fn select<'a>(
-    records: &'a [SnapshotRecord],
-    selector: &Selector,
-) -> Result<&'a SnapshotRecord> {
+pub fn select<'a, R: Listed>(records: &'a [R], selector: &Selector) -> Result<&'a R> {
     let found = match selector {
-        Selector::Latest => newest(records.iter().filter(|record| {
-            !record.snapshot.is_suspect()
-                && newest_of(records, &record.snapshot.source)
-                    .is_some_and(|best| best.snapshot.id == record.snapshot.id)
-        })),
+        Selector::Latest => newest(newest_of_each(records).into_values()),
         Selector::LatestOf(source) => newest_of(records, source),
         Selector::Prefix(digits) => by_prefix(records, digits)?,
     };
@@ -77,33 +71,35 @@ pub fn select<'a>(
 /// Returns the newest snapshot of a source that is not suspect: by sequence, which no clock
 /// can change.
 #[must_use]
-pub fn newest_of<'a>(
-    records: &'a [SnapshotRecord],
-    source: &SourceName,
-) -> Option<&'a SnapshotRecord> {
+pub fn newest_of<'a, R: Listed>(records: &'a [R], source: &SourceName) -> Option<&'a R> {
     records
         .iter()
-        .filter(|record| record.snapshot.source == *source && !record.snapshot.is_suspect())
-        .max_by_key(|record| (record.snapshot.sequence, record.stored_at))
+        .filter(|record| record.source() == source && !record.is_suspect())
+        .max_by_key(|record| record.place())
+}
+
+fn newest_of_each<R: Listed>(records: &[R]) -> BTreeMap<&str, &R> {
+    let mut newest: BTreeMap<&str, &R> = BTreeMap::new();
+    for record in records.iter().filter(|record| !record.is_suspect()) {
+        let best = newest.entry(record.source().as_str()).or_insert(record);
+        if best.place() <= record.place() {
+            *best = record;
+        }
+    }
+    newest
 }
 
 /// Across sources only the store's clock can order.
-fn newest<'a>(records: impl Iterator<Item = &'a SnapshotRecord>) -> Option<&'a SnapshotRecord> {
-    records.max_by_key(|record| (record.stored_at, record.snapshot.finished_at))
+fn newest<'a, R: Listed>(records: impl Iterator<Item = &'a R>) -> Option<&'a R> {
+    records.max_by_key(|record| (record.place().1, record.finished_at()))
 }
 
-fn by_prefix<'a>(
-    records: &'a [SnapshotRecord],
-    digits: &str,
-) -> Result<Option<&'a SnapshotRecord>> {
+fn by_prefix<'a, R: Listed>(records: &'a [R], digits: &str) -> Result<Option<&'a R>> {
     let matches: Vec<_> =
-        records.iter().filter(|r| r.snapshot.id.to_string().starts_with(digits)).collect();
+        records.iter().filter(|r| r.id().to_string().starts_with(digits)).collect();
     if let [_, _, ..] = matches.as_slice() {
-        let listed: Vec<_> = matches
-            .iter()
-            .take(8)
-            .map(|r| format!("{} ({})", r.snapshot.id, r.snapshot.source))
-            .collect();
+        let listed: Vec<_> =
+            matches.iter().take(8).map(|r| format!("{} ({})", r.id(), r.source())).collect();
         return Err(Error::new(ErrorKind::Usage, "find snapshot")
             .with("prefix", digits)
             .with("matches", matches.len())
@@ -116,6 +112,7 @@ fn by_prefix<'a>(
 mod tests {
     use super::*;
     use crate::testing::record;
+    use backup_core::SnapshotRecord;
 
     fn id(records: &[SnapshotRecord], text: &str) -> String {
         select(records, &text.parse().unwrap()).unwrap().snapshot.id.short()

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use backup_core::{Error, ErrorStatus, Result, SnapshotRecord, SourceName, VerifyLevel};
+use backup_core::{Error, ErrorStatus, HeadRecord, Result, SourceName, VerifyLevel};
 use backup_repository::Repository;
 use jiff::{SignedDuration, Timestamp};
 
@@ -102,11 +102,11 @@ pub struct SourceStatus {
     /// What was asked for.
     pub promise: Promise,
     /// Its newest snapshot, suspect or not.
-    pub newest: Option<SnapshotRecord>,
+    pub newest: Option<HeadRecord>,
     /// Age of the newest snapshot; zero when its clock is ahead of ours.
     pub age: Option<Duration>,
     /// Its newest snapshot that was proved as far as asked, of any age.
-    pub newest_proved: Option<SnapshotRecord>,
+    pub newest_proved: Option<HeadRecord>,
     /// How many snapshots there are.
     pub snapshots: usize,
     /// How its drills stand; nothing when there was none.
@@ -121,7 +121,7 @@ pub async fn status(
     promises: &BTreeMap<SourceName, Promise>,
     now: Timestamp,
 ) -> Result<Vec<SourceStatus>> {
-    let records = repository.snapshots().await?;
+    let records = repository.heads().await?;
     let mut sources: BTreeSet<String> = promises.keys().map(ToString::to_string).collect();
     sources.extend(records.iter().map(|record| record.snapshot.source.to_string()));
     let exercised = promises.iter().filter(|(_, promise)| promise.drill.disaster.is_some());
@@ -133,7 +133,7 @@ pub async fn status(
 /// Judges as [`assess`] does, and by receipts of drills, newest first.
 #[must_use]
 pub fn assess_with_drills(
-    records: &[SnapshotRecord],
+    records: &[HeadRecord],
     receipts: &[DrillReceipt],
     promises: &BTreeMap<SourceName, Promise>,
     now: Timestamp,
@@ -142,7 +142,7 @@ pub fn assess_with_drills(
     for status in &mut all {
         let name = status.source.as_str();
         let own: Vec<&DrillReceipt> = receipts.iter().filter(|r| r.source == name).collect();
-        let newest = status.newest.as_ref().map(|record| &record.snapshot);
+        let newest = status.newest.as_ref().map(|record| record.snapshot.as_ref());
         status.drill = DrillStanding::of(&own, newest);
         if status.standing == Standing::NeverBackedUp {
             continue;
@@ -161,11 +161,11 @@ pub fn assess_with_drills(
 /// Judges every source that has a promise or a snapshot; by name.
 #[must_use]
 pub fn assess(
-    records: &[SnapshotRecord],
+    records: &[HeadRecord],
     promises: &BTreeMap<SourceName, Promise>,
     now: Timestamp,
 ) -> Vec<SourceStatus> {
-    let mut sources: BTreeMap<&SourceName, Vec<&SnapshotRecord>> =
+    let mut sources: BTreeMap<&SourceName, Vec<&HeadRecord>> =
         promises.keys().map(|source| (source, Vec::new())).collect();
     for record in records {
         sources.entry(&record.snapshot.source).or_default().push(record);
@@ -200,10 +200,10 @@ pub fn doubt(known: &[SourceStatus], error: &Error, now: Timestamp) -> Vec<Sourc
 fn assess_one(
     source: &SourceName,
     promise: Promise,
-    records: &[&SnapshotRecord],
+    records: &[&HeadRecord],
     now: Timestamp,
 ) -> SourceStatus {
-    let order = |record: &&&SnapshotRecord| (record.snapshot.sequence, record.stored_at);
+    let order = |record: &&&HeadRecord| (record.snapshot.sequence, record.stored_at);
     let newest = records.iter().max_by_key(order).copied();
     let proved = records
         .iter()
@@ -234,7 +234,7 @@ fn assess_one(
     }
 }
 
-fn judge(record: &SnapshotRecord, age: Duration, promise: &Promise) -> (Standing, Vec<String>) {
+fn judge(record: &HeadRecord, age: Duration, promise: &Promise) -> (Standing, Vec<String>) {
     let id = record.snapshot.id.short();
     let mut reasons = Vec::new();
     let stale = age > promise.rpo;
@@ -271,7 +271,7 @@ fn judge(record: &SnapshotRecord, age: Duration, promise: &Promise) -> (Standing
 }
 
 /// Measured from the run's start, the instant the data is from: the honest one.
-fn age(record: &SnapshotRecord, now: Timestamp) -> Duration {
+fn age(record: &HeadRecord, now: Timestamp) -> Duration {
     let age: SignedDuration = now.duration_since(record.snapshot.started_at);
     age.try_into().unwrap_or(Duration::ZERO)
 }
@@ -290,8 +290,8 @@ fn hours(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::record;
-    use backup_core::{ErrorKind, Finding, Verified};
+    use crate::testing::{heads, record};
+    use backup_core::{ErrorKind, Finding, SnapshotRecord, Verified};
 
     fn proved(mut record: SnapshotRecord, level: VerifyLevel) -> SnapshotRecord {
         record.verified = Verified { level, at: Some(record.stored_at) };
@@ -301,7 +301,7 @@ mod tests {
     fn stand(records: &[SnapshotRecord]) -> SourceStatus {
         let promises = BTreeMap::from([("shop".parse().unwrap(), Promise::default())]);
         let now = "2026-01-10T00:00:00Z".parse().unwrap();
-        assess(records, &promises, now).remove(0)
+        assess(&heads(records), &promises, now).remove(0)
     }
 
     #[test]
@@ -339,7 +339,7 @@ mod tests {
         let records = [proved(young.clone(), VerifyLevel::Read)];
         let drilled = crate::testing::receipt("shop", "2026-01-05T00:00:00Z", "passed");
         let stand = |receipts: &[DrillReceipt], records: &[SnapshotRecord]| {
-            assess_with_drills(records, receipts, &promises, now).remove(0).standing
+            assess_with_drills(&heads(records), receipts, &promises, now).remove(0).standing
         };
         assert_eq!(stand(std::slice::from_ref(&drilled), &records), Standing::Protected);
         assert_eq!(stand(&[], &records), Standing::AtRisk);
@@ -347,7 +347,7 @@ mod tests {
         // Without an interval the newest one itself must have been drilled.
         let strict = Promise { level: VerifyLevel::Drilled, ..Promise::default() };
         let strict = BTreeMap::from([("shop".parse().unwrap(), strict)]);
-        assert_eq!(assess(&records, &strict, now)[0].standing, Standing::AtRisk);
+        assert_eq!(assess(&heads(&records), &strict, now)[0].standing, Standing::AtRisk);
     }
 
     #[test]
@@ -376,7 +376,7 @@ mod tests {
     fn sources_without_a_promise_are_shown_too() {
         let now = "2026-01-10T00:00:00Z".parse().unwrap();
         let records = [record("aa", "blog", 1, "2026-01-09T23:00:00Z")];
-        let all = assess(&records, &BTreeMap::new(), now);
+        let all = assess(&heads(&records), &BTreeMap::new(), now);
         assert_eq!(all.len(), 1);
         assert_eq!(all[0].promise, Promise::default());
     }

@@ -4,8 +4,8 @@
 
 use crate::document::DrillDocument;
 use backup_core::{
-    Evidence, Snapshot, SnapshotId, SnapshotKind, SnapshotRecord, SourceIdentity, TableEvidence,
-    Verified, WriterId,
+    Evidence, HeadRecord, Snapshot, SnapshotId, SnapshotKind, SnapshotRecord, SourceIdentity,
+    TableEvidence, Verified, WriterId,
 };
 
 /// A record whose id repeats the two digits `pair`.
@@ -38,6 +38,11 @@ pub(crate) fn record(pair: &str, source: &str, sequence: u64, at: &str) -> Snaps
         pinned: false,
         stored_at: at,
     }
+}
+
+/// Records in short.
+pub(crate) fn heads(records: &[SnapshotRecord]) -> Vec<HeadRecord> {
+    records.iter().map(HeadRecord::from).collect()
 }
 
 pub(crate) fn table(name: &str, rows: u64, bytes: u64) -> TableEvidence {

@@ -56,6 +56,7 @@ mod cut;
 mod drills;
 #[doc(hidden)]
 pub mod fuzzing;
+mod heads;
 mod index;
 mod keys;
 mod layout;
@@ -83,6 +84,7 @@ pub use base::DeltaPolicy;
 pub use check::{ChunkChecker, PackCheck, Stand};
 pub use codec::{Compressor, Encoded, Encoding, MAX_CHUNK, decode};
 pub use contents::{Contents, PartReferences, Survey};
+pub use heads::{HeadScan, KnownHead};
 pub use keys::KeyStanding;
 pub use layout::FORMAT;
 pub use lease::Lease;

@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::codec::Compressor;
 use crate::config::Config;
 use crate::cut::Cutter;
+use crate::heads::Remembered;
 use crate::index::{Index, IndexObject};
 use crate::read::{ChunkReader, SnapshotReader};
 use crate::settings::Settings;
@@ -35,6 +36,10 @@ pub(crate) struct Inner {
     /// The key record that opened it; none when it was just created.
     pub(crate) opened_with: Option<KeyId>,
     pub(crate) index: tokio::sync::Mutex<Option<Loaded>>,
+    /// Manifests already read, in short.
+    pub(crate) heads: Mutex<Remembered>,
+    /// Held while they are listed: of two lists the older one must not have the last word.
+    pub(crate) listing: tokio::sync::Mutex<()>,
 }
 
 /// Index objects already read; a later load reads only new ones.
@@ -60,6 +65,8 @@ impl Repository {
             keys: RwLock::new(Arc::new(keys)),
             opened_with,
             index: tokio::sync::Mutex::new(None),
+            heads: Mutex::default(),
+            listing: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }

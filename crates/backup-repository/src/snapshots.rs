@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use backup_core::{
-    Error, ErrorKind, ObjectName, Result, Snapshot, SnapshotId, SnapshotKind, SnapshotRecord,
-    SourceName, Verified,
+    Error, ErrorKind, ObjectName, Result, Snapshot, SnapshotId, SnapshotRecord, Verified,
 };
 use backup_crypto::ObjectKind;
 use futures::{StreamExt, TryStreamExt};
@@ -87,41 +86,6 @@ impl Repository {
         Ok(scan)
     }
 
-    /// Returns the next sequence number of a source, and which snapshot serves as base: the
-    /// newest of that kind that is not suspect, else the newest. Holds a few manifests at a time. Unreadable
-    /// ones are left out with a warning: a new backup is the remedy.
-    pub(crate) async fn newest_of(
-        &self,
-        source: &SourceName,
-        kind: SnapshotKind,
-    ) -> Result<(u64, Option<Snapshot>)> {
-        let listed: Vec<_> = self.store().list(layout::SNAPSHOTS).await?.try_collect().await?;
-        let mut read = futures::stream::iter(listed)
-            .map(|object| async move { self.read_manifest(layout::id_of(&object.name)?).await })
-            .buffer_unordered(PARALLEL);
-        let rank =
-            |snapshot: &Snapshot| (!snapshot.is_suspect(), snapshot.sequence, snapshot.finished_at);
-        let (mut sequence, mut base) = (0, None::<Snapshot>);
-        while let Some(manifest) = read.next().await {
-            match manifest {
-                Ok(snapshot) if snapshot.source == *source => {
-                    sequence = snapshot.sequence.max(sequence);
-                    let better = base.as_ref().is_none_or(|base| rank(base) < rank(&snapshot));
-                    if snapshot.kind == kind && better {
-                        base = Some(snapshot);
-                    }
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) if error.kind() == ErrorKind::Integrity => {
-                    tracing::warn!(%error, "a manifest cannot be read; it serves as no base");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok((sequence.saturating_add(1), base))
-    }
-
     async fn record(
         &self,
         id: SnapshotId,
@@ -172,7 +136,7 @@ impl Repository {
         self.store().delete(&layout::pin(id)?).await
     }
 
-    async fn read_manifest(&self, id: SnapshotId) -> Result<Snapshot> {
+    pub(crate) async fn read_manifest(&self, id: SnapshotId) -> Result<Snapshot> {
         let name = layout::snapshot(id)?;
         let sealed = self.store().get(&name).await?;
         let keys = self.keys_now()?;
@@ -197,7 +161,7 @@ impl Repository {
         Ok(snapshot)
     }
 
-    async fn pins(&self) -> Result<HashSet<SnapshotId>> {
+    pub(crate) async fn pins(&self) -> Result<HashSet<SnapshotId>> {
         let listed: Vec<_> = self.store().list(layout::PINS).await?.try_collect().await?;
         listed.iter().map(|object| layout::id_of(&object.name)).collect()
     }

@@ -1,6 +1,6 @@
 //! What a plan is made from.
 
-use backup_core::{SnapshotId, SnapshotRecord, SourceName, VerifyLevel};
+use backup_core::{HeadRecord, SnapshotId, SnapshotRecord, SourceName, VerifyLevel};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -29,6 +29,12 @@ pub struct SnapshotFacts {
 
 impl From<&SnapshotRecord> for SnapshotFacts {
     fn from(record: &SnapshotRecord) -> Self {
+        Self::from(&HeadRecord::from(record))
+    }
+}
+
+impl From<&HeadRecord> for SnapshotFacts {
+    fn from(record: &HeadRecord) -> Self {
         Self {
             id: record.snapshot.id,
             source: record.snapshot.source.clone(),

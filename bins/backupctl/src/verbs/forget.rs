@@ -3,7 +3,7 @@
 use backup::ops::document::ForgetDocument;
 use backup::ops::forget;
 use backup::retention::Plan;
-use backup_core::{Error, ErrorKind, Result, SnapshotId, SnapshotRecord, SourceName};
+use backup_core::{Error, ErrorKind, HeadRecord, Result, SnapshotId, SnapshotRecord, SourceName};
 
 use crate::args::ForgetArgs;
 use crate::exit::Ending;
@@ -43,8 +43,9 @@ fn plan(session: &Session, args: &ForgetArgs, records: &[SnapshotRecord]) -> Res
         return Err(Error::new(ErrorKind::NotFound, "plan retention").with("source", absent));
     }
     let typed = args.keep.policy();
+    let heads: Vec<HeadRecord> = records.iter().map(HeadRecord::from).collect();
     let plans = forget::plan(
-        records,
+        &heads,
         |source| {
             let asked = args.source.is_empty() || args.source.contains(source);
             if asked { session.retention(source, typed) } else { None }

@@ -43,7 +43,8 @@ impl Actions for Bridge {
         }
         let records = self.records.borrow().clone();
         let selector: Selector = question.snapshot.parse()?;
-        let record = select(&records, &selector)?;
+        let newest = select(&records, &selector)?.snapshot.id;
+        let record = self.daemon.snapshot(newest).await?;
         let snapshot = &record.snapshot;
         let wanted = |table: &&backup_core::TableEvidence| {
             let name = format!("{}.{}", table.schema, table.name);

@@ -9,7 +9,7 @@ use backup::ops::document::{ForgetDocument, ShowDocument, SnapshotDocument};
 use backup_api::port::{Facts, RunFilter, SnapshotFilter};
 use backup_api::view::{Fleet, LiveEvent, Plan, Run, RunDetail, SourceHistory, Window};
 use backup_core::port::RunFilter as CoreFilter;
-use backup_core::{Error, ErrorKind, Result, RunId, SnapshotId, SnapshotRecord, SourceName};
+use backup_core::{Error, ErrorKind, HeadRecord, Result, RunId, SnapshotId, SourceName};
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -36,7 +36,7 @@ impl Facts for Bridge {
             source: source.clone(),
             windows: windows(&self.daemon, source, own),
             gaps: Vec::new(),
-            snapshots: own.iter().map(|record| SnapshotDocument::new(record)).collect(),
+            snapshots: own.iter().map(|record| SnapshotDocument::of(record)).collect(),
             sizes: own.iter().map(|record| paint::size(record)).collect(),
             drills: drills.iter().map(translate::held).collect(),
         })
@@ -44,7 +44,7 @@ impl Facts for Bridge {
 
     async fn snapshots(&self, filter: &SnapshotFilter) -> Result<Vec<SnapshotDocument>> {
         let records = self.records.borrow().clone();
-        let mut wanted: Vec<&SnapshotRecord> = match &filter.source {
+        let mut wanted: Vec<&HeadRecord> = match &filter.source {
             Some(source) => {
                 self.known(source)?;
                 of(&records, source)
@@ -53,13 +53,15 @@ impl Facts for Bridge {
         };
         wanted.sort_by_key(|record| Reverse((record.snapshot.started_at, record.snapshot.id)));
         let page = wanted.into_iter().skip(filter.offset).take(filter.limit);
-        Ok(page.map(SnapshotDocument::new).collect())
+        Ok(page.map(SnapshotDocument::of).collect())
     }
 
     async fn snapshot(&self, id: &SnapshotId) -> Result<ShowDocument> {
         let records = self.records.borrow().clone();
-        let found = records.iter().find(|record| record.snapshot.id == *id);
-        Ok(ShowDocument::new(found.ok_or_else(|| missing("snapshot", &id.to_string()))?))
+        if !records.iter().any(|record| record.snapshot.id == *id) {
+            return Err(missing("snapshot", &id.to_string()));
+        }
+        Ok(ShowDocument::new(&self.daemon.snapshot(*id).await?))
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
@@ -156,10 +158,7 @@ fn windows(daemon: &Daemon, source: &SourceName, own: &[&SnapshotRecord]) -> Vec
 }
 
 /// The snapshots of a source, newest first.
-pub(super) fn of<'a>(
-    records: &'a [SnapshotRecord],
-    source: &SourceName,
-) -> Vec<&'a SnapshotRecord> {
+pub(super) fn of<'a>(records: &'a [HeadRecord], source: &SourceName) -> Vec<&'a HeadRecord> {
     let mut own: Vec<_> = records.iter().filter(|r| r.snapshot.source == *source).collect();
     own.sort_by_key(|record| Reverse((record.snapshot.sequence, record.stored_at)));
     own

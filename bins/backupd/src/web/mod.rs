@@ -18,7 +18,7 @@ use backup::daemon::Daemon;
 use backup::ops::Interrupt;
 use backup_api::view::{Fleet, Repository};
 use backup_api::{Ports, Server};
-use backup_core::{Result, SnapshotRecord};
+use backup_core::{HeadRecord, Result};
 use tokio::sync::watch;
 
 pub(crate) use ledger::StateLedger;
@@ -29,7 +29,7 @@ pub(crate) struct Bridge {
     daemon: Daemon,
     live: Arc<Live>,
     fleet: watch::Sender<Arc<Fleet>>,
-    records: watch::Sender<Arc<Vec<SnapshotRecord>>>,
+    records: watch::Sender<Arc<Vec<HeadRecord>>>,
     repository: watch::Sender<Option<Repository>>,
 }
 

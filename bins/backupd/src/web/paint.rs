@@ -16,7 +16,7 @@ use backup_api::view::{
     SuccessRate, Window,
 };
 use backup_core::port::OpenProblem;
-use backup_core::{JobKind, Run, RunState, Severity, SnapshotRecord, SourceName};
+use backup_core::{HeadRecord, JobKind, Run, RunState, Severity, SourceName};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{facts, strip, translate};
@@ -32,7 +32,7 @@ pub(super) struct Facts {
     pub(super) status: Status,
     pub(super) streams: BTreeMap<SourceName, StreamStanding>,
     pub(super) standings: Arc<Vec<SourceStatus>>,
-    pub(super) records: Arc<Vec<SnapshotRecord>>,
+    pub(super) records: Arc<Vec<HeadRecord>>,
     /// Of the last ninety days, newest first.
     pub(super) runs: Vec<Run>,
     pub(super) totals: Vec<Total>,
@@ -158,14 +158,14 @@ fn drill_run(receipt: &DrillReceipt, runs: &[&Run]) -> Option<String> {
 }
 
 /// The instants a source can be brought back to; oldest first in, nothing without snapshots.
-pub(super) fn window(own: &[&SnapshotRecord]) -> Option<Window> {
+pub(super) fn window(own: &[&HeadRecord]) -> Option<Window> {
     let good = || own.iter().filter(|record| !record.snapshot.is_suspect());
     let from = good().map(|record| record.snapshot.started_at).min()?;
     let to = good().map(|record| record.snapshot.started_at).max()?;
     Some(Window { from, to, continuous: false })
 }
 
-pub(super) fn size(record: &SnapshotRecord) -> SizePoint {
+pub(super) fn size(record: &HeadRecord) -> SizePoint {
     let snapshot = &record.snapshot;
     let took = snapshot.finished_at.duration_since(snapshot.started_at).as_secs_f64();
     SizePoint {

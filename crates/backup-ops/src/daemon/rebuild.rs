@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use backup_core::{JobKey, JobKind, Run, RunId, RunState, SnapshotRecord, Trigger};
+use backup_core::{HeadRecord, JobKey, JobKind, Run, RunId, RunState, Trigger};
 use backup_schedule::JobState;
 use jiff::Timestamp;
 
 /// Returns a run for each snapshot: when, how long, how much. Runs that committed nothing left no
 /// trace.
 #[must_use]
-pub fn rebuild(records: &[SnapshotRecord]) -> Vec<Run> {
+pub fn rebuild(records: &[HeadRecord]) -> Vec<Run> {
     records.iter().map(run).collect()
 }
 
-fn run(record: &SnapshotRecord) -> Run {
+fn run(record: &HeadRecord) -> Run {
     let snapshot = &record.snapshot;
     // The same snapshot always gets the same id.
     let mut id = snapshot.id.0;
@@ -29,20 +29,20 @@ fn run(record: &SnapshotRecord) -> Run {
 }
 
 /// Returns what is counted about a snapshot's run.
-pub(crate) fn numbers(record: &SnapshotRecord) -> BTreeMap<String, u64> {
+pub(crate) fn numbers(record: &HeadRecord) -> BTreeMap<String, u64> {
     let snapshot = &record.snapshot;
     BTreeMap::from([
         ("read_bytes".to_owned(), snapshot.read_bytes),
         ("added_bytes".to_owned(), snapshot.added_bytes),
         ("stored_bytes".to_owned(), snapshot.stored_bytes),
-        ("rows".to_owned(), snapshot.evidence.rows()),
+        ("rows".to_owned(), snapshot.rows),
     ])
 }
 
 /// Returns the states of jobs as far as snapshots tell: what was due up to the newest backup and
 /// the newest proof is accounted for, so that what was missed since is made up for.
 #[must_use]
-pub fn states_of(records: &[SnapshotRecord]) -> BTreeMap<JobKey, JobState> {
+pub fn states_of(records: &[HeadRecord]) -> BTreeMap<JobKey, JobState> {
     let mut served: BTreeMap<JobKey, Timestamp> = BTreeMap::new();
     let mut saw = |key: JobKey, at: Timestamp| {
         let known = served.entry(key).or_insert(at);

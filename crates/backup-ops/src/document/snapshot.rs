@@ -1,6 +1,6 @@
 //! Snapshots as JSON.
 
-use backup_core::{Finding, FindingKind, SnapshotRecord};
+use backup_core::{Finding, FindingKind, HeadRecord, SnapshotRecord};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -148,6 +148,12 @@ impl SnapshotDocument {
     /// Returns the document of a record.
     #[must_use]
     pub fn new(record: &SnapshotRecord) -> Self {
+        Self::of(&HeadRecord::from(record))
+    }
+
+    /// Returns the document of a record in short.
+    #[must_use]
+    pub fn of(record: &HeadRecord) -> Self {
         let snapshot = &record.snapshot;
         Self {
             id: snapshot.id.to_string(),
@@ -160,8 +166,8 @@ impl SnapshotDocument {
             read_bytes: snapshot.read_bytes,
             added_bytes: snapshot.added_bytes,
             stored_bytes: snapshot.stored_bytes,
-            tables: snapshot.evidence.tables.len() as u64,
-            rows: snapshot.evidence.rows(),
+            tables: snapshot.tables,
+            rows: snapshot.rows,
             suspect: snapshot.is_suspect(),
             pinned: record.pinned,
             verified: VerifiedDocument {
@@ -173,9 +179,9 @@ impl SnapshotDocument {
                 system: snapshot.identity.system.clone(),
                 database: snapshot.identity.database.clone(),
             },
-            server_version: snapshot.evidence.server_version.clone(),
+            server_version: snapshot.server_version.clone(),
             program: snapshot.program.clone(),
-            findings: snapshot.evidence.findings.iter().map(FindingDocument::new).collect(),
+            findings: snapshot.findings.iter().map(FindingDocument::new).collect(),
         }
     }
 }

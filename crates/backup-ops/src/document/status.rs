@@ -151,7 +151,7 @@ fn one(status: &SourceStatus, now: Timestamp) -> SourceStatusDocument {
         required_level: status.promise.level.as_str().into(),
         age_seconds: status.age.map(|age| age.as_secs()),
         snapshots: status.snapshots as u64,
-        newest: status.newest.as_ref().map(SnapshotDocument::new),
+        newest: status.newest.as_ref().map(SnapshotDocument::of),
         newest_proved: status.newest_proved.as_ref().map(|r| r.snapshot.id.to_string()),
         drill: status.drill.as_ref().map(|drill| DrillStandingDocument {
             at: drill.newest.at,

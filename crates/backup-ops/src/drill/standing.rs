@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backup_core::Snapshot;
+use backup_core::SnapshotHead;
 use jiff::Timestamp;
 
 use super::DrillReceipt;
@@ -42,7 +42,7 @@ pub struct DrillStanding {
 impl DrillStanding {
     /// Looks at the receipts of one source, newest first; nothing when there are none.
     #[must_use]
-    pub fn of(receipts: &[&DrillReceipt], newest: Option<&Snapshot>) -> Option<Self> {
+    pub fn of(receipts: &[&DrillReceipt], newest: Option<&SnapshotHead>) -> Option<Self> {
         let mut good = receipts.iter().filter(|receipt| receipt.verdict == "passed");
         let disaster = good.clone().find(|receipt| receipt.disaster);
         let passed = good.next();
@@ -59,7 +59,7 @@ impl DrillStanding {
             disaster_passed_at: disaster.map(|receipt| receipt.at),
             forecast_seconds: passed
                 .zip(newest)
-                .and_then(|(receipt, newest)| forecast(receipt, newest.restored_bytes())),
+                .and_then(|(receipt, newest)| forecast(receipt, newest.restored_bytes)),
         })
     }
 }
@@ -173,7 +173,7 @@ mod tests {
     fn reasons(promise: DrillPromise, receipts: &[&DrillReceipt]) -> Vec<String> {
         let mut newest = record("aa", "shop", 1, "2026-01-09T00:00:00Z").snapshot;
         newest.evidence.tables.push(table("t", 10, 3000));
-        let standing = DrillStanding::of(receipts, Some(&newest));
+        let standing = DrillStanding::of(receipts, Some(&SnapshotHead::from(&newest)));
         let now = "2026-01-10T00:00:00Z".parse().unwrap();
         let broken = broken("shop", promise, standing.as_ref(), now);
         broken.into_iter().map(|condition| condition.detail).collect()

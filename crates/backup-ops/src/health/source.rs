@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backup_core::SnapshotRecord;
+use backup_core::HeadRecord;
 use jiff::{SignedDuration, Timestamp};
 
 use super::lateness::{Lateness, Rhythm, lateness};
@@ -50,7 +50,7 @@ impl SourceHealth {
 
 /// Judges the snapshots of one source.
 pub(crate) fn judge(
-    records: &[&SnapshotRecord],
+    records: &[&HeadRecord],
     backups: Option<&Rhythm>,
     verifications: Option<&Rhythm>,
     now: Timestamp,
@@ -106,7 +106,7 @@ pub(crate) fn judge(
     }
 }
 
-fn took(record: &SnapshotRecord) -> Duration {
+fn took(record: &HeadRecord) -> Duration {
     let snapshot = &record.snapshot;
     since(snapshot.started_at, snapshot.finished_at)
 }
@@ -124,7 +124,7 @@ fn minute(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::record;
+    use crate::testing::{heads, record};
     use backup_core::{Verified, VerifyLevel};
     use backup_schedule::{Blackouts, Timetable};
     use jiff::tz::TimeZone;
@@ -144,7 +144,9 @@ mod tests {
         let (nightly, weekly) = (rhythm("0 2 * * *"), rhythm("0 5 * * sun"));
         let judge = |now: &str| {
             let now = now.parse().unwrap();
-            super::judge(&[&new, &old], Some(&nightly), Some(&weekly), now)
+            let own = heads(&[new.clone(), old.clone()]);
+            let own: Vec<_> = own.iter().collect();
+            super::judge(&own, Some(&nightly), Some(&weekly), now)
         };
         let names = |health: &SourceHealth| {
             health.conditions.iter().map(|one| one.concern).collect::<Vec<_>>()

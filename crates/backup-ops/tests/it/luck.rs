@@ -117,7 +117,7 @@ async fn a_clock_that_jumps_back_changes_neither_order_nor_protection() {
     assert!(after.snapshot.started_at < before.snapshot.started_at);
     assert_eq!(after.snapshot.sequence, before.snapshot.sequence + 1);
 
-    let records = repository.snapshots().await.unwrap();
+    let records = repository.heads().await.unwrap();
     let latest = select(&records, &"shop@latest".parse::<Selector>().unwrap()).unwrap();
     assert_eq!(latest.snapshot.id, after.snapshot.id);
     let promises = [("shop".parse().unwrap(), Promise::default())].into();

@@ -5,6 +5,7 @@ mod damage;
 mod faults;
 mod format;
 mod growth;
+mod heads;
 mod keys;
 mod many;
 mod prune;

@@ -43,8 +43,9 @@ impl Work {
         let target = composer.drill_target(to.as_ref(), &settings.restore)?;
         let jobs = settings.restore.jobs.unwrap_or_else(crate::machine::default_jobs);
         let request = crate::drill_request(&settings.drill, jobs, PROGRAM);
-        let records = task.guard.asked.unless(self.repository.scan_snapshots()).await?.records;
-        let snapshot = &select(&records, &Selector::LatestOf(source.clone()))?.snapshot;
+        let records = task.guard.asked.unless(self.repository.scan_heads()).await?.records;
+        let newest = select(&records, &Selector::LatestOf(source.clone()))?.snapshot.id;
+        let snapshot = &task.guard.asked.unless(self.repository.snapshot(newest)).await?.snapshot;
         report.snapshot = Some(snapshot.id);
         let receipt = task
             .guard

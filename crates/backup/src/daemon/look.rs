@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use backup_core::port::{Catalog, Clock, OpenProblem};
-use backup_core::{Result, Run, RunId, SnapshotRecord};
+use backup_core::{HeadRecord, Result, Run, RunId, SnapshotId, SnapshotRecord};
 use backup_ops::SourceStatus;
 use backup_ops::alerting::Undelivered;
 use backup_ops::health::{RepositoryHealth, Room};
@@ -63,13 +63,18 @@ impl Daemon {
         self.inner.scene.changes.subscribe()
     }
 
-    /// Reads the snapshots from the repository; none where this host cannot read them.
-    pub async fn snapshots(&self) -> Result<Vec<SnapshotRecord>> {
+    /// Returns the snapshots of the repository, in short; none where this host cannot read them.
+    pub async fn snapshots(&self) -> Result<Vec<HeadRecord>> {
         let repository = &self.inner.work.repository;
         if !repository.can_read() {
             return Ok(Vec::new());
         }
-        Ok(repository.scan_snapshots().await?.records)
+        Ok(repository.scan_heads().await?.records)
+    }
+
+    /// Reads one snapshot; `NotFound` when there is none of that id.
+    pub async fn snapshot(&self, id: SnapshotId) -> Result<SnapshotRecord> {
+        self.inner.work.repository.snapshot(id).await
     }
 
     /// Returns what is wrong with the repository as far as is known, a sentence each.

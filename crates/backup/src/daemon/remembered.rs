@@ -9,6 +9,7 @@ use backup_core::port::{Catalog, RunFilter};
 use backup_core::{Error, ErrorKind, JobKind, RepositoryId, Result, SourceName};
 use backup_ops::SourceStatus;
 use backup_ops::health::{Ended, GrowthPoint};
+use backup_repository::{KnownHead, Repository};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +81,36 @@ pub(super) async fn ended(
 
 /// Runs read at once.
 const PAGE: u32 = 5_000;
+
+/// The space that holds manifests in short, by snapshot.
+const HEADS: &str = "snapshot heads";
+
+/// Gives the repository's handle what an earlier run of the daemon has read, so that it reads only
+/// what is new. What cannot be read from the catalog is read from the repository.
+pub(super) async fn recall(catalog: &dyn Catalog, repository: &Repository) {
+    match catalog.all(HEADS).await {
+        Ok(kept) => {
+            let heads = kept.iter().filter_map(|(_, text)| serde_json::from_str(text).ok());
+            repository.recall_heads(heads);
+        }
+        Err(error) => tracing::warn!(%error, "what was read before is read again"),
+    }
+}
+
+/// Keeps what was read since.
+pub(super) async fn retain(catalog: &dyn Catalog, repository: &Repository) {
+    let changes = repository.head_changes();
+    if changes.is_empty() {
+        return;
+    }
+    let text = |head: &KnownHead| serde_json::to_string(head).ok();
+    let values: Vec<(String, Option<String>)> =
+        changes.iter().map(|(id, head)| (id.to_string(), head.as_ref().and_then(text))).collect();
+    if let Err(error) = catalog.put(HEADS, &values).await {
+        // It costs the next start reading them again.
+        tracing::warn!(%error, "what was read could not be kept");
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 struct Size {

@@ -164,7 +164,9 @@ impl Daemon {
         }
         let promises = crate::promises(&inner.work.loaded().settings);
         let now = inner.clock.now();
-        match backup_ops::status(&inner.work.repository, &promises, now).await {
+        let judged = backup_ops::status(&inner.work.repository, &promises, now).await;
+        super::remembered::retain(inner.catalog.as_ref(), &inner.work.repository).await;
+        match judged {
             Ok(mut sources) => {
                 inner.scene.hear(&mut sources, now);
                 inner.scene.keep_stored(&sources);

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::alerts::{Voice, desk};
 use super::jobs::jobs;
 use super::ledger::CatalogLedger;
-use super::remembered::{OWN, REPOSITORY, ended};
+use super::remembered::{OWN, REPOSITORY, ended, recall};
 use super::scene::Scene;
 use super::serve::Life;
 use super::state::{StateDirectory, state_directory};
@@ -91,11 +91,11 @@ impl Daemon {
         for run in &recovered.interrupted {
             tracing::warn!(run = %run.id, job = %run.job, "a run was interrupted; it runs again");
         }
+        know(catalog.as_ref(), &repository, &scene, now).await;
         let mut states = recovered.states;
         if found != Found::Catalog {
             restore(catalog.as_ref(), &repository, &mut states).await;
         }
-        know(catalog.as_ref(), &repository, &scene, now).await;
         let work = Arc::new(Work {
             loaded: RwLock::new(Arc::new(loaded)),
             repository,
@@ -213,7 +213,7 @@ async fn restore(
         return;
     }
     let restored = async {
-        let records = repository.scan_snapshots().await?.records;
+        let records = repository.scan_heads().await?.records;
         for (key, state) in states_of(&records) {
             states.entry(key).or_insert(state);
         }
@@ -236,6 +236,7 @@ async fn know(catalog: &dyn Catalog, repository: &Repository, scene: &Scene, now
     if let Err(error) = catalog.put(OWN, &[id]).await {
         tracing::warn!(%error, "the catalog could not be marked with its repository");
     }
+    recall(catalog, repository).await;
     match ended(catalog, now).await {
         Ok(ended) => scene.remember(ended),
         Err(error) => tracing::warn!(%error, "how backups went before is not known"),

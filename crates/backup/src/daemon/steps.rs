@@ -202,7 +202,7 @@ impl Work {
         if owner.retention.is_empty() {
             return Ok(());
         }
-        let records = task.guard.asked.unless(self.repository.snapshots()).await?;
+        let records = task.guard.asked.unless(self.repository.heads()).await?;
         let rule = |name: &SourceName| {
             (name == source).then(|| Retention {
                 policy: owner.retention,

@@ -81,7 +81,7 @@ impl Work {
             JobKind::Drill => return self.drilled_since(source, due).await,
             _ => return Ok(false),
         }
-        let records = self.repository.scan_snapshots().await?.records;
+        let records = self.repository.scan_heads().await?.records;
         // One that was committed and, the daemon being stopped, never proved is not done.
         let loaded = self.loaded();
         let protection = loaded.settings.source(source.as_str())?.protection;
