@@ -72,7 +72,7 @@ async fn run(config: Option<PathBuf>, environment: &Environment) -> Result<()> {
         }
         opened => opened?,
     };
-    let (bridge, server) = Box::pin(web::bind(&daemon, &live, environment)).await?;
+    let (bridge, server) = Box::pin(web::bind(&daemon, &live)).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "backupd runs");
     systemd::notify("READY=1");
     let beat = tokio::spawn(systemd::beat());

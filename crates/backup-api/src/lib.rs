@@ -25,7 +25,6 @@
 //! assert!(backup_api::audit::verify(None, &[entry]).is_ok());
 //! ```
 
-pub mod audit;
 mod guard;
 mod handle;
 mod http;
@@ -38,6 +37,7 @@ mod server;
 mod settings;
 pub mod view;
 
+pub use backup_ops::audit;
 pub use guard::token::make as make_token;
 pub use record::Recorder;
 pub use server::{Ports, Server};

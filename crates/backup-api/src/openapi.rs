@@ -130,6 +130,9 @@ fn parameter(parameter: &Parameter) -> Value {
         ParameterKind::Number { usual, most } => {
             json!({ "type": "integer", "minimum": 0, "maximum": most, "default": usual })
         }
+        ParameterKind::Text(most) => {
+            json!({ "type": "string", "maxLength": most, "pattern": r"^[^\p{Cc}]*$" })
+        }
         ParameterKind::Word(words) => json!({ "type": "string", "enum": words }),
         ParameterKind::Local => json!({ "type": "string", "pattern": "^/" }),
         ParameterKind::Flag => json!({ "type": "boolean", "default": false }),

@@ -60,6 +60,6 @@ pub use secret::{SecretRef, Secrets};
 pub use settings::{
     AssertSettings, CredentialSettings, DaemonSettings, DrillSettings, HookAction, HookSettings,
     KeyRef, NeonSettings, Protection, PruneSettings, RepositorySettings, RestorePreferences,
-    Schedule, Settings, SourceSettings, WalSettings,
+    Schedule, Settings, SourceSettings, TlsPaths, WalSettings,
 };
 pub use template::{TemplateFacts, template};

@@ -190,6 +190,21 @@ pub struct DaemonSettings {
     pub retry: Retry,
     /// How long runs are remembered.
     pub keep_runs: Period,
+    /// What encrypts HTTP; absent: nothing.
+    pub tls: Option<TlsPaths>,
+    /// Names by which browsers may call it.
+    pub hosts: Vec<String>,
+    /// Whether runs are started and cancelled without a token on loopback.
+    pub open_writes: bool,
+}
+
+/// Where certificate and key are, as PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsPaths {
+    /// The certificate, followed by those that vouch for it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 impl Default for DaemonSettings {
@@ -202,6 +217,9 @@ impl Default for DaemonSettings {
             stop_timeout: Period::from_secs(60),
             retry: Retry::default(),
             keep_runs: Period::from_days(400),
+            tls: None,
+            hosts: Vec::new(),
+            open_writes: false,
         }
     }
 }

@@ -69,6 +69,10 @@ attempts = 7
 retry_first = "10s"
 retry_most = "5m"
 keep_runs = "90d"
+tls_certificate = "tls/cert.pem"
+tls_key = "tls/key.pem"
+hosts = ["backup.example"]
+open_writes = true
 
 [[hook]]
 on = "before"
@@ -615,4 +619,19 @@ proptest! {
         let settings = from_file(&text).unwrap();
         prop_assert_eq!(&settings.repository().unwrap().url, &repository);
     }
+}
+
+#[test]
+fn the_daemons_address_on_the_net_is_described_in_the_file_and_by_variables() {
+    let text = "[daemon]\ntls_certificate = \"tls/cert.pem\"\ntls_key = \"/etc/key.pem\"\n\
+                hosts = [\"backup.example\", \"\"]\nopen_writes = true\n";
+    let daemon = from_file(text).unwrap().daemon;
+    let tls = daemon.tls.unwrap();
+    assert!(tls.certificate.is_absolute() && tls.certificate.ends_with("tls/cert.pem"));
+    assert_eq!(tls.key, std::path::Path::new("/etc/key.pem"));
+    assert_eq!(daemon.hosts, ["backup.example"]);
+    assert!(daemon.open_writes);
+    let error = from_file("[daemon]\ntls_key = \"key.pem\"\n").unwrap_err();
+    assert!(error.to_string().contains("line"), "{error}");
+    assert!(error.remedy().unwrap().contains("daemon.tls_certificate"), "{error}");
 }

@@ -39,7 +39,7 @@ pub struct SnapshotHead {
     pub tables: u64,
     /// Rows copied.
     pub rows: u64,
-    /// Bytes of those rows as they were read.
+    /// Bytes of rows, or of files, that a restore of it writes.
     pub restored_bytes: u64,
     /// The server's version, as it prints it.
     pub server_version: String,

@@ -24,6 +24,7 @@
 
 pub mod alert;
 pub mod alerting;
+pub mod audit;
 mod backup;
 pub mod daemon;
 pub mod difference;

@@ -48,6 +48,22 @@ pub struct KnownHead {
 pub(crate) struct Remembered {
     known: HashMap<SnapshotId, KnownHead>,
     changed: HashSet<SnapshotId>,
+    pins: HashSet<SnapshotId>,
+}
+
+impl Remembered {
+    /// By source and sequence.
+    fn records(&self) -> Vec<HeadRecord> {
+        let record = |(id, known): (&SnapshotId, &KnownHead)| HeadRecord {
+            snapshot: Arc::clone(&known.head),
+            verified: known.verified,
+            pinned: self.pins.contains(id),
+            stored_at: known.modified,
+        };
+        let mut records: Vec<HeadRecord> = self.known.iter().map(record).collect();
+        records.sort_by(|a, b| order(a).cmp(&order(b)));
+        records
+    }
 }
 
 impl Repository {
@@ -63,6 +79,12 @@ impl Repository {
         let mut memory = self.inner.heads.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = std::mem::take(&mut memory.changed);
         changed.into_iter().map(|id| (id, memory.known.get(&id).cloned())).collect()
+    }
+
+    /// Returns what [`Repository::heads`] found last, or what was recalled, without looking.
+    #[must_use]
+    pub fn known_heads(&self) -> Vec<HeadRecord> {
+        self.inner.heads.lock().unwrap_or_else(PoisonError::into_inner).records()
     }
 
     /// Returns every snapshot in short, by source and sequence. Lists what is there and reads what
@@ -120,18 +142,9 @@ impl Repository {
             memory.known.remove(&id);
             memory.changed.insert(id);
         }
-        let mut records: Vec<HeadRecord> = memory
-            .known
-            .iter()
-            .map(|(id, known)| HeadRecord {
-                snapshot: Arc::clone(&known.head),
-                verified: known.verified,
-                pinned: pins.contains(id),
-                stored_at: known.modified,
-            })
-            .collect();
+        memory.pins = pins;
+        let records = memory.records();
         drop(memory);
-        records.sort_by(|a, b| order(a).cmp(&order(b)));
         unreadable.sort_by_key(|(id, _)| *id);
         Ok(HeadScan { records, unreadable })
     }

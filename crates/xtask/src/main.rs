@@ -4,6 +4,7 @@
 //! work. It is not part of the product: nothing here is shipped.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to people")]
 
+mod bench_fleet;
 mod bench_peers;
 mod bench_physical;
 mod command;
@@ -31,6 +32,8 @@ cargo xtask TASK
   bench-physical [--size-mb N] [--rounds N] [--only PART,…] [--program BACKUPCTL]
                                   the same for clusters and WAL, as root; writes
                                   docs/benchmarks-physical.md
+  bench-fleet [--sources N] [--seconds N] [--clients N] [--world FOLDER]
+                                  measure a daemon with many made-up sources
   graph                           hold the crate graph to its rules
 ";
 
@@ -41,6 +44,7 @@ fn main() -> Result<()> {
         None => ("help", [].as_slice()),
     };
     match task {
+        "bench-fleet" => bench_fleet::main(rest),
         "bench-peers" => bench_peers::main(rest),
         "bench-physical" => bench_physical::main(rest),
         "demo" => demo::main(rest),

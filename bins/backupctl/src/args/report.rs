@@ -27,6 +27,11 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "SOURCE")]
     pub(crate) source: Vec<SourceName>,
 
+    /// The directory of the daemon that remembers runs and who did what (default: where backupd
+    /// keeps it, if it ran on this machine)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+
     /// A page that prints well, or JSON (default: html; json with --json)
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<ReportFormat>,

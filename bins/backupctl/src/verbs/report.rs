@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use backup::daemon::{audit_facts, recorded_runs};
 use backup::ops::document::ReceiptDocument;
 use backup::ops::report::{self, Period, Request};
 use backup::repository::Repository;
@@ -27,14 +28,26 @@ pub(super) async fn run(session: &Session, args: ReportArgs) -> Result<Ending> {
             .with("to", to)
             .hint("The period must begin before it ends."));
     }
+    let period = Period { from, to };
+    let (runs, audit) = match session.memory(args.state.as_deref()).await? {
+        Some(memory) => {
+            let look = async {
+                let runs = recorded_runs(memory.as_ref()).await?;
+                Ok((runs, audit_facts(memory.as_ref(), period).await?))
+            };
+            let (runs, audit) = session.interrupt.unless(look).await?;
+            (Some(runs), Some(audit))
+        }
+        None => (None, None),
+    };
     let (promised, otherwise) = session.promised()?;
     let request = Request {
         program: concat!("backupctl ", env!("CARGO_PKG_VERSION")).into(),
         promised,
         otherwise,
         sources: args.source,
-        runs: None,
-        audit: None,
+        runs,
+        audit,
     };
     let repository = session.repository().await?;
     let facts = session.interrupt.unless(report::gather(repository, request)).await?;
@@ -42,7 +55,7 @@ pub(super) async fn run(session: &Session, args: ReportArgs) -> Result<Ending> {
         return Err(Error::new(ErrorKind::NotFound, "make report")
             .hint("There is no such source; `backupctl status` shows them."));
     }
-    let made = report::assemble(&facts, Period { from, to }, now);
+    let made = report::assemble(&facts, period, now);
     let signed = report::sign(repository, &made)?;
     let default = if session.screen.json() { ReportFormat::Json } else { ReportFormat::Html };
     let text = match args.format.unwrap_or(default) {

@@ -2,6 +2,12 @@
 
 use backup_testkit::postgres::Cluster;
 
+use backup::catalog::SqliteCatalog;
+use backup::ops::audit::{Act, Chain, Outcome};
+use backup_core::port::Catalog;
+use backup_core::{Error, ErrorKind, JobKey, JobKind, Run, RunError, RunId, RunState, Trigger};
+use jiff::{SignedDuration, Timestamp};
+
 use crate::program::{Program, shop};
 
 #[test]
@@ -67,4 +73,90 @@ fn periods_and_sources_that_make_no_sense_are_refused() {
     ctl.run(&["report", "--from", "yesterday"]).expect(2);
     ctl.run(&["report", "--source", "nobody"]).fails(7);
     ctl.run(&["report", "verify", "nothing"]).expect(7);
+}
+
+/// What a daemon of that repository would remember: a failure, its answer, and who did what.
+async fn remembered(folder: &std::path::Path, repository: &str, forged: bool) {
+    std::fs::create_dir_all(folder).unwrap();
+    let now = Timestamp::now();
+    let (catalog, _) = SqliteCatalog::open(&folder.join("catalog.db"), now).unwrap();
+    let about = ("repository".to_owned(), Some(repository.to_owned()));
+    catalog.put("daemon", &[about]).await.unwrap();
+    let run = |id: u8, hours: i64, state| {
+        let key = JobKey::of(JobKind::Backup, &"shop".parse().unwrap());
+        let begun = now - SignedDuration::from_hours(hours);
+        let run = Run::begin(RunId([id; 16]), key, Trigger::Schedule, begun);
+        Run { state, ended_at: Some(begun + SignedDuration::from_secs(60)), ..run }
+    };
+    let away = Error::new(ErrorKind::SourceUnavailable, "connect to <database>");
+    let failed = Run { error: Some(RunError::from(&away)), ..run(1, 30, RunState::Failed) };
+    for run in [failed, run(2, 29, RunState::Succeeded)] {
+        catalog.record(&run).await.unwrap();
+    }
+    let mut chain = Chain::empty();
+    for (action, outcome) in [
+        ("list_runs", Outcome::Allowed),
+        ("trigger", Outcome::Allowed),
+        ("cancel", Outcome::Denied),
+    ] {
+        let mut entry = chain.append(Act {
+            at: now - SignedDuration::from_hours(2),
+            actor: "token oncall".into(),
+            remote: "192.0.2.7".into(),
+            action: action.into(),
+            object: "shop".into(),
+            outcome,
+        });
+        if forged && entry.sequence == 2 {
+            entry.actor = "token nobody".into();
+        }
+        let text = serde_json::to_string(&entry).unwrap();
+        catalog.append("audit", entry.sequence, &text).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemons_memory_gives_failures_their_answers_and_deeds_their_doers() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, "shop", 100);
+    let ctl = Program::of(&cluster, "shop");
+    ctl.ok(&["init"]);
+    ctl.ok(&["backup", "--verify", "read"]);
+    let plain = ctl.json(&["report"]);
+    assert!(plain["report"]["audit"].is_null(), "no daemon ever ran");
+    let repository = plain["report"]["repository"].as_str().unwrap();
+    ctl.run(&["report", "--state", "nothing"]).fails(7);
+
+    remembered(&ctl.path("state"), repository, false).await;
+    let report = ctl.json(&["report", "--state", "state"])["report"].clone();
+    let failure = &report["sources"][0]["failures"][0];
+    assert!(failure["error"].as_str().unwrap().contains("connect to <database>"), "{report:#}");
+    assert!(failure["answered_at"].is_string(), "{report:#}");
+    assert_eq!(report["sources"][0]["backups"]["failed"], 1);
+    let audit = &report["audit"];
+    assert_eq!((&audit["entries"], &audit["broken"]), (&3.into(), &serde_json::Value::Null));
+    let deeds: Vec<_> = audit["acts"].as_array().unwrap().iter().map(|a| &a["action"]).collect();
+    assert_eq!(deeds, ["trigger", "cancel"]);
+    assert_eq!(audit["reads"][0]["times"], 1);
+    let limits = report["limits"].to_string();
+    assert!(!limits.contains("No record of runs"), "{limits}");
+    ctl.ok(&["report", "--state", "state", "--output", "page.html"]);
+    ctl.ok(&["report", "verify", "page.html"]);
+    let page = std::fs::read_to_string(ctl.path("page.html")).unwrap();
+    for part in
+        ["Who did what", "The record is whole", "token oncall", "connect to &lt;database&gt;"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    let status = ctl.json(&["status", "--state", "state"]);
+    assert_eq!(status["sources"][0]["success"][0]["all"], 2, "{status:#}");
+
+    remembered(&ctl.path("forged"), repository, true).await;
+    let report = ctl.json(&["report", "--state", "forged"])["report"].clone();
+    assert_eq!(report["audit"]["broken"], "entry 2 was changed");
+    let controls = report["controls"].as_array().unwrap();
+    let audited = controls.iter().find(|c| c["reference"] == "164.312(b)").unwrap();
+    assert_eq!(audited["outcome"], "fail");
+    remembered(&ctl.path("other"), "0123", false).await;
+    ctl.run(&["report", "--state", "other"]).fails(8);
 }

@@ -152,7 +152,7 @@ impl Bridge {
 }
 
 /// The ranges that can be brought back: with WAL any instant, else those of snapshots.
-fn windows(daemon: &Daemon, source: &SourceName, own: &[&SnapshotRecord]) -> Vec<Window> {
+fn windows(daemon: &Daemon, source: &SourceName, own: &[&HeadRecord]) -> Vec<Window> {
     let stream = daemon.streams().get(source).and_then(translate::continuous);
     stream.or_else(|| paint::window(own)).into_iter().collect()
 }

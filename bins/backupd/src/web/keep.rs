@@ -1,19 +1,18 @@
 //! Keeps what is served up to date: after every change of a run, and now and then.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backup::daemon::{Daemon, remember_size, sizes};
 use backup::ops::health::{GrowthPoint, forecast};
-use backup_api::view::{Forecast, Growth, Repository};
-use backup_core::port::RunFilter;
+use backup_api::view::{self, Forecast, Growth, Repository};
 use backup_core::{Result, Run, RunState};
-use jiff::SignedDuration;
 use tokio::sync::{broadcast, watch};
 
 use super::ledger::write;
 use super::paint::{self, Facts};
+use super::past::Past;
 use super::{Bridge, Live, translate};
 
 /// The space of the catalog that holds what was noted about runs.
@@ -28,20 +27,21 @@ const STREAMS: Duration = Duration::from_secs(2);
 const MEASURE: Duration = Duration::from_secs(3600);
 /// Points of a growth chart.
 const POINTS: usize = 400;
-/// Runs looked at for strips and rates: ninety days of a busy fleet.
-const LOOKED_AT: u32 = 100_000;
 
 impl Bridge {
     pub(super) async fn new(daemon: Daemon, live: Arc<Live>) -> Self {
-        let fleet = paint::fleet(&Facts::empty(&daemon));
+        let fleet = paint::fleet(&Facts::empty(&daemon), &Past::default());
         let repository = watch::Sender::new(unmeasured(&daemon));
+        let records = daemon.snapshots();
         let bridge = Self {
             daemon,
             live,
             fleet: watch::Sender::new(Arc::new(fleet)),
-            records: watch::Sender::default(),
+            records: watch::Sender::new(Arc::new(records)),
             repository,
+            past: Mutex::default(),
         };
+        bridge.remember().await;
         bridge.look_around().await;
         bridge
     }
@@ -59,20 +59,50 @@ impl Bridge {
         loop {
             match changes.recv().await {
                 Ok(run) => {
-                    let notes = self.live.notes(run.id);
-                    let shown = translate::run(&run, notes.as_ref());
-                    if !shown.state.is_active()
-                        && let Some(notes) = notes
-                    {
-                        self.note(&run, &notes, &mut noted).await;
+                    // Whatever else has changed meanwhile is looked at once.
+                    let mut changed = vec![self.changed(&run, &mut noted).await];
+                    while let Ok(run) = changes.try_recv() {
+                        changed.push(self.changed(&run, &mut noted).await);
                     }
                     self.look_around().await;
-                    self.live.tell_run(shown, self.daemon.clock().now());
+                    let now = self.daemon.clock().now();
+                    changed.into_iter().for_each(|shown| self.live.tell_run(shown, now));
                 }
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Lagged(_)) => self.remember().await,
                 // The daemon ends.
                 Err(broadcast::error::RecvError::Closed) => return,
             }
+        }
+    }
+
+    /// Notes how a run stands, and returns how it is shown.
+    async fn changed(&self, run: &Run, noted: &mut BTreeSet<String>) -> view::Run {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).saw(run);
+        let notes = self.live.notes(run.id);
+        let shown = translate::run(run, notes.as_ref());
+        if !shown.state.is_active()
+            && let Some(notes) = notes
+        {
+            self.note(run, &notes, noted).await;
+        }
+        shown
+    }
+
+    /// Whether the configuration names a source of which the past was not read.
+    fn is_new_to_somebody(&self) -> bool {
+        let loaded = self.daemon.loaded();
+        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.settings.sources.iter().any(|source| past.of(&source.name).is_none())
+    }
+
+    /// Reads what is known of runs.
+    async fn remember(&self) {
+        let loaded = self.daemon.loaded();
+        let sources: Vec<_> = loaded.settings.sources.iter().map(|s| s.name.clone()).collect();
+        let now = self.daemon.clock().now();
+        match Past::load(self.daemon.catalog().as_ref(), &sources, now).await {
+            Ok(past) => *self.past.lock().unwrap_or_else(PoisonError::into_inner) = past,
+            Err(error) => tracing::warn!(%error, "the catalog cannot be read"),
         }
     }
 
@@ -95,12 +125,11 @@ impl Bridge {
                 changed = standings.changed() => if changed.is_err() { return },
                 () = self.daemon.clock().sleep(QUIET) => {}
             }
-            match self.daemon.snapshots().await {
-                Ok(records) => {
-                    self.records.send_replace(Arc::new(records));
-                }
-                // Said by the daemon itself, as a problem.
-                Err(error) => tracing::debug!(%error, "snapshots could not be read"),
+            self.records.send_replace(Arc::new(self.daemon.snapshots()));
+            let now = self.daemon.clock().now();
+            self.past.lock().unwrap_or_else(PoisonError::into_inner).age(now);
+            if self.is_new_to_somebody() {
+                self.remember().await;
             }
             self.look_around().await;
             self.live.tell_fleet(self.daemon.clock().now());
@@ -128,31 +157,12 @@ impl Bridge {
 
     /// Puts everything together anew.
     async fn look_around(&self) {
-        match self.gather().await {
-            Ok(facts) => {
-                self.fleet.send_replace(Arc::new(paint::fleet(&facts)));
-            }
-            Err(error) => tracing::warn!(%error, "the catalog cannot be read"),
-        }
-    }
-
-    async fn gather(&self) -> Result<Facts> {
         let mut facts = Facts::empty(&self.daemon);
-        let since = facts.now.checked_sub(SignedDuration::from_hours(90 * 24)).ok();
-        let filter = RunFilter { since, limit: Some(LOOKED_AT), ..RunFilter::default() };
-        facts.runs = self.daemon.catalog().runs(&filter).await?;
-        for source in &facts.loaded.settings.sources {
-            let of_source = RunFilter { source: Some(source.name.clone()), ..RunFilter::default() };
-            for kind in backup_core::JobKind::ALL {
-                let wanted = RunFilter { kind: Some(kind), ..of_source.clone() };
-                let counts = self.daemon.catalog().count(&wanted).await?;
-                facts.totals.push((source.name.clone(), kind, counts));
-            }
-        }
         (facts.problems, facts.undelivered) = self.daemon.alerts().await;
         facts.records = self.records.borrow().clone();
         facts.repository = self.repository.borrow().clone();
-        Ok(facts)
+        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        self.fleet.send_replace(Arc::new(paint::fleet(&facts, &past)));
     }
 
     async fn keep_measure(&self) {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use backup::daemon::AUDIT;
 use backup_api::audit::Entry;
 use backup_api::port::{Ledger, TokenRecord};
 use backup_core::port::Catalog;
@@ -13,8 +14,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::tokens::TokenFile;
-
-const AUDIT: &str = "audit";
 
 /// What the server needs remembered: tokens in a file of their own, the audit record in the
 /// catalog.

@@ -6,14 +6,14 @@ mod keep;
 mod ledger;
 mod live;
 mod paint;
+mod past;
 mod settings;
 mod strip;
 mod tokens;
 mod translate;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use backup::config::Environment;
 use backup::daemon::Daemon;
 use backup::ops::Interrupt;
 use backup_api::view::{Fleet, Repository};
@@ -31,15 +31,12 @@ pub(crate) struct Bridge {
     fleet: watch::Sender<Arc<Fleet>>,
     records: watch::Sender<Arc<Vec<HeadRecord>>>,
     repository: watch::Sender<Option<Repository>>,
+    past: Mutex<past::Past>,
 }
 
 /// Takes the address the daemon is to serve on.
-pub(crate) async fn bind(
-    daemon: &Daemon,
-    live: &Arc<Live>,
-    environment: &Environment,
-) -> Result<(Arc<Bridge>, Server)> {
-    let settings = settings::read(&daemon.loaded().settings.daemon.listen, environment)?;
+pub(crate) async fn bind(daemon: &Daemon, live: &Arc<Live>) -> Result<(Arc<Bridge>, Server)> {
+    let settings = settings::read(&daemon.loaded().settings.daemon)?;
     let bridge = Arc::new(Bridge::new(daemon.clone(), Arc::clone(live)).await);
     let ports = Ports {
         facts: bridge.clone(),

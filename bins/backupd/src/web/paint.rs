@@ -1,5 +1,6 @@
 //! Everything at one instant, out of settings, snapshots, runs and what the daemon says.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,10 +17,11 @@ use backup_api::view::{
     SuccessRate, Window,
 };
 use backup_core::port::OpenProblem;
-use backup_core::{HeadRecord, JobKind, Run, RunState, Severity, SourceName};
+use backup_core::{HeadRecord, JobKey, JobKind, Run, RunState, Severity, SourceName};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{facts, strip, translate};
+use super::past::{Own, Past};
+use super::{strip, translate};
 
 /// Sizes a row shows.
 const SIZES: usize = 30;
@@ -33,18 +35,12 @@ pub(super) struct Facts {
     pub(super) streams: BTreeMap<SourceName, StreamStanding>,
     pub(super) standings: Arc<Vec<SourceStatus>>,
     pub(super) records: Arc<Vec<HeadRecord>>,
-    /// Of the last ninety days, newest first.
-    pub(super) runs: Vec<Run>,
-    pub(super) totals: Vec<Total>,
     pub(super) problems: Vec<OpenProblem>,
     pub(super) undelivered: Vec<Undelivered>,
     pub(super) repository: Option<Repository>,
     pub(super) space: Option<Arc<RepositoryHealth>>,
     pub(super) repository_problems: Vec<String>,
 }
-
-/// How many runs of a job ended how.
-pub(super) type Total = (SourceName, JobKind, Vec<(RunState, u64)>);
 
 impl Facts {
     /// What the daemon says by itself, without its memory.
@@ -57,8 +53,6 @@ impl Facts {
             streams: daemon.streams(),
             standings: daemon.standings().borrow().clone(),
             records: Arc::default(),
-            runs: Vec::new(),
-            totals: Vec::new(),
             problems: Vec::new(),
             undelivered: Vec::new(),
             repository: None,
@@ -68,9 +62,45 @@ impl Facts {
     }
 }
 
-pub(super) fn fleet(facts: &Facts) -> Fleet {
-    let mut sources: Vec<_> =
-        facts.loaded.settings.sources.iter().map(|settings| source(facts, settings)).collect();
+/// What is looked up for each source, by its name: a thousand sources are looked at as one.
+struct Lookup<'a> {
+    standings: BTreeMap<&'a SourceName, &'a SourceStatus>,
+    /// Newest first.
+    records: BTreeMap<&'a SourceName, Vec<&'a HeadRecord>>,
+    active: BTreeMap<&'a SourceName, Vec<&'a Run>>,
+    next: BTreeMap<&'a JobKey, Timestamp>,
+    past: &'a Past,
+}
+
+impl<'a> Lookup<'a> {
+    fn new(facts: &'a Facts, past: &'a Past) -> Self {
+        let mut records: BTreeMap<&SourceName, Vec<&HeadRecord>> = BTreeMap::new();
+        for record in facts.records.iter() {
+            records.entry(&record.snapshot.source).or_default().push(record);
+        }
+        for own in records.values_mut() {
+            own.sort_by_key(|record| Reverse((record.snapshot.sequence, record.stored_at)));
+        }
+        let mut active: BTreeMap<&SourceName, Vec<&Run>> = BTreeMap::new();
+        for run in &facts.status.active {
+            if let Some(source) = &run.job.source {
+                active.entry(source).or_default().push(run);
+            }
+        }
+        Self {
+            standings: facts.standings.iter().map(|one| (&one.source, one)).collect(),
+            records,
+            active,
+            next: facts.status.next.iter().map(|(key, at)| (key, *at)).collect(),
+            past,
+        }
+    }
+}
+
+pub(super) fn fleet(facts: &Facts, past: &Past) -> Fleet {
+    let lookup = Lookup::new(facts, past);
+    let settings = &facts.loaded.settings.sources;
+    let mut sources: Vec<_> = settings.iter().map(|one| source(facts, &lookup, one)).collect();
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     Fleet {
         at: facts.now,
@@ -86,14 +116,14 @@ pub(super) fn fleet(facts: &Facts) -> Fleet {
     }
 }
 
-fn source(facts: &Facts, settings: &SourceSettings) -> Source {
+fn source(facts: &Facts, lookup: &Lookup<'_>, settings: &SourceSettings) -> Source {
     let name = &settings.name;
-    let standing = facts.standings.iter().find(|standing| standing.source == *name);
-    let own = facts::of(&facts.records, name);
-    let runs: Vec<_> =
-        facts.runs.iter().filter(|run| run.job.source.as_ref() == Some(name)).collect();
-    let active = facts.status.active.iter().filter(|run| run.job.source.as_ref() == Some(name));
-    let active_runs: Vec<_> = active.map(|run| run.id.to_string()).collect();
+    let standing = lookup.standings.get(name).copied();
+    let own = lookup.records.get(name).map(Vec::as_slice).unwrap_or_default();
+    let past = lookup.past.of(name);
+    let runs: Vec<&Run> = past.map(|past| past.runs.iter().collect()).unwrap_or_default();
+    let active = lookup.active.get(name).map(Vec::as_slice).unwrap_or_default();
+    let active_runs: Vec<_> = active.iter().map(|run| run.id.to_string()).collect();
     let health = standing.map(|standing| &standing.health);
     let newest = standing.and_then(|standing| standing.newest.as_ref());
     let proved = standing.and_then(|standing| standing.newest_proved.as_ref());
@@ -138,10 +168,10 @@ fn source(facts: &Facts, settings: &SourceSettings) -> Source {
         stored_bytes: own.iter().map(|record| record.snapshot.stored_bytes).sum(),
         sizes: oldest_first.into_iter().map(size).collect(),
         days: strip::days(settings, &facts.loaded.settings.zone, &runs, facts.now),
-        next: next(facts, settings),
+        next: next(facts, lookup, settings),
         last: Job::ALL.into_iter().filter_map(|job| last(job, &runs)).collect(),
         active_runs,
-        totals: totals(facts, name),
+        totals: past.map(totals).unwrap_or_default(),
         success: vec![rate(&runs, 30, facts.now), rate(&runs, 90, facts.now)],
         wal: stream.and_then(|stream| translate::wal(stream, facts.now)),
     }
@@ -178,7 +208,7 @@ pub(super) fn size(record: &HeadRecord) -> SizePoint {
     }
 }
 
-fn next(facts: &Facts, settings: &SourceSettings) -> Vec<Next> {
+fn next(facts: &Facts, lookup: &Lookup<'_>, settings: &SourceSettings) -> Vec<Next> {
     let schedule = &settings.schedule;
     let jobs = [
         (JobKind::Backup, &schedule.backup),
@@ -189,10 +219,10 @@ fn next(facts: &Facts, settings: &SourceSettings) -> Vec<Next> {
     let mut next: Vec<_> = jobs
         .into_iter()
         .filter_map(|(kind, cron)| {
-            let key = backup_core::JobKey::of(kind, &settings.name);
-            let planned = facts.status.next.iter().find(|(known, _)| *known == key);
-            let at = planned.map(|(_, at)| *at);
-            let running = facts.status.active.iter().any(|run| run.job == key);
+            let key = JobKey::of(kind, &settings.name);
+            let at = lookup.next.get(&key).copied();
+            let active = lookup.active.get(&settings.name);
+            let running = active.is_some_and(|active| active.iter().any(|run| run.job == key));
             Some(Next {
                 job: translate::job(kind),
                 schedule: cron.as_ref()?.as_str().to_owned(),
@@ -228,18 +258,13 @@ fn last(job: Job, runs: &[&Run]) -> Option<LastRun> {
     })
 }
 
-fn totals(facts: &Facts, name: &SourceName) -> Vec<RunTotal> {
+fn totals(past: &Own) -> Vec<RunTotal> {
     let mut totals: Vec<RunTotal> = Vec::new();
-    for (source, kind, counts) in &facts.totals {
-        for (state, count) in counts.iter().filter(|_| source == name) {
-            let (job, state) = (translate::job(*kind), translate::state(*state));
-            if state.is_active() {
-                continue;
-            }
-            match totals.iter_mut().find(|total| total.job == job && total.state == state) {
-                Some(total) => total.count += count,
-                None => totals.push(RunTotal { job, state, count: *count }),
-            }
+    for ((kind, _), (state, count)) in past.totals.iter().filter(|(_, (_, count))| *count > 0) {
+        let (job, state) = (translate::job(*kind), translate::state(*state));
+        match totals.iter_mut().find(|total| total.job == job && total.state == state) {
+            Some(total) => total.count += count,
+            None => totals.push(RunTotal { job, state, count: *count }),
         }
     }
     totals

@@ -8,14 +8,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::http::{App, Call, Problem, Refused, Reply, json};
-use crate::view::Source;
+use crate::view::{Fleet, Source};
 
 /// `GET /api/v1/sources`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Sources<'a> {
     /// The instant these facts are from.
     at: Timestamp,
-    /// How many there are in all.
+    /// How many of those there are in all.
     total: u64,
     /// Those asked for, by name.
     sources: Vec<&'a Source>,
@@ -24,14 +24,26 @@ pub(crate) struct Sources<'a> {
 pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Reply, Refused> {
     let fleet = app.facts.fleet().await?;
     let (offset, limit) = (call.number("offset") as usize, call.number("limit") as usize);
+    let found = find(&fleet, &call);
     json(
         StatusCode::OK,
         &Sources {
             at: fleet.at,
-            total: fleet.sources.len() as u64,
-            sources: fleet.sources.iter().skip(offset).take(limit).collect(),
+            total: found.len() as u64,
+            sources: found.into_iter().skip(offset).take(limit).collect(),
         },
     )
+}
+
+/// Returns the sources that are asked for by `q` and `state`, by name.
+pub(crate) fn find<'a>(fleet: &'a Fleet, call: &Call) -> Vec<&'a Source> {
+    let part = call.text("q").map(|part| part.trim().to_ascii_lowercase()).unwrap_or_default();
+    let state = call.text("state").filter(|state| !state.is_empty());
+    let wanted = |source: &&Source| {
+        let named = part.is_empty() || source.name.as_str().to_ascii_lowercase().contains(&part);
+        named && state.is_none_or(|state| source.state.as_str() == state)
+    };
+    fleet.sources.iter().filter(wanted).collect()
 }
 
 pub(crate) async fn show(app: Arc<App>, call: Call) -> Result<Reply, Refused> {

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use backup_ops::document::ConditionDocument;
-use http::StatusCode;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::http::{App, Call, Refused, Reply, json};
+use crate::http::{App, Call, Problem, Refused, Reply};
 use crate::port::Job;
 use crate::view::{Fleet, Source, State, SuccessRate};
 
@@ -119,9 +118,12 @@ struct WalSummary {
     problem: Option<String>,
 }
 
-pub(crate) async fn status(app: Arc<App>, _: Call) -> Result<Reply, Refused> {
+pub(crate) async fn status(app: Arc<App>, call: Call) -> Result<Reply, Refused> {
     let fleet = app.facts.fleet().await?;
-    json(StatusCode::OK, &of(&fleet))
+    let made = app.status.of(&fleet, |fleet| {
+        serde_json::to_vec(&of(fleet)).map_err(|error| Problem::unwritable(&error))
+    })?;
+    Ok(made.reply("application/json", &call.headers))
 }
 
 fn of(fleet: &Fleet) -> Status {

@@ -179,6 +179,12 @@ fn parse(parameter: &Parameter, text: &str) -> Result<Value, Refused> {
             Some(word) => Value::Text((*word).to_owned()),
             None => return Err(wrong(&format!("one of {}", words.join(", ")))),
         },
+        ParameterKind::Text(most) => {
+            if text.len() > *most || text.chars().any(char::is_control) {
+                return Err(wrong(&format!("at most {most} bytes without control characters")));
+            }
+            Value::Text(text.to_owned())
+        }
         ParameterKind::Local if is_local(text) => Value::Text(text.to_owned()),
         ParameterKind::Local => return Err(wrong("an address on this server")),
         ParameterKind::Flag => match text {

@@ -10,7 +10,8 @@ use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
 use super::{
-    Call, Needs, OPERATIONS, Operation, PAGES, Problem, Recorded, Refused, Reply, full, see_other,
+    Call, Kept, Needs, OPERATIONS, Operation, PAGES, Problem, Recorded, Refused, Reply, full,
+    see_other,
 };
 use crate::audit::Outcome;
 use crate::guard::{Caller, Guard, Peer, origin};
@@ -30,6 +31,9 @@ pub(crate) struct App {
     pub(crate) recorder: Recorder,
     pub(crate) meter: Meter,
     pub(crate) stop: tokio::sync::watch::Receiver<bool>,
+    /// The summary for existing dashboards, and the metrics of the fleet, as they were made last.
+    pub(crate) status: Kept,
+    pub(crate) metrics: Kept,
 }
 
 /// The body of a request, whatever carries it.
@@ -61,7 +65,11 @@ pub(crate) async fn answer<B: Incoming>(app: Arc<App>, peer: Peer, request: Requ
         }
         Err(problem) => ("none", problem.into_reply()),
     };
+    let bodiless = reply.status() == StatusCode::NOT_MODIFIED;
     dress(reply.headers_mut(), encrypted);
+    if bodiless {
+        reply.headers_mut().remove(CONTENT_TYPE);
+    }
     if head {
         *reply.body_mut() = full(Bytes::new());
     }

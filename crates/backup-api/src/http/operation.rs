@@ -123,6 +123,8 @@ pub(crate) enum ParameterKind {
     Number { usual: u64, most: u64 },
     /// One of these words.
     Word(&'static [&'static str]),
+    /// Any text of at most so many bytes, without control characters.
+    Text(usize),
     /// There or not, without a value (or `true`, `false`).
     Flag,
     /// An address on this server.

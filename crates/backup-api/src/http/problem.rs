@@ -37,6 +37,12 @@ pub(crate) struct ProblemDocument {
 }
 
 impl Problem {
+    /// An answer could not be put into words.
+    pub(crate) fn unwritable(error: &serde_json::Error) -> Refused {
+        let what = format!("write JSON: {error}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", what)
+    }
+
     pub(crate) fn new(
         status: StatusCode,
         kind: &'static str,

@@ -26,9 +26,7 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
 
 /// An answer in JSON.
 pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Result<Reply, Refused> {
-    let body = serde_json::to_vec(value).map_err(|error| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", format!("write JSON: {error}"))
-    })?;
+    let body = serde_json::to_vec(value).map_err(|error| Problem::unwritable(&error))?;
     let mut reply = Response::new(full(body));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -44,6 +44,31 @@ const OFFSET: Parameter = Parameter {
     kind: ParameterKind::Number { usual: 0, most: 10_000_000 },
     summary: "After so many.",
 };
+/// Part of a source's name.
+pub(crate) const FIND: Parameter = Parameter {
+    name: "q",
+    place: Place::Query,
+    kind: ParameterKind::Text(64),
+    summary: "Only sources with this in their name.",
+};
+pub(crate) const IN_STATE: Parameter = Parameter {
+    name: "state",
+    place: Place::Query,
+    kind: ParameterKind::Word(&[
+        "protected",
+        "running",
+        "at_risk",
+        "unprotected",
+        "never_backed_up",
+    ]),
+    summary: "Only sources that stand so.",
+};
+/// What a client gets that has the answer already.
+const UNCHANGED: Answer = Answer {
+    status: 304,
+    summary: "Nothing has changed since the answer whose `ETag` was sent as `If-None-Match`.",
+    content: Content::Empty,
+};
 const JOBS: &[&str] = &["backup", "verify", "drill", "prune"];
 const STATES: &[&str] =
     &["queued", "running", "succeeded", "suspect", "failed", "cancelled", "interrupted"];
@@ -111,7 +136,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         summary: "One summary for existing dashboards, and each source in short.",
         parameters: &[],
         body: None,
-        answers: &[ok("The summary.", Content::Json(schema_of::<status::Status>()))],
+        answers: &[ok("The summary.", Content::Json(schema_of::<status::Status>())), UNCHANGED],
         handling: handler!(status::status),
     },
     Operation {
@@ -157,7 +182,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         needs: VIEWER,
         recorded: Recorded::Read,
         summary: "The sources, by name, with everything known about each.",
-        parameters: &[LIMIT, OFFSET],
+        parameters: &[FIND, IN_STATE, LIMIT, OFFSET],
         body: None,
         answers: &[ok("The sources.", Content::Json(schema_of::<sources::Sources<'static>>()))],
         handling: handler!(sources::list),

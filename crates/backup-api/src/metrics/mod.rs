@@ -19,8 +19,17 @@ pub(crate) const MEDIA: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(crate) async fn serve(app: Arc<App>, _: Call) -> Result<Reply, Refused> {
     let fleet = app.facts.fleet().await?;
+    let of_fleet = app.metrics.of(&fleet, |fleet| {
+        let mut page = text::Page::default();
+        families::write(fleet, &mut page);
+        Ok(page.finish().into_bytes())
+    })?;
+    // What is counted here comes last in the list, too.
     let mut page = text::Page::default();
-    families::write(&fleet, &mut page);
     app.meter.write(&mut page, app.recorder.failures());
-    Ok(reply(MEDIA, page.finish()))
+    let counted = page.finish();
+    let mut whole = Vec::with_capacity(of_fleet.bytes.len() + counted.len());
+    whole.extend_from_slice(&of_fleet.bytes);
+    whole.extend_from_slice(counted.as_bytes());
+    Ok(reply(MEDIA, whole))
 }

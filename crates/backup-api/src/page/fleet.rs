@@ -3,26 +3,81 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::frame::{self, Page};
 use super::html::{Html, html};
 use super::{chart, words};
-use crate::http::{App, Call, Refused, Reply};
+use crate::handle::sources::find;
+use crate::http::{App, Call, Refused, Reply, kept};
 use crate::port::Job;
 use crate::view::{Fleet, Source, State};
 
+/// Sources a page shows.
+const PAGE: usize = 50;
+
 pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Reply, Refused> {
     let fleet = app.facts.fleet().await?;
+    let asked = Asked::of(&call);
+    let tag = tag_of(&fleet, &call, &asked);
+    if let Some(reply) = kept::unchanged(&call.headers, &tag) {
+        return Ok(reply);
+    }
     let page = Page {
         title: title(&fleet),
         place: "fleet",
         events: Some(String::new()),
         caller: &call.caller,
         fleet: &fleet,
-        main: main(&fleet),
+        main: main(&fleet, find(&fleet, &call), &asked),
     };
-    Ok(page.reply())
+    let mut reply = page.reply();
+    kept::mark(&mut reply, tag);
+    Ok(reply)
+}
+
+/// What somebody looks for, and how far they have turned the pages.
+struct Asked {
+    name: String,
+    state: String,
+    offset: usize,
+}
+
+impl Asked {
+    fn of(call: &Call) -> Self {
+        let text = |name| call.text(name).unwrap_or_default().to_owned();
+        let offset = call.number("offset") as usize;
+        Self { name: text("q"), state: text("state"), offset }
+    }
+
+    fn is_all(&self) -> bool {
+        self.name.is_empty() && self.state.is_empty()
+    }
+
+    /// The address of the page that begins there.
+    fn turned_to(&self, offset: usize) -> String {
+        let name = utf8_percent_encode(&self.name, NON_ALPHANUMERIC);
+        format!("/?q={name}&state={}&offset={offset}", self.state)
+    }
+}
+
+/// A page is another one for another reader, another question and another picture.
+fn tag_of(fleet: &Fleet, call: &Call, asked: &Asked) -> HeaderValue {
+    let caller = &call.caller;
+    let role = caller.role.map_or("", crate::port::Role::as_str);
+    kept::tag(&[
+        fleet.at.to_string().as_bytes(),
+        fleet.program.started_at.to_string().as_bytes(),
+        fleet.program.version.as_bytes(),
+        caller.name.as_bytes(),
+        role.as_bytes(),
+        &[u8::from(caller.session)],
+        asked.name.as_bytes(),
+        asked.state.as_bytes(),
+        &asked.offset.to_be_bytes(),
+    ])
 }
 
 fn title(fleet: &Fleet) -> String {
@@ -33,7 +88,7 @@ fn title(fleet: &Fleet) -> String {
     }
 }
 
-fn main(fleet: &Fleet) -> Html {
+fn main(fleet: &Fleet, mut sources: Vec<&Source>, asked: &Asked) -> Html {
     let mut out = Html::new();
     html!(out; "<h1 class=\"unseen\">Fleet</h1>" [now(fleet)] [problems(fleet)]);
     if fleet.sources.is_empty() {
@@ -41,16 +96,62 @@ fn main(fleet: &Fleet) -> Html {
             "it appears here with its first run.</p></section>");
         return out;
     }
+    if fleet.sources.len() > PAGE || !asked.is_all() {
+        html!(out; [search(asked)]);
+    }
     html!(out; "<table class=\"fleet\"><caption class=\"unseen\">Sources, those that need attention first</caption><thead><tr>"
         "<th scope=\"col\">Source</th><th scope=\"col\">State</th><th scope=\"col\">Verified <span class=\"quiet\">of RPO</span></th>"
         "<th scope=\"col\">Recoverable</th><th scope=\"col\">Size</th><th scope=\"col\" class=\"number\">Stored</th>"
         "<th scope=\"col\">Next backup</th><th scope=\"col\">30 days</th></tr></thead><tbody>");
-    let mut sources: Vec<_> = fleet.sources.iter().collect();
     sources.sort_by_key(|source| (Reverse(urgency(source.state)), &source.name));
-    for source in sources {
+    for source in sources.iter().skip(asked.offset).take(PAGE) {
         row(&mut out, source, fleet.at);
     }
-    html!(out; "</tbody></table>" [legend()]);
+    html!(out; "</tbody></table>");
+    if sources.is_empty() {
+        html!(out; "<p class=\"quiet\">No source is like that. <a href=\"/\">Show all</a></p>");
+    }
+    html!(out; [pager(asked, sources.len())] [legend()]);
+    out
+}
+
+/// Looking for sources: where there are more than a page holds.
+fn search(asked: &Asked) -> Html {
+    let mut out = Html::new();
+    html!(out; "<form class=\"search\" method=\"get\" action=\"/\" role=\"search\"><label>Source <input type=\"search\" id=\"q\" name=\"q\" maxlength=\"64\" value=\""
+        (asked.name) "\"></label> <label>State <select id=\"state\" name=\"state\">");
+    html!(out; "<option value=\"\">any</option>");
+    for state in State::ALL {
+        html!(out; "<option value=\"" (state.as_str()) "\"");
+        if state.as_str() == asked.state {
+            html!(out; " selected");
+        }
+        html!(out; ">" (state.label()) "</option>");
+    }
+    html!(out; "</select></label> <button id=\"find\">Find</button>");
+    if !asked.is_all() {
+        html!(out; " <a href=\"/\">Show all</a>");
+    }
+    html!(out; "</form>");
+    out
+}
+
+fn pager(asked: &Asked, all: usize) -> Html {
+    let mut out = Html::new();
+    let offset = asked.offset;
+    if all <= PAGE && offset == 0 {
+        return out;
+    }
+    let end = (offset + PAGE).min(all);
+    html!(out; "<p class=\"pager\">");
+    if offset > 0 {
+        html!(out; "<a rel=\"prev\" href=\"" (asked.turned_to(offset.saturating_sub(PAGE))) "\">Before</a> ");
+    }
+    html!(out; "<span>" ((offset + 1).min(end)) " to " (end) " of " (all) "</span>");
+    if end < all {
+        html!(out; " <a rel=\"next\" href=\"" (asked.turned_to(end)) "\">After</a>");
+    }
+    html!(out; "</p>");
     out
 }
 

@@ -22,6 +22,7 @@
 
   function swap(page) {
     const focused = document.activeElement && document.activeElement.id;
+    const typed = [...document.querySelectorAll("input[id], select[id]")].map((one) => [one.id, one.value]);
     const open = [...document.querySelectorAll("details[open]")].map((one) => one.id);
     const log = document.getElementById("log");
     const atEnd = !log || log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
@@ -31,6 +32,7 @@
       if (old && fresh) old.replaceWith(document.adoptNode(fresh));
     }
     document.title = page.title;
+    for (const [id, value] of typed) { const one = document.getElementById(id); if (one) one.value = value; }
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
     const next = document.getElementById("log");
     if (next) next.scrollTop = atEnd ? next.scrollHeight : offset;

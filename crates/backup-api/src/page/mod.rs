@@ -14,8 +14,8 @@ mod words;
 use http::header::{CACHE_CONTROL, HeaderValue};
 
 use crate::http::{
-    App, Call, Handling, Needs, Operation, Parameter, ParameterKind, Place, Recorded, Refused,
-    Reply, Verb, at_once, handler, text,
+    App, Call, FIND, Handling, IN_STATE, Needs, Operation, Parameter, ParameterKind, Place,
+    Recorded, Refused, Reply, Verb, at_once, handler, text,
 };
 use crate::port::Role;
 
@@ -39,6 +39,19 @@ const OFFSET: Parameter = Parameter {
     place: Place::Query,
     kind: ParameterKind::Number { usual: 0, most: 10_000_000 },
     summary: "After so many.",
+};
+
+/// As a form sends it: nothing for any.
+const ANY_STATE: Parameter = Parameter {
+    kind: ParameterKind::Word(&[
+        "",
+        "protected",
+        "running",
+        "at_risk",
+        "unprotected",
+        "never_backed_up",
+    ]),
+    ..IN_STATE
 };
 
 const fn page(
@@ -86,7 +99,7 @@ const OPERATOR: Needs = Needs::Role(Role::Operator);
 
 /// What people look at.
 pub(crate) const TABLE: &[Operation] = &[
-    page("page_fleet", "/", &[], handler!(fleet::page)),
+    page("page_fleet", "/", &[FIND, ANY_STATE, OFFSET], handler!(fleet::page)),
     page("page_source", "/sources/{source}", &[SOURCE], handler!(source::page)),
     page(
         "page_runs",

@@ -81,7 +81,9 @@ pub struct Trigger {
 #[serde(deny_unknown_fields)]
 pub struct RestoreQuestion {
     /// The first digits of an id, `latest`, or `SOURCE@latest`.
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(regex(
+        pattern = r"^([0-9a-f]{1,32}|latest|[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}@latest)$"
+    ))]
     pub snapshot: String,
     /// The point in time, where the source has WAL.
     #[serde(default)]

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use crate::guard::{Guard, Peer};
-use crate::http::App;
+use crate::http::{App, Kept};
 use crate::metrics::Meter;
 use crate::port::{Actions, Facts, Ledger};
 use crate::record::Recorder;
@@ -67,6 +67,8 @@ impl Server {
             ledger: ports.ledger,
             clock: ports.clock,
             stop: stopped,
+            status: Kept::default(),
+            metrics: Kept::default(),
             settings,
         };
         Ok(Self { app: Arc::new(app), stop, tcp, socket: None, tls })

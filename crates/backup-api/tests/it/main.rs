@@ -9,6 +9,7 @@
 
 mod access;
 mod described;
+mod fleet;
 mod hostile;
 mod live;
 mod numbers;

@@ -76,7 +76,7 @@ fn look(document: &Value, schema: &Value, value: &Value, place: &str, wrong: &mu
                 "uint64" | "uint32" | "uint16" | "double" => true,
                 other => panic!("format {other}"),
             },
-            "description" | "title" | "default" => true,
+            "description" | "title" | "default" | "pattern" | "minLength" | "maxLength" => true,
             other => panic!("keyword {other} at {place}"),
         };
         if !good {

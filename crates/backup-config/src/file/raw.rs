@@ -182,6 +182,15 @@ pub(crate) struct RawDaemon {
     pub(crate) retry_most: Option<Text<Period>>,
     /// How long runs are remembered; default `400d`.
     pub(crate) keep_runs: Option<Text<Period>>,
+    /// Its certificate, a PEM file: HTTP is then encrypted. Read at the start.
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The certificate's private key, a PEM file.
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Names by which browsers may call it.
+    #[serde(default)]
+    pub(crate) hosts: Vec<String>,
+    /// Whether runs are started and cancelled without a token on loopback; default `false`.
+    pub(crate) open_writes: Option<bool>,
 }
 
 /// What is called before and after backups.

@@ -1,13 +1,16 @@
 //! How the daemon runs, and what it calls.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
 
 use backup_core::{Error, ErrorKind, Result};
 use backup_schedule::Retry;
 
 use super::Resolver;
 use crate::file::raw::{RawDaemon, RawHook};
-use crate::settings::{DaemonSettings, HookAction, HookSettings, SourceSettings, unknown_source};
+use crate::settings::{
+    DaemonSettings, HookAction, HookSettings, SourceSettings, TlsPaths, unknown_source,
+};
 
 impl Resolver<'_> {
     pub(super) fn daemon(&self, raw: &RawDaemon) -> Result<DaemonSettings> {
@@ -47,7 +50,41 @@ impl Resolver<'_> {
                 most: most.unwrap_or(default.retry.most),
             },
             keep_runs: raw.keep_runs.as_ref().map_or(default.keep_runs, |p| p.0),
+            tls: self.tls(raw)?,
+            hosts: match environment.get("BACKUPD_HOSTS")? {
+                Some(hosts) => names(hosts.split(',')),
+                None => names(raw.hosts.iter().map(String::as_str)),
+            },
+            open_writes: match environment.parse("BACKUPD_OPEN_WRITES", truth)? {
+                Some(open) => open,
+                None => raw.open_writes.unwrap_or(default.open_writes),
+            },
         })
+    }
+
+    fn tls(&self, raw: &RawDaemon) -> Result<Option<TlsPaths>> {
+        let path = |variable: &str, written: &Option<PathBuf>| {
+            Ok::<_, Error>(match self.inputs.environment.get(variable)? {
+                Some(path) => Some(self.inputs.directory.join(path)),
+                None => written.as_ref().map(|path| self.base.join(path)),
+            })
+        };
+        let certificate = path("BACKUPD_TLS_CERTIFICATE", &raw.tls_certificate)?;
+        let key = path("BACKUPD_TLS_KEY", &raw.tls_key)?;
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => Ok(Some(TlsPaths { certificate, key })),
+            (None, None) => Ok(None),
+            (certificate, _) => {
+                let error = Error::new(ErrorKind::ConfigInvalid, "read TLS settings")
+                    .because("a certificate and its key belong together")
+                    .hint(
+                        "Set both daemon.tls_certificate and daemon.tls_key (or \
+                         BACKUPD_TLS_CERTIFICATE and BACKUPD_TLS_KEY), or neither.",
+                    );
+                let there = if certificate.is_some() { "tls_certificate" } else { "tls_key" };
+                Err(self.locate(&format!("daemon.{there}"), error))
+            }
+        }
     }
 
     pub(super) fn hooks(
@@ -89,6 +126,20 @@ impl Resolver<'_> {
             });
         }
         Ok(hooks)
+    }
+}
+
+fn names<'a>(given: impl Iterator<Item = &'a str>) -> Vec<String> {
+    given.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn truth(text: &str) -> Result<bool> {
+    match text {
+        "true" | "1" => Ok(true),
+        "" | "false" | "0" => Ok(false),
+        other => Err(Error::new(ErrorKind::ConfigInvalid, "read yes or no")
+            .with("value", other.escape_debug())
+            .hint("Write true or false.")),
     }
 }
 

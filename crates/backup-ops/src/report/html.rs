@@ -38,6 +38,7 @@ pub(super) fn html(report: &Report, tail: &str) -> String {
         one_source(&mut out, source);
     }
     keys(&mut out, report);
+    audit(&mut out, report);
     out.push_str("<h2>What this report cannot know</h2>\n<ul>\n");
     for limit in &report.limits {
         let _ = writeln!(out, "<li>{}</li>", escape(limit));
@@ -119,11 +120,39 @@ fn keys(out: &mut String, report: &Report) {
         let added = key.created_at.to_string();
         vec![key.id.short(), key.kind.clone(), key.role.clone(), key.label.clone(), added]
     });
-    let audit = report.audit.as_ref().map_or_else(
-        || "No audit record was at hand.".into(),
-        |audit| format!("Audit record: {} entries, head {}.", audit.entries, audit.head),
+}
+
+fn audit(out: &mut String, report: &Report) {
+    out.push_str("<h2>Who did what</h2>\n");
+    let Some(audit) = &report.audit else {
+        out.push_str("<p>No audit record was at hand.</p>\n");
+        return;
+    };
+    let state = match &audit.broken {
+        None => format!(
+            "The record is whole: {} entries, each sealed by the next; {} of the period. Newest: {}.",
+            audit.entries, audit.in_period, audit.head
+        ),
+        Some(broken) => format!(
+            "The record is broken: {broken}. The {} entries before are good; newest of them: {}.",
+            audit.entries, audit.head
+        ),
+    };
+    let class = if audit.broken.is_some() { "fail" } else { "pass" };
+    let _ = writeln!(out, "<p class=\"{class}\">{}</p>", escape(&state));
+    rows(
+        out,
+        "What changed something, or was refused",
+        &["At", "Who", "From", "What", "Of", "Outcome"],
+        &audit.acts,
+        |act| {
+            let who = [&act.actor, &act.remote, &act.action, &act.object, &act.outcome];
+            [act.at.to_string()].into_iter().chain(who.into_iter().cloned()).collect()
+        },
     );
-    let _ = writeln!(out, "<p>{}</p>", escape(&audit));
+    rows(out, "What was looked at", &["Who", "What", "Times"], &audit.reads, |read| {
+        vec![read.actor.clone(), read.action.clone(), read.times.to_string()]
+    });
 }
 
 /// A table with a caption, or one line where there is nothing.

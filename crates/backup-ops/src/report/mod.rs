@@ -5,6 +5,7 @@
 //! the text. A report maps what was found to controls of well-known frameworks and says which
 //! are met by the facts; whether an organisation complies is not for a program to say.
 
+mod acts;
 mod assemble;
 mod controls;
 mod gather;
@@ -15,11 +16,12 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+pub use acts::AuditReader;
 pub use assemble::{Facts, assemble};
 pub use gather::{Request, gather};
 pub use model::{
-    AuditFacts, BackupCounts, Control, DrillLine, FailureLine, KeyLine, Outcome, Period, Promised,
-    Report, SignedReport, SnapshotLine, SourceReport, Target,
+    ActLine, AuditFacts, BackupCounts, Control, DrillLine, FailureLine, KeyLine, Outcome, Period,
+    Promised, ReadLine, Report, SignedReport, SnapshotLine, SourceReport, Target,
 };
 pub use sealed::{Checked, check, page, sign};
 pub use sources::SourceFacts;

@@ -212,6 +212,40 @@ pub struct AuditFacts {
     pub head: String,
     /// Where the chain is broken; absent when it holds.
     pub broken: Option<String>,
+    /// Who did what in the period: everything that changed something, or was refused, in order.
+    #[serde(default)]
+    pub acts: Vec<ActLine>,
+    /// Who looked at what in the period, and how often.
+    #[serde(default)]
+    pub reads: Vec<ReadLine>,
+}
+
+/// Something that somebody did, or wanted to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActLine {
+    /// When.
+    pub at: Timestamp,
+    /// Who: `token NAME`, `local`, or `nobody`.
+    pub actor: String,
+    /// From which address.
+    pub remote: String,
+    /// What: `trigger`, `cancel`, `make_token` …
+    pub action: String,
+    /// Of what.
+    pub object: String,
+    /// `allowed`, `denied` or `failed`.
+    pub outcome: String,
+}
+
+/// What somebody looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReadLine {
+    /// Who.
+    pub actor: String,
+    /// What: `list_snapshots`, `show_run` …
+    pub action: String,
+    /// Entries in the record; the same reader reading the same within minutes is one.
+    pub times: u64,
 }
 
 /// One control of a framework, and what the facts say about it.

@@ -63,13 +63,11 @@ impl Daemon {
         self.inner.scene.changes.subscribe()
     }
 
-    /// Returns the snapshots of the repository, in short; none where this host cannot read them.
-    pub async fn snapshots(&self) -> Result<Vec<HeadRecord>> {
-        let repository = &self.inner.work.repository;
-        if !repository.can_read() {
-            return Ok(Vec::new());
-        }
-        Ok(repository.scan_heads().await?.records)
+    /// Returns the snapshots of the repository in short, as they were when it was listed last;
+    /// none where this host cannot read them.
+    #[must_use]
+    pub fn snapshots(&self) -> Vec<HeadRecord> {
+        self.inner.work.repository.known_heads()
     }
 
     /// Reads one snapshot; `NotFound` when there is none of that id.

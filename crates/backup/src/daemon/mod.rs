@@ -6,6 +6,7 @@
 mod alerts;
 mod control;
 mod drill;
+mod evidence;
 mod guard;
 mod hook;
 mod jobs;
@@ -23,6 +24,7 @@ mod work;
 
 pub use control::{Answer, Client, Question, Status};
 pub use drill::HeldDrill;
+pub use evidence::{AUDIT, audit_facts, recorded_runs};
 pub use guard::panicked;
 pub use look::Measured;
 pub use remembered::{hear_runs, remember_size, remembered, sizes};

@@ -1,6 +1,6 @@
 //! What `deploy/` holds, each file before the validator that its user would meet: units before
 //! systemd, the Dockerfile before hadolint, manifests rendered and held to Kubernetes' schemas,
-//! workflow and compose file to theirs.
+//! workflow and compose file to theirs, alert rules to promtool, the chart to helm.
 
 use std::process::{Command, Stdio};
 
@@ -47,7 +47,60 @@ pub(super) fn deploy(session: &Session) -> Result<Count> {
         std::fs::write(&file, rendered)?;
         count = count + session.check(tool("kubernetes-validate").arg("--strict").arg(&file))?;
     }
+    Ok(count + rules(session)? + chart(session)?)
+}
+
+/// Alert rules: well-formed, and firing and not firing as their tests say.
+fn rules(session: &Session) -> Result<Count> {
+    let folder = session.root().join("deploy/prometheus");
+    let mut count = Count::default();
+    for words in
+        [["check", "rules", "backup.rules.yml"], ["test", "rules", "backup.rules.test.yml"]]
+    {
+        let mut promtool = Command::new(unpacked("promtool", "--version"));
+        count = count + session.check(promtool.args(words).current_dir(&folder))?;
+    }
     Ok(count)
+}
+
+/// The chart: linted; rendered with each of its example values and held to Kubernetes' schemas;
+/// refused where values contradict each other.
+fn chart(session: &Session) -> Result<Count> {
+    let folder = session.root().join("deploy/helm");
+    let helm = || {
+        let mut helm = Command::new(unpacked("helm", "version"));
+        helm.current_dir(&folder);
+        helm
+    };
+    let mut count = session.check(helm().args(["lint", "--strict", "backup"]))?;
+    for values in ["values.yaml", "ci/exposed-values.yaml", "ci/cronjob-values.yaml"] {
+        let mut render = helm();
+        render.args(["template", "nightly", "backup", "--values"]);
+        let rendered = capture(render.arg(folder.join("backup").join(values)))?;
+        // Monitors are of a kind that Kubernetes itself does not know.
+        let (monitors, known): (Vec<&str>, Vec<&str>) =
+            rendered.split("\n---\n").partition(|one| one.contains("kind: ServiceMonitor"));
+        let exposed = values.contains("exposed");
+        anyhow::ensure!(monitors.len() == usize::from(exposed), "{values}: monitors");
+        let file = session.target().join("deploy-chart.yaml");
+        std::fs::write(&file, known.join("\n---\n"))?;
+        let validate = backup_testkit::tools::folder().join("py/bin/kubernetes-validate");
+        count = count + session.check(Command::new(validate).arg("--strict").arg(&file))?;
+    }
+    for wrong in ["serviceMonitor.enabled=true", "http.tlsSecret=a", "mode=pet", "schedule=daily"] {
+        let refused = helm().args(["template", "nightly", "backup", "--set", wrong]).output()?;
+        anyhow::ensure!(!refused.status.success(), "the chart takes {wrong}");
+        count = count + Count::ONE;
+    }
+    Ok(count)
+}
+
+/// A program of the path, or the one that the tools unpacked.
+fn unpacked(name: &str, probe: &str) -> std::path::PathBuf {
+    if works(name, &[probe]) {
+        return name.into();
+    }
+    backup_testkit::tools::folder().join("bin").join(name)
 }
 
 /// systemd looks for the programs, which are not installed here: another one stands in for them.

@@ -2,6 +2,7 @@
 //! servers included. Later steps run even when an earlier one failed; the last line of output is
 //! `N passed, N failed`.
 
+mod api;
 mod count;
 mod deploy;
 mod fuzz;
@@ -34,7 +35,8 @@ const STEPS: &[Step] = &[
     Step { name: "docs", what: "documentation builds without warnings", run: steps::docs },
     Step { name: "examples", what: "the embedding example", run: programs::examples },
     Step { name: "recover", what: "recovery without this program", run: programs::recover },
-    Step { name: "deploy", what: "units, images, manifests, workflows", run: deploy::deploy },
+    Step { name: "api", what: "the API against its own description", run: api::api },
+    Step { name: "deploy", what: "units, images, manifests, rules, chart", run: deploy::deploy },
     Step { name: "fuzz", what: "each parser of outside bytes, briefly", run: fuzz::fuzz },
 ];
 

