@@ -147,6 +147,23 @@ fn stopped_in_order_it_leaves_nothing_behind_on_the_server() {
 }
 
 #[test]
+fn a_server_that_does_not_answer_is_not_taken_for_an_idle_one() {
+    let Some((archive, cluster)) = start(newest()) else { return };
+    let stream = Stream::start(&archive);
+    stream.await_event("started");
+    acknowledged(&cluster);
+    let sender = cluster.sql("postgres", "select pid from pg_stat_replication");
+    let sender = Pid::from_raw(sender.trim().parse().unwrap()).unwrap();
+    kill_process(sender, Signal::STOP).unwrap();
+    let behind = |limit: std::ops::Range<f64>| {
+        while !limit.contains(&stream.await_event("report")["behind_seconds"].as_f64().unwrap()) {}
+    };
+    behind(11.0..f64::MAX);
+    kill_process(sender, Signal::CONT).unwrap();
+    behind(0.0..5.0);
+}
+
+#[test]
 fn a_promoted_server_is_followed_to_its_new_timeline() {
     let Some((mut archive, cluster)) = start(newest()) else { return };
     let folder = tempfile::tempdir().unwrap();

@@ -109,7 +109,7 @@ fn sentence(source: &SourceName, news: &StreamNews) -> String {
         StreamNews::Gap { from, to, reason } => format!(
             "WAL of {source} from {from} to {to} is lost: {reason}. Take a new physical snapshot."
         ),
-        StreamNews::Retrying { delay, error } => {
+        StreamNews::Retrying { delay, error, .. } => {
             format!("{error}; trying again in {} s", delay.as_secs())
         }
     }

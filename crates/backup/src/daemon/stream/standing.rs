@@ -44,6 +44,10 @@ pub struct StreamStanding {
     begun: Timestamp,
     max_lag: Duration,
     segment_size: u64,
+    /// Where receiving began.
+    from: Option<Lsn>,
+    /// Whether something was stored since, or nothing was left to be stored.
+    stores: bool,
     /// Everything that the server had written by then is stored.
     fresh_at: Option<Timestamp>,
     heard_at: Option<Timestamp>,
@@ -70,23 +74,53 @@ impl StreamStanding {
             begun,
             max_lag,
             segment_size: 0,
+            from: None,
+            stores: false,
             fresh_at,
             heard_at: None,
         }
     }
 
-    pub(super) fn hear(&mut self, news: &StreamNews, now: Timestamp) {
+    /// Takes in what happens; returns whether WAL is stored from now on that was not before: to
+    /// be connected is not enough.
+    pub(super) fn hear(&mut self, news: &StreamNews, now: Timestamp) -> bool {
+        let stopped = matches!(self.link, Link::Stopped(_));
         match news {
-            StreamNews::Started { .. } => self.link = Link::Streaming,
+            StreamNews::Started { from, .. } => {
+                (self.from, self.stores) = (Some(*from), false);
+                if !stopped {
+                    self.link = Link::Streaming;
+                }
+            }
             StreamNews::Report { timeline, durable, exposure } => {
-                self.link = Link::Streaming;
+                let stores = exposure.caught_up || self.from.is_some_and(|from| *durable > from);
+                // What had to be mended is, when something is stored again.
+                if stores || !stopped {
+                    self.link = Link::Streaming;
+                }
                 self.durable = Some((*timeline, *durable));
                 self.lag_bytes = Some(exposure.bytes);
-                self.heard_at = Some(now);
-                self.fresh_at = Some(before(now, exposure.age));
+                self.heard_at = Some(before(now, exposure.quiet));
+                if exposure.caught_up {
+                    self.fresh_at = Some(before(now, exposure.age.max(exposure.quiet)));
+                }
+                return stores && !std::mem::replace(&mut self.stores, stores);
             }
-            StreamNews::Retrying { error, .. } => self.link = Link::Retrying(error.clone()),
-            StreamNews::Switched { .. } | StreamNews::Gap { .. } => {}
+            StreamNews::Retrying { error, lasting: true, .. } => {
+                self.link = Link::Stopped(error.to_string());
+            }
+            StreamNews::Retrying { error, .. } => self.retry(error.to_string()),
+            // What is lost was not stored.
+            StreamNews::Gap { to, .. } => self.from = Some(*to),
+            StreamNews::Switched { .. } => {}
+        }
+        false
+    }
+
+    /// It does not arrive for now; what somebody has to mend is not mended by that.
+    pub(super) fn retry(&mut self, why: String) {
+        if !matches!(self.link, Link::Stopped(_)) {
+            self.link = Link::Retrying(why);
         }
     }
 
@@ -194,6 +228,11 @@ fn length(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use backup_core::{Error, ErrorKind};
+    use backup_ops::wal::WalLog;
+
     use super::*;
     use crate::wal::Exposure;
 
@@ -203,8 +242,24 @@ mod tests {
 
     fn report(bytes: u64, age: u64) -> StreamNews {
         let age = Duration::from_secs(age);
-        let exposure = Exposure { bytes, age, worst: age };
+        let exposure = Exposure { bytes, age, worst: age, caught_up: true, ..Exposure::default() };
         StreamNews::Report { timeline: 1, durable: Lsn(100), exposure }
+    }
+
+    /// A report before everything is stored that was there when it was connected to.
+    fn trailing(durable: u64, age: u64) -> StreamNews {
+        let exposure = Exposure { bytes: 7, age: Duration::from_secs(age), ..Exposure::default() };
+        StreamNews::Report { timeline: 1, durable: Lsn(durable), exposure }
+    }
+
+    fn started(from: u64) -> StreamNews {
+        let log = WalLog { source: "shop".parse().unwrap(), system: 1 };
+        StreamNews::Started { log, timeline: 1, from: Lsn(from) }
+    }
+
+    fn retrying(lasting: bool) -> StreamNews {
+        let error = Arc::new(Error::new(ErrorKind::StoreUnavailable, "store WAL"));
+        StreamNews::Retrying { delay: Duration::from_secs(1), error, lasting }
     }
 
     fn words(standing: &StreamStanding, now: Timestamp) -> Vec<&'static str> {
@@ -224,12 +279,11 @@ mod tests {
         standing.hear(&report(0, 0), at(15));
         // Nothing is heard any more, although nobody said that the stream broke.
         assert_eq!(standing.lag(at(45)), Some(Duration::from_secs(30)));
-        let error = "refused".to_owned();
-        standing.hear(&StreamNews::Retrying { delay: minute, error }, at(46));
+        standing.hear(&retrying(false), at(46));
         assert_eq!(standing.lag(at(47)), Some(Duration::from_secs(32)));
         assert_eq!(words(&standing, at(75)), Vec::<&str>::new());
         assert_eq!(words(&standing, at(76)), ["behind"]);
-        assert!(standing.troubles(at(76))[0].reason.contains("refused"));
+        assert!(standing.troubles(at(76))[0].reason.contains("(store WAL)"));
         standing.hear(&report(0, 0), at(80));
         assert_eq!(words(&standing, at(80)), Vec::<&str>::new());
     }
@@ -246,5 +300,59 @@ mod tests {
         assert_eq!(words(&again, at(1000)), Vec::<&str>::new());
         again.link = Link::Stopped("another cluster answers".into());
         assert_eq!(words(&again, at(1)), ["stopped"]);
+    }
+
+    #[test]
+    fn wal_that_is_received_and_never_stored_is_behind_however_often_it_is_begun_again() {
+        let minute = Duration::from_secs(60);
+        let mut standing = StreamStanding::new(at(0), minute, Some(at(0)));
+        for round in 0..4 {
+            let begun = 20 * round;
+            standing.hear(&started(100), at(begun));
+            assert!(!standing.hear(&trailing(100, 5), at(begun + 5)), "nothing is stored");
+            standing.hear(&retrying(false), at(begun + 10));
+        }
+        assert_eq!(standing.lag(at(75)), Some(Duration::from_secs(75)));
+        assert_eq!((words(&standing, at(75)), standing.fresh_at()), (vec!["behind"], Some(at(0))));
+        // Away for six hours: connected is not caught up.
+        let mut standing = StreamStanding::new(at(0), minute, Some(at(-21_600)));
+        standing.hear(&started(100), at(1));
+        assert!(standing.hear(&trailing(200, 5), at(6)), "it is being stored");
+        assert!(!standing.hear(&trailing(300, 5), at(11)), "as before");
+        assert_eq!(words(&standing, at(11)), ["behind"]);
+        standing.hear(&report(0, 0), at(16));
+        assert_eq!((words(&standing, at(16)), standing.fresh_at()), (vec![], Some(at(16))));
+    }
+
+    #[test]
+    fn what_a_person_has_to_mend_is_mended_when_something_is_stored() {
+        let mut standing = StreamStanding::new(at(0), Duration::from_secs(3600), None);
+        standing.hear(&started(100), at(0));
+        standing.hear(&retrying(true), at(1));
+        standing.hear(&started(100), at(2));
+        assert!(!standing.hear(&trailing(100, 1), at(7)));
+        standing.hear(&retrying(false), at(8));
+        assert_eq!(words(&standing, at(8)), ["stopped"], "connecting mends nothing");
+        let to = Lsn(900);
+        standing.hear(&StreamNews::Gap { from: Lsn(100), to, reason: String::new() }, at(9));
+        assert!(!standing.hear(&trailing(900, 1), at(10)), "what is lost is not stored");
+        assert!(standing.hear(&trailing(950, 1), at(15)));
+        assert_eq!((words(&standing, at(15)), &standing.link), (vec![], &Link::Streaming));
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_is_no_idle_server() {
+        let mut standing = StreamStanding::new(at(0), Duration::from_secs(60), None);
+        let silent = |quiet| {
+            let quiet = Duration::from_secs(quiet);
+            let exposure = Exposure { quiet, age: quiet, caught_up: true, ..Exposure::default() };
+            StreamNews::Report { timeline: 1, durable: Lsn(100), exposure }
+        };
+        standing.hear(&silent(4), at(4));
+        assert_eq!(standing.lag(at(5)), Some(Duration::ZERO), "it is asked every five seconds");
+        standing.hear(&silent(50), at(50));
+        assert_eq!(standing.lag(at(50)), Some(Duration::from_secs(50)));
+        standing.hear(&silent(65), at(65));
+        assert_eq!(words(&standing, at(65)), ["behind"]);
     }
 }

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use backup_core::{Error, ErrorKind, Result, SourceName};
+use backup_core::{Error, ErrorKind, ErrorStatus, Result, SourceName};
 use backup_ops::Interrupt;
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -53,6 +53,13 @@ impl Daemon {
                 Ended::Elsewhere => {
                     self.note_stream(source, |standing| standing.link = Link::Elsewhere);
                     ELSEWHERE
+                }
+                // The store is away: nothing is wrong that waiting does not mend.
+                Ended::Failed(error) if error.status() != ErrorStatus::Permanent => {
+                    tracing::warn!(%source, %error, "WAL is not received; trying again");
+                    let text = error.to_string();
+                    self.note_stream(source, |standing| standing.retry(text));
+                    SHORTEST
                 }
                 Ended::Failed(error) => {
                     tracing::error!(%source, %error, hint = error.remedy(), "WAL is not received");
@@ -121,7 +128,11 @@ impl Daemon {
         let hearing = async {
             while let Some(one) = news.recv().await {
                 let now = self.inner.clock.now();
-                self.note_stream(source, |standing| standing.hear(&one, now));
+                let mut stores = false;
+                self.note_stream(source, |standing| stores = standing.hear(&one, now));
+                if stores {
+                    self.inner.work.voice.stream_works(source, now).await;
+                }
                 self.say(source, &one, &look, now).await;
                 if now.duration_since(kept).as_secs() >= KEPT_EVERY {
                     kept = now;
@@ -136,7 +147,6 @@ impl Daemon {
         match news {
             StreamNews::Started { log, timeline, from } => {
                 tracing::info!(%source, cluster = log.system, timeline, %from, "WAL is received");
-                self.inner.work.voice.stream_works(source, now).await;
                 look.notify_one();
             }
             StreamNews::Report { durable, exposure, .. } => {
@@ -152,9 +162,12 @@ impl Daemon {
                 self.inner.work.voice.gap(source, &text, now).await;
                 look.notify_one();
             }
-            StreamNews::Retrying { delay, error } => {
+            StreamNews::Retrying { delay, error, lasting } => {
                 let seconds = delay.as_secs();
-                tracing::warn!(%source, error, seconds, "WAL does not arrive; trying again");
+                if *lasting {
+                    self.inner.work.voice.stream_failed(source, error, now).await;
+                }
+                tracing::warn!(%source, %error, seconds, "WAL does not arrive; trying again");
             }
         }
     }

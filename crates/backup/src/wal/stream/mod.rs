@@ -10,12 +10,13 @@ mod behind;
 mod position;
 mod receive;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use backup_core::{Error, ErrorKind, Lsn, Result, SourceName};
+use backup_core::{Error, ErrorKind, ErrorStatus, Lsn, Result, SourceName};
 use backup_ops::Interrupt;
 use backup_ops::wal::WalLog;
-use backup_postgres::ConnectOptions;
+use backup_postgres::{ConnectOptions, sqlstate};
 use backup_repository::Repository;
 
 pub use behind::Exposure;
@@ -79,7 +80,9 @@ pub enum StreamNews {
         /// After so long.
         delay: Duration,
         /// Why.
-        error: String,
+        error: Arc<Error>,
+        /// Whether somebody has to mend it: waiting alone does not.
+        lasting: bool,
     },
 }
 
@@ -115,7 +118,8 @@ pub async fn wal_stream(
         if progress.into_inner() {
             delay = SHORTEST;
         }
-        tell(StreamNews::Retrying { delay, error: error.to_string() });
+        let lasting = lasts(&error);
+        tell(StreamNews::Retrying { delay, error: Arc::new(error), lasting });
         tokio::select! {
             stopped = interrupt.requested() => return Err(stopped),
             () = tokio::time::sleep(delay) => {}
@@ -130,4 +134,25 @@ fn passes(error: &Error) -> bool {
         error.kind(),
         ErrorKind::SourceUnavailable | ErrorKind::StoreUnavailable | ErrorKind::Failed
     )
+}
+
+/// Returns whether a failure that is tried again stays until somebody mends it.
+fn lasts(error: &Error) -> bool {
+    // A slot is in use until the server notices that the connection before has gone.
+    error.status() == ErrorStatus::Permanent && sqlstate(error) != Some("55006")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_person_mends_is_told_apart_although_it_is_tried_again() {
+        let refused = Error::new(ErrorKind::StoreUnavailable, "write object").because("403");
+        assert!(passes(&refused) && lasts(&refused));
+        let away = Error::new(ErrorKind::StoreUnavailable, "write object").temporary();
+        assert!(passes(&away) && !lasts(&away));
+        assert!(passes(&Error::new(ErrorKind::StoreUnavailable, "x").temporary().persistent()));
+        assert!(!passes(&Error::new(ErrorKind::Conflict, "stream WAL")));
+    }
 }

@@ -104,7 +104,7 @@ pub(super) async fn store_history(
     if timeline < 2 {
         return Ok(());
     }
-    let history = session.timeline_history(timeline).await?;
+    let history = super::receive::answered(session.timeline_history(timeline)).await?;
     let file = WalFile::History(timeline);
     repository.put_wal(log, file, history.content.into(), None).await.map(|_| ())
 }

@@ -25,6 +25,8 @@ use super::{StreamNews, WalStreamRequest};
 const UPLOADS: usize = 3;
 /// The server gives up after a minute of silence, as a rule.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// A server that says nothing for so long, although it is asked, is given up.
+const SILENCE: Duration = Duration::from_secs(60);
 
 type Tell<'a> = &'a (dyn Fn(StreamNews) + Send + Sync);
 
@@ -77,14 +79,15 @@ async fn connect(
     request: &WalStreamRequest,
 ) -> Result<(Replication, WalLog, Offer)> {
     let mut session = Replication::connect(&request.connect).await?;
-    let identity = session.identify().await?;
+    let identity = answered(session.identify()).await?;
     let system = identity.system.parse().map_err(|error| {
         Error::new(ErrorKind::SourceUnavailable, "identify cluster").because(error)
     })?;
     let log = WalLog { source: request.source.clone(), system };
     admit(repository, &log, request.accept_new_identity).await?;
-    let segment_size = session.wal_segment_size().await?;
-    let kept = position::ready_slot(&mut session, &request.connect, &request.slot).await?;
+    let segment_size = answered(session.wal_segment_size()).await?;
+    let kept =
+        answered(position::ready_slot(&mut session, &request.connect, &request.slot)).await?;
     position::store_history(&mut session, repository, &log, identity.timeline).await?;
     let offer = Offer { timeline: identity.timeline, end: identity.position, kept, segment_size };
     Ok((session, log, offer))
@@ -100,7 +103,8 @@ async fn fork(
     if place.timeline == offer.timeline || offer.timeline < 2 {
         return Ok(None);
     }
-    let history = parse_history(&session.timeline_history(offer.timeline).await?.content)?;
+    let history = answered(session.timeline_history(offer.timeline)).await?;
+    let history = parse_history(&history.content)?;
     let Some(at) = history.iter().position(|branch| branch.timeline == place.timeline) else {
         return Err(Error::new(ErrorKind::Conflict, "stream WAL")
             .with("stored timeline", place.timeline)
@@ -164,13 +168,13 @@ type Uploads = FuturesOrdered<JoinHandle<Result<Lsn>>>;
 impl Receiver<'_> {
     /// Receives one timeline. However it ends, what was received is stored first.
     async fn timeline(&self, session: &mut Replication, place: Position) -> Result<End> {
+        let slot = Some(self.request.slot.as_str());
         let mut stream =
-            session.start_physical(Some(&self.request.slot), place.start, place.timeline).await?;
+            answered(session.start_physical(slot, place.start, place.timeline)).await?;
         let mut assembler = Assembler::new(place.timeline, self.offer.segment_size, place.start);
         let mut uploads = Uploads::new();
         let begun = Instant::now();
-        let mut behind = Behind::default();
-        behind.stored(place.start, Duration::ZERO);
+        let mut behind = Behind::new(place.start, self.offer.end);
         let ended =
             self.receive(&mut stream, &mut assembler, &mut uploads, &mut behind, begun).await;
         // The server may be gone for good: what is here is all there is of it.
@@ -184,6 +188,9 @@ impl Receiver<'_> {
             Ok::<_, Error>(behind.durable())
         };
         let durable = stored.await;
+        if durable.is_ok() {
+            self.report(place.timeline, &mut behind, begun);
+        }
         // Behind an upload that failed nothing counts as durable, whoever wants to stop meanwhile.
         if let (Ok(durable), Err(error)) = (&durable, &ended)
             && matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Terminated)
@@ -208,8 +215,13 @@ impl Receiver<'_> {
         let mut life = ticks(SIGN_OF_LIFE);
         let mut report = ticks(self.request.report);
         let timeline = assembler.timeline();
+        // Since when it would have been heard if the server had said something.
+        let mut listening = begun.elapsed();
         loop {
             let full = uploads.len() >= UPLOADS;
+            if full {
+                listening = begun.elapsed();
+            }
             tokio::select! {
                 biased;
                 stopped = self.interrupt.requested() => return Err(stopped),
@@ -219,19 +231,20 @@ impl Receiver<'_> {
                     stream.send_status(assembler.next(), behind.durable(), false).await?;
                 }
                 _ = life.tick() => {
-                    stream.send_status(assembler.next(), behind.durable(), false).await?;
+                    if begun.elapsed().saturating_sub(listening) > SILENCE {
+                        return Err(silent());
+                    }
+                    // It is asked to answer: who writes nothing is told from who is not there.
+                    let (write, flush) = (assembler.next(), behind.durable());
+                    answered(stream.send_status(write, flush, true)).await?;
                 }
-                _ = report.tick() => (self.tell)(StreamNews::Report {
-                    timeline,
-                    durable: behind.durable(),
-                    exposure: behind.report(begun.elapsed()),
-                }),
+                _ = report.tick() => self.report(timeline, behind, begun),
                 _ = flush.tick(), if !full => {
                     if let Some(piece) = assembler.growing() {
                         uploads.push_back(self.store(piece));
                     }
                 }
-                message = stream.next(), if !full => match message? {
+                message = stream.next(), if !full => { listening = begun.elapsed(); match message? {
                     WalMessage::Data { start, end, bytes, .. } => {
                         behind.heard(end, begun.elapsed());
                         for piece in assembler.push(start, bytes)? {
@@ -248,15 +261,33 @@ impl Receiver<'_> {
                         return Ok(end.next.map_or(End::Shutdown, |(next, at)| End::Next(next, at)));
                     }
                     WalMessage::Shutdown => return Ok(End::Shutdown),
-                },
+                } },
             }
         }
+    }
+
+    fn report(&self, timeline: u32, behind: &mut Behind, begun: Instant) {
+        let (durable, exposure) = (behind.durable(), behind.report(begun.elapsed()));
+        (self.tell)(StreamNews::Report { timeline, durable, exposure });
     }
 
     /// Stores a piece on a task of its own; returns up to where it reaches.
     fn store(&self, piece: Piece) -> JoinHandle<Result<Lsn>> {
         tokio::spawn(store(self.repository.clone(), self.log.clone(), piece))
     }
+}
+
+/// Waits for the server's answer, but not for ever.
+pub(super) async fn answered<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(SILENCE, asked).await.unwrap_or_else(|_| Err(silent()))
+}
+
+fn silent() -> Error {
+    Error::new(ErrorKind::SourceUnavailable, "stream WAL")
+        .with("seconds", SILENCE.as_secs())
+        .because("the server does not answer")
+        .hint("Look at the server: is it stopped, or what lies between cut off?")
+        .temporary()
 }
 
 async fn store(repository: Repository, log: WalLog, piece: Piece) -> Result<Lsn> {
