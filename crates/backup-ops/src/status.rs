@@ -272,8 +272,14 @@ fn judge(record: &HeadRecord, age: Duration, promise: &Promise) -> (Standing, Ve
 
 /// Measured from the run's start, the instant the data is from: the honest one.
 fn age(record: &HeadRecord, now: Timestamp) -> Duration {
-    let age: SignedDuration = now.duration_since(record.snapshot.started_at);
+    let age: SignedDuration = now.duration_since(begun_at(record));
     age.try_into().unwrap_or(Duration::ZERO)
+}
+
+/// Returns when a snapshot was begun. The writer's clock says so; where it ran ahead, the store
+/// says that it was no later than when it was committed.
+pub(crate) fn begun_at(record: &HeadRecord) -> Timestamp {
+    record.snapshot.started_at.min(record.stored_at)
 }
 
 fn hours(duration: Duration) -> String {
@@ -364,6 +370,15 @@ mod tests {
         let hurt = doubt(&known, &damage, at("2026-01-10T01:00:00Z"));
         assert_eq!(hurt[0].standing, Standing::AtRisk);
         assert!(hurt[0].reasons[0].contains("read manifest"), "{:?}", hurt[0].reasons);
+    }
+
+    #[test]
+    fn a_snapshot_is_no_younger_than_the_store_says_however_its_writers_clock_ran() {
+        let mut ahead = proved(record("aa", "shop", 1, "2026-02-01T00:00:00Z"), VerifyLevel::Read);
+        ahead.stored_at = "2026-01-05T00:00:00Z".parse().unwrap();
+        let stand = stand(&[ahead]);
+        assert_eq!(stand.age, Some(Duration::from_secs(5 * 86_400)));
+        assert_eq!(stand.standing, Standing::Unprotected);
     }
 
     #[test]

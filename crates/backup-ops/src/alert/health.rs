@@ -35,8 +35,14 @@ pub fn heed(
         now.extend(alert.problem.clone());
         alerts.push(alert);
     }
+    // Whether a backup that runs ends being late is known when it has ended.
+    let running = sources.iter().filter(|source| source.health.running);
+    let late = Concern::Overdue.as_str();
+    let unknown: BTreeSet<_> =
+        running.map(|source| format!("{HEALTH}{}/{late}", source.source)).collect();
     let over = open.iter().filter(|problem| {
         let ours = problem.key.starts_with(HEALTH) && !now.contains(&problem.key);
+        let ours = ours && !unknown.contains(&problem.key);
         // Without a look at the repository nothing is known of it.
         ours && (repository.is_some() || problem.alert.source.is_some())
     });
@@ -133,6 +139,9 @@ mod tests {
         assert_eq!((over[0].phase, over[0].event.as_str()), (Phase::Solved, "health.restored"));
         let over = heed(&source(Vec::new()), Some(&RepositoryHealth::default()), &problems, at);
         assert_eq!(over.len(), 2);
+        let mut running = source(Vec::new());
+        running[0].health.running();
+        assert!(heed(&running, None, &problems, at).is_empty(), "it may fail as those before");
         let protection = OpenProblem { key: "protection/shop".into(), ..problems[0].clone() };
         assert!(heed(&source(Vec::new()), None, &[protection], at).is_empty());
     }

@@ -9,6 +9,7 @@ use super::lateness::{Lateness, Rhythm, lateness};
 use super::reliability::{self, Ended, SuccessRate, success};
 use super::size::{self, SizePoint, SizeStanding};
 use super::{Concern, Condition};
+use crate::status::begun_at;
 
 /// How many snapshots say how long one takes.
 const RECENT: usize = 10;
@@ -28,6 +29,8 @@ pub struct SourceHealth {
     pub success: Vec<SuccessRate>,
     /// What is worth looking at.
     pub conditions: Vec<Condition>,
+    /// Whether a backup is running, so that nobody knows whether it is late.
+    pub running: bool,
 }
 
 impl SourceHealth {
@@ -39,8 +42,10 @@ impl SourceHealth {
         self.conditions.extend(month.and_then(reliability::judge));
     }
 
-    /// Takes back that the backup is late: it is running.
+    /// Takes back that the backup is late: it is running. Whether it was is known when it has
+    /// ended.
     pub fn running(&mut self) {
+        self.running = true;
         if let Some(backup) = &mut self.backup {
             backup.overdue_since = None;
         }
@@ -59,7 +64,7 @@ pub(crate) fn judge(
     own.sort_by_key(|record| (record.snapshot.sequence, record.stored_at));
     let Some(newest) = own.last().copied() else { return SourceHealth::default() };
     let usual = own.iter().rev().take(RECENT).map(|record| took(record)).max().unwrap_or_default();
-    let last = own.iter().map(|record| record.snapshot.started_at).max();
+    let last = own.iter().map(|record| begun_at(record)).max();
     let late = |rhythm: Option<&Rhythm>, last: Option<Timestamp>, usual| {
         lateness(rhythm?, last?, usual, now)
     };
@@ -103,6 +108,7 @@ pub(crate) fn judge(
         size,
         success: Vec::new(),
         conditions,
+        running: false,
     }
 }
 
@@ -161,6 +167,16 @@ mod tests {
         late.running();
         assert_eq!(names(&late), [Concern::VerifyOverdue]);
         assert_eq!(super::judge(&[], Some(&nightly), None, Timestamp::UNIX_EPOCH).backup, None);
+    }
+
+    #[test]
+    fn a_clock_that_ran_ahead_does_not_hide_that_backups_stopped() {
+        let mut ahead = record("aa", "shop", 1, "2026-06-01T02:00:00Z");
+        ahead.stored_at = "2026-01-05T02:00:00Z".parse().unwrap();
+        let now = "2026-01-12T20:00:00Z".parse().unwrap();
+        let health = super::judge(&[&(&ahead).into()], Some(&rhythm("0 2 * * *")), None, now);
+        assert_eq!(health.backup.unwrap().expected_at.to_string(), "2026-01-06T02:00:00Z");
+        assert_eq!(health.conditions[0].concern, Concern::Overdue);
     }
 
     #[test]
