@@ -245,6 +245,13 @@ fn wal_is_received_of_sources_that_are_copied_physically() {
     let own = wal("wal.max_lag = \"1m\"", &format!("{physical}wal.slot = \"s\"")).unwrap().unwrap();
     assert_eq!((own.slot.as_deref(), own.max_lag.as_secs()), (Some("s"), 60));
     assert_eq!(wal(physical, "wal.stream = false").unwrap(), None);
+    // What cannot be kept is said, not replaced.
+    for odd in ["wal.flush = \"0s\"", "wal.max_lag = \"0s\"", "wal.max_lag = \"19s\""] {
+        let error = wal(physical, odd).unwrap_err();
+        assert!(error.to_string().contains("wal.max_lag"), "{odd}: {error}");
+    }
+    let quick = wal(physical, "wal = { flush = \"1s\", max_lag = \"11s\" }").unwrap().unwrap();
+    assert_eq!((quick.flush.as_secs(), quick.max_lag.as_secs()), (1, 11));
     let error = wal("", "wal.stream = true").unwrap_err();
     assert!(error.to_string().contains("wal.stream"), "{error}");
     assert!(error.remedy().unwrap().contains("physical"));

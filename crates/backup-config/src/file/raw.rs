@@ -323,7 +323,8 @@ pub(crate) struct RawWal {
     pub(crate) stream: Option<bool>,
     /// How often a segment that grows is stored; default `10s`.
     pub(crate) flush: Option<Text<Period>>,
-    /// How far behind receiving may be; a source further behind is at risk. Default `5m`.
+    /// How far behind receiving may be; a source further behind is at risk. Default `5m`, at least
+    /// `10s` longer than `flush`.
     pub(crate) max_lag: Option<Text<Period>>,
 }
 
@@ -339,7 +340,8 @@ pub(crate) struct RawSourceWal {
     pub(crate) slot: Option<String>,
     /// How often a segment that grows is stored; default `10s`.
     pub(crate) flush: Option<Text<Period>>,
-    /// How far behind receiving may be; a source further behind is at risk. Default `5m`.
+    /// How far behind receiving may be; a source further behind is at risk. Default `5m`, at least
+    /// `10s` longer than `flush`.
     pub(crate) max_lag: Option<Text<Period>>,
 }
 

@@ -186,15 +186,28 @@ pub(super) fn wal(
         return Ok(None);
     }
     let period = |own: &Option<crate::file::text::Text<Period>>, all: &Option<_>, default| {
-        let given = own.as_ref().or(all.as_ref()).map(|period| period.0);
-        given.filter(|period| period.as_secs() > 0).unwrap_or(default)
+        own.as_ref().or(all.as_ref()).map_or(default, |period| period.0)
     };
-    Ok(Some(WalSettings {
+    let settings = WalSettings {
         slot: own.slot.clone(),
         flush: period(&own.flush, &all.flush, Period::from_secs(10)),
         max_lag: period(&own.max_lag, &all.max_lag, Period::from_secs(300)),
-    }))
+    };
+    let (flush, max_lag) = (settings.flush.as_secs(), settings.max_lag.as_secs());
+    if flush == 0 || max_lag < flush.saturating_add(MEASURED) {
+        return Err(Error::new(ErrorKind::ConfigInvalid, "read configuration")
+            .with("wal.flush", settings.flush)
+            .with("wal.max_lag", settings.max_lag)
+            .because("a segment that grows is behind for as long as it is not stored")
+            .hint(
+                "Write a wal.flush of at least 1s, and a wal.max_lag that is at least 10s longer.",
+            ));
+    }
+    Ok(Some(settings))
 }
+
+/// Seconds between storing a growing segment and the measurement that sees it, at most.
+const MEASURED: u64 = 10;
 
 fn assert(raw: &RawAssert) -> Result<AssertSettings> {
     let settings = AssertSettings {
