@@ -10,7 +10,7 @@ use backup_repository::{Repository, WalLog};
 use jiff::Timestamp;
 
 use super::inventory::{Inventory, Run, take_inventory};
-use super::plan::{RecoveryBase, newest_descendant};
+use super::plan::{RecoveryBase, descends_from, newest_descendant};
 
 /// What the WAL of one cluster is worth.
 #[derive(Clone, Debug)]
@@ -130,7 +130,10 @@ pub fn assess(
         .as_ref()
         .map(|run| Duration::try_from(now.duration_since(run.stored_at)).unwrap_or_default());
     let windows: Vec<Window> = bases.iter().map(|base| window(&inventory, base)).collect();
-    let covered = bases.last().map(|base| base.stop);
+    // A snapshot that ends behind a hole makes up for it, on the line on which the hole is.
+    let made_up = |timeline: u32, enough: &dyn Fn(Lsn) -> bool| {
+        bases.iter().any(|base| enough(base.stop) && leads_to(&inventory, timeline, base.timeline))
+    };
     let mut holes = Vec::new();
     let mut missing = BTreeSet::new();
     let mut notes = Vec::new();
@@ -141,8 +144,7 @@ pub fn assess(
                 "Timeline {timeline}: WAL from {} to {} is missing.",
                 before.end, after.start
             );
-            // A snapshot that ends behind the hole makes up for it.
-            if covered.is_some_and(|stop| stop >= after.start) {
+            if made_up(*timeline, &|stop| stop >= after.start) {
                 notes.push(text);
             } else {
                 holes.push(text);
@@ -153,24 +155,34 @@ pub fn assess(
     for lost in &inventory.lost {
         let text = format!("WAL from {lost} on was lost before it was stored.");
         let at = lost.start(size);
-        let made_up = at.zip(covered).is_some_and(|(at, stop)| stop > at);
-        if made_up {
+        if at.is_some_and(|at| made_up(lost.timeline, &|stop| stop > at)) {
             notes.push(text);
         } else {
             holes.push(text);
             missing.insert((lost.timeline, at.unwrap_or_default()));
         }
     }
+    // Between two timelines, and behind the snapshot itself.
     if let (Some(base), Some(window)) = (bases.last(), windows.last())
-        && window.end == base.stop
-        && newest.as_ref().is_some_and(|run| run.start > base.stop)
+        && let Some(newest) = runs.get(&window.timeline).and_then(|runs| runs.last())
+        && newest.end > window.end
+        && !missing.iter().any(|(_, at)| *at == window.end)
     {
         holes.push(format!(
-            "WAL that follows snapshot {} at {} is missing.",
+            "WAL that follows snapshot {} is missing from {} on; timeline {} goes on at {}.",
             base.snapshot.short(),
-            base.stop
+            window.end,
+            window.timeline,
+            newest.start,
         ));
-        missing.insert((base.timeline, base.stop));
+        missing.insert((window.timeline, window.end));
+    }
+    if let Some((timeline, row)) = runs.iter().rev().find_map(|(t, runs)| Some((*t, runs.first()?)))
+        && !bases.is_empty()
+        && !bases.iter().any(|base| descends_from(&inventory, timeline, base))
+    {
+        holes.push(format!("No physical snapshot leads to timeline {timeline}."));
+        missing.insert((timeline, row.start));
     }
     if !holes.is_empty() {
         holes.push("Take a new physical snapshot: it makes up for what is missing.".to_owned());
@@ -207,6 +219,12 @@ fn window(inventory: &Inventory, base: &RecoveryBase) -> Window {
     Window { snapshot: base.snapshot, from: base.finished_at, start: base.stop, timeline, end }
 }
 
+/// Returns whether what is on one timeline is in the past of another, as far as is known.
+fn leads_to(inventory: &Inventory, from: u32, to: u32) -> bool {
+    let path = || inventory.path_to(to);
+    from == to || path().is_some_and(|path| path.iter().any(|(parent, _)| *parent == from))
+}
+
 /// Returns how far WAL follows a base without a hole.
 fn reach(inventory: &Inventory, path: &[(u32, Option<Lsn>)], base: &RecoveryBase) -> Lsn {
     let walked = inventory.walk(path, super::first_needed(inventory, path, base));
@@ -218,6 +236,7 @@ fn reach(inventory: &Inventory, path: &[(u32, Option<Lsn>)], base: &RecoveryBase
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wal::history::Branch;
     use backup_core::WalSegment;
     use backup_repository::{WalEntry, WalObject};
 
@@ -288,6 +307,49 @@ mod tests {
         assert_eq!((known.holes.len(), after.missing.len()), (3, 0));
         let far = stand(inventory(&[9], None), &[base(2 * SIZE + 500)]);
         assert_eq!(far.trouble(), Some(ErrorKind::Suspect));
+    }
+
+    /// Timeline 1 has 2 and 3; timeline 2 left it inside 4, and these of it are stored.
+    fn promoted(numbers: &[u32]) -> Inventory {
+        let object = |timeline: u32, low: u32| {
+            let segment = WalSegment { timeline, high: 0, low };
+            WalObject {
+                entry: WalEntry::File(backup_core::WalFile::Segment(segment)),
+                digest: [0; 8],
+                name: format!("wal/shop/1/{segment}").parse().unwrap(),
+                size: 10,
+                stored_at: Timestamp::from_second(1_800_000_000 + i64::from(low)).unwrap(),
+            }
+        };
+        let mut objects = vec![object(1, 2), object(1, 3)];
+        objects.extend(numbers.iter().map(|number| object(2, *number)));
+        let left = Branch { timeline: 1, end: Lsn(4 * SIZE + 100) };
+        Inventory::sort(&objects, SIZE, [(2, vec![left])].into())
+    }
+
+    #[test]
+    fn a_hole_between_two_timelines_is_one_too() {
+        let base = base(2 * SIZE + 500);
+        let whole = stand(promoted(&[4, 5]), std::slice::from_ref(&base));
+        assert_eq!((whole.trouble(), whole.windows[0].end), (None, Lsn(6 * SIZE)));
+        let holed = stand(promoted(&[6, 7]), std::slice::from_ref(&base));
+        assert_eq!(holed.windows[0].end, Lsn(4 * SIZE));
+        assert_eq!(holed.missing, [(2, Lsn(4 * SIZE))].into());
+        assert_eq!(holed.trouble(), Some(ErrorKind::Suspect));
+        let behind = RecoveryBase { timeline: 2, stop: Lsn(6 * SIZE + 5), ..base.clone() };
+        assert_eq!(stand(promoted(&[6, 7]), &[base, behind]).trouble(), None);
+    }
+
+    #[test]
+    fn a_snapshot_of_a_line_that_was_left_makes_up_for_nothing() {
+        // Taken from the server that wrote on, behind where it was left.
+        let astray = base(7 * SIZE + 500);
+        let status = stand(promoted(&[4, 5, 6]), std::slice::from_ref(&astray));
+        assert_eq!(status.missing, [(2, Lsn(4 * SIZE))].into());
+        let status = stand(promoted(&[4, 6, 7]), std::slice::from_ref(&astray));
+        assert_eq!(status.missing, [(2, Lsn(4 * SIZE)), (2, Lsn(5 * SIZE))].into());
+        let good = RecoveryBase { timeline: 2, ..astray.clone() };
+        assert_eq!(stand(promoted(&[4, 6, 7]), &[astray, good]).trouble(), None);
     }
 
     #[test]
