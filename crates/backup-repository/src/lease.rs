@@ -166,6 +166,11 @@ impl Repository {
         let activity = format!("job-{}", hash.to_string().get(..16).unwrap_or_default());
         Lease::take(self.store(), activity, holder.to_owned(), time).await
     }
+
+    /// Returns the store's own time, by which the ages of what is stored are told.
+    pub async fn store_time(&self) -> Result<Timestamp> {
+        store_time(self.store()).await
+    }
 }
 
 /// Returns the store's own time: of an object written just now. Ages are compared by it, never

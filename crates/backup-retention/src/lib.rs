@@ -55,3 +55,4 @@ pub use period::Period;
 pub use plan::{Forgotten, Kept, Plan, plan, plan_sources};
 pub use policy::{Policy, Rule};
 pub use reason::{ForgetReason, KeepReason, Refusal};
+pub use trust::doubted;

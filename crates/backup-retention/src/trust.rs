@@ -4,6 +4,9 @@
 //! order of the sequence numbers, the writer's clock or the present is kept, does not count,
 //! and is reported.
 
+use std::collections::BTreeSet;
+
+use backup_core::SnapshotId;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::SnapshotFacts;
@@ -27,6 +30,20 @@ pub(crate) enum Standing {
     Disordered,
     /// It was stored long after it was finished.
     StoredLate,
+}
+
+/// Returns the snapshots whose times cannot be believed; `records` are all of one source and kind,
+/// in any order, `now` is the store's time.
+#[must_use]
+pub fn doubted(records: &[SnapshotFacts], now: Timestamp) -> BTreeSet<SnapshotId> {
+    let mut records = records.to_vec();
+    records.sort_by_key(|r| std::cmp::Reverse((r.sequence, r.stored_at, r.id)));
+    let standings = standings(&records, now).into_iter();
+    let doubted = records.iter().zip(standings).filter(|(_, standing)| match standing {
+        Standing::Counts | Standing::Suspect => false,
+        Standing::Future | Standing::Disordered | Standing::StoredLate => true,
+    });
+    doubted.map(|(record, _)| record.id).collect()
 }
 
 /// Returns the standing of each record; `records` are newest first by sequence.

@@ -6,6 +6,7 @@ mod inventory;
 mod plan;
 mod push;
 mod recover;
+mod retain;
 mod retention;
 mod status;
 mod verify;
@@ -19,7 +20,10 @@ pub use plan::{
 };
 pub use push::{WalPush, admit, push};
 pub use recover::{TimelineChoice, find_recovery, segments_on_the_way};
-pub use retention::{WalRetention, WalRetentionPlan, plan_retention, plan_wal_retention, retain};
+pub use retain::{plan_retention, retain};
+pub use retention::{
+    WalBase, WalRetention, WalRetentionFacts, WalRetentionPlan, plan_wal_retention,
+};
 pub use status::{WalStatus, Window, assess, bases_of, status};
 pub use verify::{WalVerdict, demand_wal, verify_wal};
 

@@ -29,7 +29,9 @@ pub enum WalEntry {
 }
 
 impl WalEntry {
-    pub(crate) fn timeline(self) -> u32 {
+    /// Returns the timeline it belongs to.
+    #[must_use]
+    pub fn timeline(self) -> u32 {
         match self {
             Self::File(file) => file.timeline(),
             Self::Gap(segment) | Self::Growing(segment, _) => segment.timeline,

@@ -245,14 +245,18 @@ impl Work {
         Ok(Verdict::Good)
     }
 
-    /// Deletes the WAL that neither kept snapshots nor the window of their source need.
+    /// Deletes the WAL that neither kept snapshots nor the window of their source need; none of a
+    /// source whose last backup did not succeed.
     async fn prune_wal(&self, task: &Task<'_>, grace: Duration, report: &mut Report) -> Result<()> {
         let rule = crate::wal_retention(&task.loaded.settings, grace, None);
         let now = self.clock.now();
         let deleted = task.guard.watch(|interrupt| async move {
             let plans = wal::plan_retention(&self.repository, rule, now);
-            let plans = interrupt.unless(plans).await?;
-            for plan in &plans {
+            let mut plans = interrupt.unless(plans).await?;
+            for plan in &mut plans {
+                if !self.last_backup_was_good(&plan.log.source).await? {
+                    plan.refuse("The last backup did not succeed: all WAL stays.");
+                }
                 let (source, delete) = (&plan.log.source, plan.delete.len());
                 tracing::info!(%source, kept = plan.kept, delete, "WAL: {}", plan.reason);
             }
