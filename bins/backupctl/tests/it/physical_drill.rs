@@ -1,10 +1,12 @@
 //! Drills of whole clusters: of a snapshot, and of a point in time between two transactions.
 
+use std::process::{Command, Stdio};
+
 use backup_testkit::postgres::Cluster;
 use serde_json::Value;
 
 use crate::program::Program;
-use crate::wal::{Archive, archived};
+use crate::wal::{Archive, archived, wait};
 
 fn outcome<'a>(receipt: &'a Value, name: &str) -> &'a Value {
     let answers = receipt["questions"].as_array().unwrap();
@@ -98,6 +100,42 @@ fn a_cluster_is_drilled_at_its_snapshot_and_at_the_moment_between_two_transactio
         assert!(refused.stderr.contains("--latest"), "{}", refused.stderr);
         assert_nothing_left(ctl);
     }
+}
+
+#[test]
+fn an_interrupted_drill_leaves_nothing_and_a_killed_one_is_swept_by_the_next() {
+    let Some(major) = Cluster::majors().last().copied() else { return };
+    let Some((archive, cluster)) = world(major) else { return };
+    let ctl = &archive.program;
+    cluster.sql("postgres", "create database shop");
+    cluster.sql("shop", "create table t as select n from generate_series(1, 1000) n");
+    ctl.ok(&["backup", "--mode", "physical"]);
+    let folders = || std::fs::read_dir(ctl.path("drills")).unwrap().filter_map(Result::ok);
+    let running = || folders().find(|folder| folder.path().join("data/postmaster.pid").exists());
+    for (name, code) in [("INT", Some(130)), ("KILL", None)] {
+        // A question that is not answered: the drill is in the midst of it.
+        let text = "[[source]]\nname = \"shop\"\nurl = \"env:DATABASE_URL\"\n\
+             [[source.drill.assert]]\nname = \"slow\"\nsql = \"select pg_sleep(600)\"\nat_least = 1\n";
+        std::fs::write(ctl.path("backup.toml"), text).unwrap();
+        let mut drill = ctl.command(&["drill", "shop"]);
+        let drill = drill.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait("the throw-away server", || running().is_some());
+        let signal = [format!("-{name}"), drill.id().to_string()];
+        assert!(Command::new("kill").args(signal).status().unwrap().success());
+        let ended = drill.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), code, "{}", String::from_utf8_lossy(&ended.stderr));
+        std::fs::remove_file(ctl.path("backup.toml")).unwrap();
+        if code.is_some() {
+            assert_nothing_left(ctl);
+        }
+    }
+    assert_eq!(folders().count(), 1, "nobody cleaned up after what was killed");
+    let receipt = ctl.json(&["drill", "shop"]);
+    assert_eq!(receipt["verdict"], "passed", "{receipt:#}");
+    assert!(receipt["findings"].to_string().contains("an earlier drill had left"), "{receipt:#}");
+    assert_nothing_left(ctl);
+    // Neither was a drill: one receipt.
+    assert_eq!(ctl.json(&["drill", "--history"])["drills"].as_array().unwrap().len(), 1);
 }
 
 #[test]

@@ -13,6 +13,7 @@ const EXECUTED: &[&str] = &[
     "another-copy",
     "damaged-repository",
     "database-gone",
+    "drills",
     "every-day",
     "every-month",
     "every-week",
@@ -26,6 +27,7 @@ const EXECUTED: &[&str] = &[
     "table-lost",
     "tool-broken",
     "wrong-rows",
+    "wrong-rows-wal",
 ];
 
 /// The commands of each scenario, in the order of the page.

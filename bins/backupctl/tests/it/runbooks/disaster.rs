@@ -2,6 +2,7 @@
 
 use super::world::World;
 use crate::program::fingerprint;
+use crate::wal::archived;
 
 #[test]
 fn a_dropped_table_comes_back() {
@@ -28,6 +29,28 @@ fn a_wrong_update_found_later_is_undone_and_nothing_else() {
     assert_eq!(world.cluster.sql("shop", totals), before);
     let kept = "select count(*) from orders where note = 'written since'";
     assert_eq!(world.cluster.sql("shop", kept).trim(), "2");
+}
+
+#[test]
+fn with_archived_wal_nothing_written_before_the_wrong_update_is_lost() {
+    let Some(mut world) = World::with_archive() else { return };
+    world.cluster.sql("shop", "insert into orders values (9001, 'since the backup', 5)");
+    let totals = "select sum(total), count(*) from orders where id <> 9002";
+    let before = world.cluster.sql("shop", totals);
+    let now = "select pg_sleep(0.05); select to_char(clock_timestamp() at time zone 'utc', \
+               'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+    let moment = world.cluster.sql("shop", now).trim().to_owned();
+    world.cluster.sql("shop", "select pg_sleep(0.05); update orders set total = -1");
+    // Found two hours later, while work went on.
+    world.cluster.sql("shop", "insert into orders values (9002, 'written since', 7)");
+    archived(&world.cluster);
+    world.tell("BEFORE", &moment);
+    let said = world.follow("wrong-rows-wal");
+    assert!(said.contains("DRILL PASSED"), "{said}");
+    assert_eq!(world.cluster.sql("shop", totals), before);
+    let kept = "select total from orders where id = 9002";
+    assert_eq!(world.cluster.sql("shop", kept).trim(), "7");
+    assert!(!world.ctl.path("before").exists());
 }
 
 #[test]

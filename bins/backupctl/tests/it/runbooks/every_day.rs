@@ -20,6 +20,15 @@ fn days_weeks_and_months() {
 }
 
 #[test]
+fn drills_are_held_and_remembered() {
+    let Some(world) = World::with_history() else { return };
+    let said = world.follow("drills");
+    assert!(said.contains("DISASTER DRILL PASSED") && said.contains("2 of 2 passed"), "{said}");
+    let left = "select count(*) from pg_database where datname like 'backup_drill_%'";
+    assert_eq!(world.cluster.sql("postgres", left).trim(), "0");
+}
+
+#[test]
 fn people_come_and_go() {
     let Some(mut world) = World::with_history() else { return };
     world.follow("keys");

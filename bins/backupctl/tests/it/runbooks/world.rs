@@ -1,11 +1,12 @@
 //! A shop with a history, and a shell for the person with the runbook.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use backup_testkit::postgres::Cluster;
 
 use super::blocks;
 use crate::program::{Program, shop};
+use crate::wal::Archive;
 
 /// A server with the database `shop`, a repository with snapshots of it, and what a runbook's
 /// reader has at hand.
@@ -54,6 +55,24 @@ impl World {
         Some(world)
     }
 
+    /// A shop on a server that archives its WAL, backed up whole.
+    pub(crate) fn with_archive() -> Option<Self> {
+        let archive = Archive::new("shop");
+        let newest = Cluster::majors().last().copied()?;
+        let cluster = archive.archiving(Cluster::builder(newest)).start()?;
+        shop(&cluster, "shop", 2_000);
+        let mut ctl = archive.program;
+        let path = std::env::var("PATH").unwrap_or_default();
+        let here = ctl.path("").display().to_string();
+        ctl.set("PATH", format!("{here}:{}:{path}", cluster.bin("").display()));
+        ctl.set("DATABASE_URL", cluster.url("shop"));
+        ctl.ok(&["backup", "--mode", "physical", "--verify", "read"]);
+        let folder = ctl.path("before").display().to_string();
+        let mut world = Self { cluster, ctl, variables: Vec::new() };
+        world.tell("SCRATCH_FOLDER", &folder);
+        Some(world)
+    }
+
     /// Lets the reader know something that the page calls `$name`.
     pub(crate) fn tell(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
@@ -71,7 +90,7 @@ impl World {
     #[track_caller]
     pub(crate) fn follow(&self, scenario: &str) -> String {
         let script = blocks::of(scenario).join("\n\n");
-        let mut shell = Command::new("bash");
+        let mut shell = self.ctl.shell_command(std::path::Path::new("bash"));
         let template = self.ctl.command(&[]);
         shell.env_clear().stdin(Stdio::null()).current_dir(self.ctl.path(""));
         for (name, value) in template.get_envs() {
