@@ -10,6 +10,7 @@ mod peer;
 mod replay;
 mod risk;
 mod segments;
+mod size;
 mod work;
 
 use std::os::unix::fs::PermissionsExt;
@@ -35,6 +36,7 @@ const PARTS: &[Part] = &[
     ("segments", segments::run),
     ("replay", replay::run),
     ("risk", risk::run),
+    ("size", size::run),
 ];
 
 /// What every part shares.
@@ -101,7 +103,7 @@ impl Options {
                 "--program" => options.program = Some(words.next().with_context(value)?.into()),
                 other => bail!(
                     "bench-physical: unknown option {other:?}; known: --size-mb N --rounds N \
-                     --only copies,days,segments,replay,risk --program BACKUPCTL"
+                     --only copies,days,segments,replay,risk,size --program BACKUPCTL"
                 ),
             }
         }
