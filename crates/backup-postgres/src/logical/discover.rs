@@ -5,7 +5,7 @@ use backup_core::{ByteSize, Finding, Result, SourceIdentity};
 
 use super::catalog::database::Database;
 use super::catalog::tables::{self, Kind, Table};
-use crate::physical::readiness;
+use crate::physical::{archiving, readiness};
 use crate::tools::ToolPaths;
 use crate::{Client, ConnectOptions};
 
@@ -33,6 +33,13 @@ pub async fn discover(connect: &ConnectOptions, tools: &ToolPaths) -> Result<Dis
     findings.extend(coverage(&database, &tables));
     findings.extend(privileges(&mut client, &database, &tables).await?);
     findings.push(readiness(connect, &mut client).await?);
+    match archiving(&mut client).await {
+        Ok(more) => findings.extend(more),
+        // Some hosts hide these views; backups do not need them.
+        Err(error) => findings.push(Finding::note(format!(
+            "how the server keeps its WAL could not be asked: {error}"
+        ))),
+    }
     findings.extend(surroundings(&mut client, &database).await?);
     client.close().await;
     Ok(Discovery {

@@ -10,6 +10,7 @@
 //!
 //! [`RecoverySettings`]: backup_core::port::RecoverySettings
 
+mod archiving;
 mod backup;
 mod facts;
 mod files;
@@ -26,6 +27,7 @@ pub use backup::{Access, PhysicalSource};
 pub use facts::{ClusterFacts, WHOLE_CLUSTER};
 pub use restore::DirectoryTarget;
 
+pub(crate) use archiving::archiving;
 pub(crate) use ready::readiness;
 pub(crate) use restore::auto_conf;
 

@@ -2,7 +2,10 @@
 
 use backup_core::ErrorKind;
 use backup_core::port::Target;
+use backup_postgres::ConnectOptions;
+use backup_postgres::logical::discover;
 use backup_postgres::physical::DirectoryTarget;
+use backup_postgres::tools::ToolPaths;
 use backup_testkit::postgres::Cluster;
 
 use crate::support::{majors, restore, restore_options, take};
@@ -52,4 +55,46 @@ async fn a_request_that_makes_no_sense_is_refused() {
     let error = DirectoryTarget::new(&target, restore_options()).plan(&logical).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(!target.exists());
+}
+
+#[tokio::test]
+async fn a_look_names_what_is_wrong_with_archiving_and_the_statement_that_mends_it() {
+    let builder = Cluster::builder(majors()[0])
+        .setting("archive_mode", "on")
+        .setting("archive_command", "echo backupctl %p; false");
+    let Some(cluster) = builder.start() else { return };
+    cluster.sql(
+        "postgres",
+        "select pg_create_physical_replication_slot('abandoned', true); \
+         create table t (n int); select pg_switch_wal()",
+    );
+    let begun = std::time::Instant::now();
+    while cluster.sql("postgres", "select failed_count > 0 from pg_stat_archiver").trim() != "t" {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(120), "archiving never failed");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let look = || async {
+        let connect = ConnectOptions::parse(&cluster.url("postgres")).unwrap();
+        let found = discover(&connect, &ToolPaths::system()).await.unwrap();
+        let messages = found.findings.into_iter().map(|finding| finding.message);
+        messages.collect::<Vec<_>>().join("\n")
+    };
+    let said = look().await;
+    for words in [
+        "archive_command is failing",
+        "SET archive_timeout = '60s'; SELECT pg_reload_conf();",
+        "SET max_slot_wal_keep_size",
+        "physical backups and recovery to a point in time are possible",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    // The statements are those of the server's own language.
+    cluster.sql("postgres", "alter system set archive_timeout = '60s'");
+    cluster.sql("postgres", "alter system set max_slot_wal_keep_size = '64GB'");
+    cluster.sql("postgres", "select pg_drop_replication_slot('abandoned'), pg_reload_conf()");
+    let begun = std::time::Instant::now();
+    while look().await.contains("archive_timeout") {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(120), "the setting has no effect");
+    }
+    assert!(!look().await.contains("max_slot_wal_keep_size"));
 }
