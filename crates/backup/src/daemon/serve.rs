@@ -36,6 +36,8 @@ impl Daemon {
     /// on when it is started again.
     pub async fn run(&self, life: Life, stop: &Interrupt) -> Result<()> {
         let listener = listen(&self.inner.state.path)?;
+        // Before anything is judged.
+        self.expect_streams(&self.inner.work.loaded()).await;
         let work = async {
             tokio::join!(life.supervisor.run(life.commands, stop.clone()), self.receive_all(stop))
         };

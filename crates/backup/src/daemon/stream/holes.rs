@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast};
 
+use super::StreamStanding;
 use crate::daemon::start::Daemon;
 
 /// What is stored is looked at so often while nothing happens.
@@ -21,6 +22,9 @@ const ONCE_IN: i64 = 3600;
 
 /// Where it is written down for which holes a snapshot was asked for.
 const SPACE: &str = "wal bases";
+
+/// Stands for no timeline but for a cluster without any snapshot; its number is the position.
+const FIRST: u32 = 0;
 
 /// Who asks for them.
 const ACTOR: &str = "wal gap";
@@ -38,21 +42,37 @@ impl Asked {
     fn is_due(&self, missing: &BTreeSet<(u32, u64)>, now: Timestamp) -> bool {
         !missing.is_subset(&self.holes) && now.duration_since(self.at).as_secs() >= ONCE_IN
     }
+
+    /// Notes that one was asked for. The first of a cluster puts off none for a hole.
+    fn note(&mut self, missing: BTreeSet<(u32, u64)>, now: Timestamp) {
+        if missing.iter().any(|(timeline, _)| *timeline != FIRST) {
+            self.at = now;
+        }
+        self.holes.extend(missing);
+    }
+}
+
+/// Returns for what a snapshot is needed: holes, or that there is none. Pure.
+fn lacking(status: &WalStatus) -> BTreeSet<(u32, u64)> {
+    if status.windows.is_empty() {
+        return [(FIRST, status.log.system)].into();
+    }
+    status.missing.iter().map(|(timeline, Lsn(at))| (*timeline, *at)).collect()
 }
 
 impl Daemon {
-    /// Looks at what is stored when there is reason to, and asks for a snapshot when WAL is missing
-    /// that none makes up for. Goes on for ever.
+    /// Looks at what is stored, at once and when there is reason to, and asks for a snapshot when
+    /// WAL is missing that none makes up for, or when there is none at all. Goes on for ever.
     pub(super) async fn look_for_holes(&self, source: &SourceName, look: &Notify) {
         let mut changes = self.inner.scene.changes.subscribe();
         loop {
+            if let Err(error) = self.look_at_wal(source).await {
+                tracing::warn!(%source, %error, "stored WAL could not be looked at");
+            }
             tokio::select! {
                 () = look.notified() => {}
                 () = self.inner.clock.sleep(LOOK) => {}
                 () = backed_up(&mut changes, source) => {}
-            }
-            if let Err(error) = self.look_at_wal(source).await {
-                tracing::warn!(%source, %error, "stored WAL could not be looked at");
             }
         }
     }
@@ -64,15 +84,19 @@ impl Daemon {
             status = self.stored_wal(source).await?;
         }
         self.note_stream(source, |standing| standing.look(status.as_ref()));
+        self.keep_seen(source).await;
         let now = self.inner.clock.now();
         let voice = &self.inner.work.voice;
-        let Some(status) = status.filter(|status| !status.missing.is_empty()) else {
+        let Some(status) = status else {
             voice.gap_closed(source, now).await;
             return Ok(());
         };
-        voice.gap(source, &status.holes.join("\n"), now).await;
-        let place = |(timeline, Lsn(at)): &(u32, Lsn)| (*timeline, *at);
-        self.ask_for_base(source, status.missing.iter().map(place).collect(), now).await
+        if status.missing.is_empty() {
+            voice.gap_closed(source, now).await;
+        } else {
+            voice.gap(source, &status.holes.join("\n"), now).await;
+        }
+        self.ask_for_base(source, lacking(&status), now).await
     }
 
     /// Returns what is stored of the cluster that is received now; nothing when nothing is.
@@ -83,7 +107,10 @@ impl Daemon {
             all => all?,
         };
         // Others are of clusters that the source was before.
-        Ok(all.into_iter().max_by_key(|status| status.newest.as_ref().map(|run| run.stored_at)))
+        let system = self.streams().get(source).and_then(StreamStanding::system);
+        let own =
+            all.into_iter().filter(|one| system.is_none_or(|system| one.log.system == system));
+        Ok(own.max_by_key(|status| status.newest.as_ref().map(|run| run.stored_at)))
     }
 
     /// Asks for a backup of the source, once for each hole.
@@ -103,9 +130,8 @@ impl Daemon {
         let job = JobKey::of(JobKind::Backup, source);
         match self.request(job, Some(ACTOR.to_owned())).await {
             Ok(run) => {
-                tracing::warn!(%source, run = %run.id, "WAL is missing: a new physical snapshot is taken");
-                asked.at = now;
-                asked.holes.extend(missing);
+                tracing::warn!(%source, run = %run.id, "a physical snapshot that WAL follows is taken");
+                asked.note(missing, now);
                 let text = serde_json::to_string(&asked).ok();
                 catalog.put(SPACE, &[(source.to_string(), text)]).await
             }
@@ -141,7 +167,10 @@ mod tests {
         let two = BTreeSet::from([(1, 100), (1, 900)]);
         let mut asked = Asked::default();
         assert!(asked.is_due(&one, at(0)));
-        asked = Asked { at: at(0), holes: one.clone() };
+        asked.note([(FIRST, 7)].into(), at(0));
+        assert!(asked.is_due(&one, at(0)), "the first of a cluster is not for a hole");
+        assert!(!asked.is_due(&[(FIRST, 7)].into(), at(90_000)), "once for each cluster");
+        asked.note(one.clone(), at(0));
         assert!(!asked.is_due(&one, at(90_000)), "it failed, and the schedule goes on");
         assert!(!asked.is_due(&two, at(60)), "not again so soon");
         assert!(asked.is_due(&two, at(3_600)));

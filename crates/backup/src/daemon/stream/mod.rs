@@ -1,10 +1,11 @@
 //! Receiving WAL: one stream for each source that asks for it, kept up, leased, watched.
 
 mod holes;
+mod kept;
 mod standing;
 mod task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -63,23 +64,35 @@ impl Daemon {
         self.end_streams(streams, &loaded).await;
     }
 
-    async fn begin_streams(&self, loaded: &Arc<Loaded>) -> Vec<Stream> {
-        let scene = &self.inner.scene;
+    /// Every source whose WAL is to be received stands as it was seen last, until it is seen
+    /// again. Problems of those whose WAL is not any more are over.
+    pub(super) async fn expect_streams(&self, loaded: &Loaded) {
+        let known = self.streams();
         let mut standings = BTreeMap::new();
-        let mut streams = Vec::new();
         for source in &loaded.settings.sources {
             let Some(wal) = &source.wal else { continue };
-            let known = self.last_fresh(&source.name).await;
-            let now = self.inner.clock.now();
-            let standing = StreamStanding::new(now, wal.max_lag.as_duration(), known);
+            let max_lag = wal.max_lag.as_duration();
+            let standing = match known.get(&source.name) {
+                Some(standing) => standing.clone().renewed(max_lag),
+                None => self.remembered(&source.name, max_lag).await,
+            };
             standings.insert(source.name.clone(), standing);
+        }
+        let received: BTreeSet<String> = standings.keys().map(ToString::to_string).collect();
+        *self.inner.scene.streams.lock().unwrap_or_else(PoisonError::into_inner) = standings;
+        self.withdraw("is not received here any more", |source| !received.contains(source)).await;
+    }
+
+    async fn begin_streams(&self, loaded: &Arc<Loaded>) -> Vec<Stream> {
+        self.expect_streams(loaded).await;
+        let mut streams = Vec::new();
+        for source in loaded.settings.sources.iter().filter(|source| source.wal.is_some()) {
             let (interrupter, interrupt) = interrupt();
             let (daemon, loaded, source) = (self.clone(), Arc::clone(loaded), source.name.clone());
             let task =
                 tokio::spawn(async move { daemon.keep_up(&loaded, &source, &interrupt).await });
             streams.push(Stream { interrupter, task });
         }
-        *scene.streams.lock().unwrap_or_else(PoisonError::into_inner) = standings;
         streams
     }
 

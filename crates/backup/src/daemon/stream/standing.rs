@@ -5,11 +5,24 @@ use std::time::Duration;
 use backup_core::{Lsn, WalSegment};
 use backup_ops::wal::{WalStatus, Window};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::wal::StreamNews;
 
 /// So often it is said how much is at risk.
 pub(super) const REPORT: Duration = Duration::from_secs(5);
+
+/// Who was too far behind is so until this has passed without it.
+const CALM: Duration = Duration::from_secs(30);
+
+/// What was seen of stored WAL, written down so that a restart does not forget it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    holes: Vec<String>,
+    gaps: u64,
+    #[serde(default)]
+    baseless: bool,
+}
 
 /// Whether WAL arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +54,14 @@ pub struct StreamStanding {
     pub gaps: u64,
     /// What can be recovered, by snapshot, oldest first; as of the last look at what is stored.
     pub windows: Vec<Window>,
+    /// WAL is stored of a cluster of which no physical snapshot is.
+    baseless: bool,
     begun: Timestamp,
     max_lag: Duration,
+    /// When it was too far behind last.
+    behind_at: Option<Timestamp>,
+    /// The cluster whose WAL arrives.
+    system: Option<u64>,
     segment_size: u64,
     /// Where receiving began.
     from: Option<Lsn>,
@@ -71,8 +90,11 @@ impl StreamStanding {
             holes: Vec::new(),
             gaps: 0,
             windows: Vec::new(),
+            baseless: false,
             begun,
             max_lag,
+            behind_at: None,
+            system: None,
             segment_size: 0,
             from: None,
             stores: false,
@@ -81,12 +103,40 @@ impl StreamStanding {
         }
     }
 
+    /// The same under another configuration: what was wrong is, until it is seen not to be.
+    pub(super) fn renewed(mut self, max_lag: Duration) -> Self {
+        self.max_lag = max_lag;
+        if !matches!(self.link, Link::Stopped(_)) {
+            self.link = Link::Starting;
+        }
+        self
+    }
+
+    /// Returns what is worth knowing after a restart.
+    pub(super) fn seen(&self) -> Seen {
+        Seen { holes: self.holes.clone(), gaps: self.gaps, baseless: self.baseless }
+    }
+
+    /// Takes over what was seen before a restart.
+    pub(super) fn recall(&mut self, seen: Seen) {
+        Seen { holes: self.holes, gaps: self.gaps, baseless: self.baseless } = seen;
+    }
+
+    /// Returns the cluster whose WAL arrives, once it is known.
+    pub(super) fn system(&self) -> Option<u64> {
+        self.system
+    }
+
     /// Takes in what happens; returns whether WAL is stored from now on that was not before: to
     /// be connected is not enough.
     pub(super) fn hear(&mut self, news: &StreamNews, now: Timestamp) -> bool {
         let stopped = matches!(self.link, Link::Stopped(_));
+        if self.behind(now) > self.max_lag {
+            self.behind_at = Some(now);
+        }
         match news {
-            StreamNews::Started { from, .. } => {
+            StreamNews::Started { log, from, .. } => {
+                self.system = Some(log.system);
                 (self.from, self.stores) = (Some(*from), false);
                 if !stopped {
                     self.link = Link::Streaming;
@@ -124,6 +174,13 @@ impl StreamStanding {
         }
     }
 
+    /// Another daemon receives it: how far behind that is, is not known here.
+    pub(super) fn leave(&mut self, now: Timestamp) {
+        self.link = Link::Elsewhere;
+        self.begun = now;
+        (self.fresh_at, self.heard_at, self.behind_at) = (None, None, None);
+    }
+
     /// Takes over what is stored; nothing where nothing is.
     pub(super) fn look(&mut self, status: Option<&WalStatus>) {
         let remedies = 1;
@@ -132,6 +189,7 @@ impl StreamStanding {
         self.gaps = status.map_or(0, |status| status.missing.len() as u64);
         self.windows = status.map(|status| status.windows.clone()).unwrap_or_default();
         self.segment_size = status.map_or(0, |status| status.inventory.segment_size);
+        self.baseless = status.is_some_and(|status| status.windows.is_empty());
     }
 
     /// Returns when everything that the server had written was stored, as far as is known.
@@ -179,17 +237,18 @@ impl StreamStanding {
         if let Link::Stopped(why) = &self.link {
             wrong("stopped", format!("Write-ahead log is not received: {why}."));
         }
-        // From the beginning at least, where nothing was ever known.
-        let behind = self.lag(now).unwrap_or_else(|| since(self.begun, now));
-        if behind > self.max_lag {
+        let behind = self.behind(now);
+        let just = self.behind_at.is_some_and(|at| since(at, now) < CALM);
+        if behind > self.max_lag || just {
             let why = match &self.link {
                 Link::Retrying(why) => format!(" ({why})"),
                 _ => String::new(),
             };
+            let is = if behind > self.max_lag { "is" } else { "was too far behind just now, is" };
             wrong(
                 "behind",
                 format!(
-                    "Write-ahead log is {} behind; at most {} was promised{why}.",
+                    "Write-ahead log {is} {} behind; at most {} was promised{why}.",
                     length(behind),
                     length(self.max_lag)
                 ),
@@ -204,7 +263,20 @@ impl StreamStanding {
                 ),
             );
         }
+        if self.baseless {
+            wrong(
+                "baseless",
+                "No physical snapshot of this cluster is stored: write-ahead log alone recovers \
+                 nothing."
+                    .to_owned(),
+            );
+        }
         troubles
+    }
+
+    /// Returns how far behind it is; from the beginning at least, where nothing was ever known.
+    fn behind(&self, now: Timestamp) -> Duration {
+        self.lag(now).unwrap_or_else(|| since(self.begun, now))
     }
 }
 
@@ -285,7 +357,10 @@ mod tests {
         assert_eq!(words(&standing, at(76)), ["behind"]);
         assert!(standing.troubles(at(76))[0].reason.contains("(store WAL)"));
         standing.hear(&report(0, 0), at(80));
-        assert_eq!(words(&standing, at(80)), Vec::<&str>::new());
+        assert_eq!(words(&standing, at(109)), ["behind"], "not in and out with every report");
+        assert!(standing.troubles(at(109))[0].reason.contains("just now"));
+        standing.hear(&report(0, 0), at(110));
+        assert_eq!(words(&standing, at(110)), Vec::<&str>::new());
     }
 
     #[test]
@@ -321,7 +396,7 @@ mod tests {
         assert!(!standing.hear(&trailing(300, 5), at(11)), "as before");
         assert_eq!(words(&standing, at(11)), ["behind"]);
         standing.hear(&report(0, 0), at(16));
-        assert_eq!((words(&standing, at(16)), standing.fresh_at()), (vec![], Some(at(16))));
+        assert_eq!((words(&standing, at(46)), standing.fresh_at()), (vec![], Some(at(16))));
     }
 
     #[test]
@@ -354,5 +429,29 @@ mod tests {
         assert_eq!(standing.lag(at(50)), Some(Duration::from_secs(50)));
         standing.hear(&silent(65), at(65));
         assert_eq!(words(&standing, at(65)), ["behind"]);
+    }
+
+    #[test]
+    fn holes_and_what_has_to_be_mended_outlast_restarts_and_reloads() {
+        let mut standing = StreamStanding::new(at(0), Duration::from_secs(60), Some(at(0)));
+        let seen = Seen { holes: vec!["WAL is missing.".into()], gaps: 1, baseless: true };
+        standing.recall(seen.clone());
+        assert_eq!((words(&standing, at(1)), standing.gaps), (vec!["gap", "baseless"], 1));
+        assert_eq!(standing.seen(), seen);
+        standing.hear(&retrying(true), at(2));
+        let again = standing.renewed(Duration::from_secs(300));
+        assert_eq!(words(&again, at(200)), ["stopped", "gap", "baseless"]);
+        let mut again = again;
+        again.look(None);
+        assert_eq!(words(&again, at(200)), ["stopped"]);
+    }
+
+    #[test]
+    fn who_takes_over_is_not_behind_since_it_received_last_itself() {
+        let mut standing = StreamStanding::new(at(0), Duration::from_secs(60), Some(at(-50)));
+        standing.leave(at(9_000));
+        standing.hear(&started(100), at(9_010));
+        assert_eq!(words(&standing, at(9_011)), Vec::<&str>::new());
+        assert_eq!(words(&standing, at(9_061)), ["behind"], "and does not catch up");
     }
 }

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::Link;
 use super::standing::REPORT;
-use super::{Link, StreamStanding};
 use crate::daemon::guard::{LEASE, while_leased};
 use crate::daemon::start::Daemon;
 use crate::daemon::work::Loaded;
@@ -24,9 +24,6 @@ const LONGEST: Duration = Duration::from_secs(300);
 const ELSEWHERE: Duration = Duration::from_secs(15);
 /// So often it is written down how far it came.
 const KEPT_EVERY: i64 = 60;
-
-/// Where it is written down when everything was stored last.
-const SPACE: &str = "wal fresh";
 
 /// How a stream ended that was not asked to.
 enum Ended {
@@ -51,7 +48,11 @@ impl Daemon {
             }
             let wait = match ended {
                 Ended::Elsewhere => {
-                    self.note_stream(source, |standing| standing.link = Link::Elsewhere);
+                    let now = self.inner.clock.now();
+                    self.note_stream(source, |standing| standing.leave(now));
+                    // The other tells what is wrong.
+                    self.withdraw("is received by another daemon", |of| of == source.as_str())
+                        .await;
                     ELSEWHERE
                 }
                 // The store is away: nothing is wrong that waiting does not mend.
@@ -132,6 +133,7 @@ impl Daemon {
                 self.note_stream(source, |standing| stores = standing.hear(&one, now));
                 if stores {
                     self.inner.work.voice.stream_works(source, now).await;
+                    look.notify_one();
                 }
                 self.say(source, &one, &look, now).await;
                 if now.duration_since(kept).as_secs() >= KEPT_EVERY {
@@ -170,21 +172,6 @@ impl Daemon {
                 tracing::warn!(%source, %error, seconds, "WAL does not arrive; trying again");
             }
         }
-    }
-
-    /// Writes down when everything was stored last, so that a restart does not forget it.
-    async fn keep_fresh(&self, source: &SourceName) {
-        let fresh = self.streams().get(source).and_then(StreamStanding::fresh_at);
-        let Some(fresh) = fresh else { return };
-        let value = [(source.to_string(), Some(fresh.to_string()))];
-        if let Err(error) = self.inner.catalog.put(SPACE, &value).await {
-            tracing::debug!(%source, %error, "how far WAL was stored could not be kept");
-        }
-    }
-
-    pub(super) async fn last_fresh(&self, source: &SourceName) -> Option<Timestamp> {
-        let kept = self.inner.catalog.get(SPACE, source.as_str()).await.ok().flatten()?;
-        kept.parse().ok()
     }
 }
 
