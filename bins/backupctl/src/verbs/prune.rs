@@ -20,9 +20,13 @@ pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Ending> {
     if args.dry_run {
         let repository = session.repository().await?;
         let plan = op::plan(repository, grace, &session.interrupt).await?;
-        let wal = wal_plans(session, grace, args.wal_window).await?;
+        let whole = op::demand(&plan);
+        let wal = match whole {
+            Ok(()) => wal_plans(session, grace, args.wal_window).await?,
+            Err(_) => Vec::new(),
+        };
         show(session, &plan, None, &wal)?;
-        return Ok(Ending::Ok);
+        return whole.map(|()| Ending::Ok);
     }
     prune(session, grace, args.wal_window, session.screen.json()).await?;
     Ok(Ending::Ok)
@@ -41,7 +45,7 @@ async fn wal_plans(
 }
 
 /// Prunes and shows what was done; as a document only if asked, because `forget --prune` prints
-/// one of its own.
+/// one of its own. `Integrity` when packs that snapshots need are gone: no WAL is deleted then.
 pub(super) async fn prune(
     session: &Session,
     grace: Duration,
@@ -52,12 +56,19 @@ pub(super) async fn prune(
     let report =
         op::prune(session.repository().await?, grace, &observer, &session.interrupt).await?;
     drop(observer);
+    let deleted = Some((report.deleted_packs, report.deleted_bytes));
+    if let Err(error) = op::demand(&report.plan) {
+        if document || !session.screen.json() {
+            show(session, &report.plan, deleted, &[])?;
+        }
+        return Err(error);
+    }
     // After the packs, whose lease says that nobody else prunes, and with the snapshots of now.
     let wal = wal_plans(session, grace, window).await?;
     let retain = wal::retain(session.repository().await?, &wal);
     session.interrupt.unless(retain).await?;
     if document || !session.screen.json() {
-        show(session, &report.plan, Some((report.deleted_packs, report.deleted_bytes)), &wal)?;
+        show(session, &report.plan, deleted, &wal)?;
     }
     Ok(())
 }
@@ -122,12 +133,6 @@ fn show(
         }
     }
     session.screen.data(&text);
-    let (lost, _) = plan.total(PruneAction::Lost);
-    if lost > 0 {
-        session.screen.warn(&format!(
-            "{lost} packs that snapshots need are gone; run `backupctl verify --all`"
-        ));
-    }
     Ok(())
 }
 

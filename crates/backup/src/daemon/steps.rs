@@ -240,6 +240,7 @@ impl Work {
         };
         report.numbers.insert("deleted_packs".into(), pruned.deleted_packs);
         report.numbers.insert("deleted_bytes".into(), pruned.deleted_bytes);
+        prune::demand(&pruned.plan)?;
         self.prune_wal(task, grace, report).await?;
         self.voice.solved(&task.order.key, self.clock.now()).await;
         Ok(Verdict::Good)
