@@ -6,7 +6,9 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use backup_core::port::{Clock, Observer, Provider, RequestCounts, Source, SourceOptions};
+use backup_core::port::{
+    Clock, Observer, PhysicalOptions, Provider, RequestCounts, Source, SourceOptions,
+};
 use backup_core::{
     Error, ErrorKind, Event, Evidence, Finding, HeadRecord, Result, Snapshot, SnapshotHead,
     SnapshotId, SnapshotKind, SnapshotRecord, SourceIdentity, SourceName, Verified,
@@ -29,6 +31,8 @@ pub struct BackupRequest {
     pub jobs: NonZeroUsize,
     /// Ceiling in bytes per second over all readers.
     pub max_rate: Option<u64>,
+    /// How the files of a cluster are read, for physical snapshots.
+    pub physical: PhysicalOptions,
     /// Whether a person said that the source's name now means another database.
     pub accept_new_identity: bool,
     /// What counts as unbelievable.
@@ -81,6 +85,7 @@ pub async fn backup_while_opening<'r>(
         kind: request.kind,
         jobs: request.jobs,
         max_rate: request.max_rate,
+        physical: request.physical,
         observer: Arc::clone(observer),
     };
     let opening = async {

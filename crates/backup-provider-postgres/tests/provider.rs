@@ -20,6 +20,7 @@ fn options(kind: SnapshotKind) -> SourceOptions {
         kind,
         jobs: NonZeroUsize::new(1).unwrap(),
         max_rate: None,
+        physical: <_>::default(),
         observer: Arc::new(NoObserver),
     }
 }

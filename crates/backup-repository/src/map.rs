@@ -86,6 +86,13 @@ impl SegmentMap {
         segment.chunks.get(piece).or_else(|| segment.chunks.last()).map(|chunk| chunk.id)
     }
 
+    /// Returns the segment that begins exactly at an address; the map must be sorted, as a map
+    /// that was read is.
+    pub(crate) fn at(&self, address: u64) -> Option<Segment<'_>> {
+        let found = self.addresses.binary_search(&address);
+        found.ok().and_then(|position| self.segment(position))
+    }
+
     /// Returns the map's bytes, its segments sorted by address.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut order: Vec<u32> = (0..self.len() as u32).collect();

@@ -122,6 +122,7 @@ impl Backup {
             kind: SnapshotKind::Logical,
             jobs: self.jobs,
             max_rate: None,
+            physical: <_>::default(),
             accept_new_identity: false,
             plausibility: Plausibility::default(),
             verify: Depth::Exists,

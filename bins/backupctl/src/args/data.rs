@@ -37,6 +37,14 @@ pub(crate) struct BackupArgs {
     #[arg(long, value_enum)]
     pub(crate) mode: Option<Mode>,
 
+    /// Read a cluster's files only there (default: local where that is possible)
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub(crate) physical_from: Option<FilesFrom>,
+
+    /// Read a whole cluster, even where the server knows what changed since the last snapshot
+    #[arg(long)]
+    pub(crate) full_read: bool,
+
     /// Parallel readers
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
@@ -60,7 +68,10 @@ pub(crate) struct BackupArgs {
     /// Let the running backupd take it, as it is configured there, and wait
     #[arg(
         long,
-        conflicts_with_all = ["mode", "jobs", "max_rate", "accept_new_identity", "accept_shrink"]
+        conflicts_with_all = [
+            "mode", "physical_from", "full_read", "jobs", "max_rate", "accept_new_identity",
+            "accept_shrink"
+        ]
     )]
     pub(crate) via_daemon: bool,
 }
@@ -70,6 +81,15 @@ pub(crate) struct BackupArgs {
 pub(crate) enum Mode {
     Logical,
     Physical,
+}
+
+/// Where the files of a cluster are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FilesFrom {
+    // Out of the data directory.
+    Local,
+    // Over the replication protocol.
+    Remote,
 }
 
 /// How far to prove.

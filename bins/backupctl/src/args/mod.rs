@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use data::{
-    BackupArgs, ExportArgs, InitArgs, ListArgs, Mode, ProofArg, ReadData, RestoreArgs, ShowArgs,
-    VerifyArgs,
+    BackupArgs, ExportArgs, FilesFrom, InitArgs, ListArgs, Mode, ProofArg, ReadData, RestoreArgs,
+    ShowArgs, VerifyArgs,
 };
 pub(crate) use drill::DrillArgs;
 pub(crate) use keep::{ForgetArgs, PinArgs, PruneArgs};

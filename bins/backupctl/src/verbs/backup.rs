@@ -3,10 +3,11 @@
 use backup::config::SourceSettings;
 use backup::ops::document::BackupDocument;
 use backup::ops::{BackupReceipt, BackupRequest, Depth, Plausibility};
+use backup_core::port::{PhysicalAccess, PhysicalOptions};
 use backup_core::{ByteSize, Error, ErrorKind, Result, Snapshot, SnapshotKind};
 
 use crate::alerts;
-use crate::args::{BackupArgs, Mode, ProofArg};
+use crate::args::{BackupArgs, FilesFrom, Mode, ProofArg};
 use crate::exit::Ending;
 use crate::render;
 use crate::session::Session;
@@ -83,6 +84,14 @@ async fn one(
         },
         jobs: args.jobs.or(source.jobs).unwrap_or_else(::backup::default_jobs),
         max_rate: args.max_rate.map(|rate| rate.0).or(source.max_rate),
+        physical: PhysicalOptions {
+            from: match args.physical_from {
+                None => PhysicalAccess::Auto,
+                Some(FilesFrom::Local) => PhysicalAccess::Local,
+                Some(FilesFrom::Remote) => PhysicalAccess::Remote,
+            },
+            full_read: args.full_read,
+        },
         accept_new_identity: args.accept_new_identity,
         plausibility: Plausibility { accepted: args.accept_shrink, ..Plausibility::default() },
         verify: match args.verify {

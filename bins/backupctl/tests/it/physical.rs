@@ -70,6 +70,52 @@ fn a_cluster_goes_into_the_repository_and_comes_back() {
 }
 
 #[test]
+fn only_what_changed_is_read_where_the_server_knows_it() {
+    let Some(major) = Cluster::majors().last().copied().filter(|major| *major >= 17) else {
+        return;
+    };
+    let builder = Cluster::builder(major).setting("summarize_wal", "on");
+    let Some(cluster) = builder.setting("autovacuum", "off").start() else { return };
+    shop(&cluster, "shop", 40_000);
+    let ctl = Program::of(&cluster, "shop");
+    ctl.ok(&["init"]);
+    let first = ctl.json(&["backup", "--mode", "physical"]);
+    let backup = |words: &[&str]| {
+        cluster.sql("shop", "update orders set note = note || 'x' where id % 400 = 3");
+        let words = [&["backup", "--mode", "physical", "--verify", "read"], words].concat();
+        ctl.json(&words)["snapshot"].clone()
+    };
+    for from in ["local", "remote"] {
+        let taken = backup(&["--physical-from", from]);
+        let said = taken["findings"].to_string();
+        assert!(said.contains("nothing changed there since snapshot"), "{from}: {said}");
+        let way = if from == "local" { "data directory" } else { "replication protocol" };
+        assert!(said.contains(way), "{said}");
+        let bytes = |snapshot: &serde_json::Value| snapshot["read_bytes"].as_u64().unwrap();
+        assert!(bytes(&taken) * 2 > bytes(&first["snapshot"]), "a snapshot is whole");
+    }
+    let whole = backup(&["--full-read"]);
+    assert!(!whole["findings"].to_string().contains("nothing changed there"), "{whole}");
+    let last = backup(&[]);
+    assert!(last["findings"].to_string().contains("nothing changed there"), "{last}");
+    // Whole without the ones before it.
+    let id = last["id"].as_str().unwrap().to_owned();
+    for snapshot in ctl.json(&["snapshots"])["snapshots"].as_array().unwrap() {
+        if snapshot["id"] != id.as_str() {
+            ctl.ok(&["forget", snapshot["id"].as_str().unwrap(), "--force"]);
+        }
+    }
+    ctl.ok(&["prune", "--grace", "0s"]);
+    assert_eq!(ctl.json(&["verify", "--all", "--read-data"])["ok"], true);
+    let target = ctl.path("data").display().to_string();
+    ctl.ok(&["restore", &id, "--to", &target]);
+    let mut verify = Command::new(cluster.bin("pg_verifybackup"));
+    assert!(verify.arg(&target).status().unwrap().success());
+    let copy = start(cluster.major(), Path::new(&target));
+    assert_eq!(fingerprint(&copy, "shop"), fingerprint(&cluster, "shop"));
+}
+
+#[test]
 fn the_wrong_place_or_role_is_refused_with_a_remedy() {
     let Some(cluster) = Cluster::start_newest() else { return };
     shop(&cluster, "shop", 100);

@@ -26,10 +26,10 @@ pub use ledger::{
 };
 pub use notify::{Alert, Notifier, Phase};
 pub use observe::{NoObserver, Observer};
-pub use parts::{PartSink, PartSource, SegmentInfo, SegmentSink};
+pub use parts::{BaseSnapshot, PartSink, PartSource, SegmentInfo, SegmentSink};
 pub use provider::{
-    Capability, Discovery, Provider, RestoreOptions, RestorePlan, RestoreReport, RestoreStep,
-    Source, SourceFacts, SourceOptions, Target,
+    Capability, Discovery, PhysicalAccess, PhysicalOptions, Provider, RestoreOptions, RestorePlan,
+    RestoreReport, RestoreStep, Source, SourceFacts, SourceOptions, Target,
 };
 pub use recovery::{
     RecoveryAction, RecoverySettings, RecoverySignal, RecoveryTarget, RecoveryTimeline, Replay,

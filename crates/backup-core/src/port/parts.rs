@@ -1,12 +1,13 @@
 //! How an engine and a repository exchange the bytes of one snapshot.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use crate::{Layout, Part, PartName, Result};
+use crate::{Layout, Part, PartName, Result, Snapshot};
 
 /// Takes the parts of one snapshot from an engine.
 ///
@@ -19,6 +20,18 @@ pub trait PartSink: Send + Sync {
     /// Returns the part of that name in the snapshot that serves as base, so that an engine
     /// can keep the same addresses.
     fn previous(&self, name: &PartName) -> Option<Part>;
+
+    /// Returns the snapshot that serves as base, where it can be read.
+    async fn base(&self) -> Result<Option<BaseSnapshot>> {
+        Ok(None)
+    }
+
+    /// Takes the base's segment at `address` over into a part that was begun, as it is and
+    /// unread. `false`: there is none, or it cannot be relied on; it has to be written.
+    async fn keep(&self, part: &PartName, address: u64) -> Result<bool> {
+        let _ = (part, address);
+        Ok(false)
+    }
 
     /// Begins a part; a name may be used once.
     async fn begin_part(&self, name: &PartName, layout: Layout) -> Result<()>;
@@ -37,6 +50,15 @@ pub trait PartSink: Send + Sync {
     /// Forgets every part, finished or not, for an engine that has to begin again; all segments
     /// must have been finished or dropped. Bytes that were stored are not stored again.
     async fn start_over(&self) -> Result<()>;
+}
+
+/// An earlier snapshot of the same source, and its parts.
+#[derive(Clone)]
+pub struct BaseSnapshot {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// What it holds.
+    pub parts: Arc<dyn PartSource>,
 }
 
 /// Takes the bytes of one segment. Dropping it without `finish` abandons it, which makes its

@@ -102,8 +102,32 @@ pub struct SourceOptions {
     pub jobs: NonZeroUsize,
     /// Ceiling in bytes per second over all readers.
     pub max_rate: Option<u64>,
+    /// How the files of a cluster are read, for physical snapshots.
+    pub physical: PhysicalOptions,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
+}
+
+/// How the files of a cluster are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PhysicalOptions {
+    /// Where from.
+    pub from: PhysicalAccess,
+    /// Read everything, even where the server knows what changed since the last snapshot.
+    pub full_read: bool,
+}
+
+/// Where the files of a cluster are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PhysicalAccess {
+    /// Out of the data directory where the server runs here and the directory can be read, else
+    /// over the replication protocol.
+    #[default]
+    Auto,
+    /// Out of the data directory, or not at all.
+    Local,
+    /// Over the replication protocol.
+    Remote,
 }
 
 /// A database opened for one backup: one consistent instant.

@@ -227,6 +227,7 @@ pub(crate) fn request() -> BackupRequest {
         kind: SnapshotKind::Logical,
         jobs: NonZeroUsize::MIN,
         max_rate: None,
+        physical: <_>::default(),
         accept_new_identity: false,
         plausibility: Plausibility { many_rows: 50, ..Plausibility::default() },
         verify: Depth::Exists,

@@ -59,6 +59,7 @@ pub async fn examine(
         kind: SnapshotKind::Logical,
         jobs: how.jobs,
         max_rate: None,
+        physical: <_>::default(),
         observer: Arc::clone(&how.observer),
     };
     let pieces = snapshot.evidence.facts.get("large_objects_read");
@@ -88,7 +89,13 @@ pub(crate) async fn read_through(
     jobs: NonZeroUsize,
 ) -> Result<Evidence> {
     let observer = Arc::new(NoObserver);
-    let options = SourceOptions { kind: SnapshotKind::Logical, jobs, max_rate: None, observer };
+    let options = SourceOptions {
+        kind: SnapshotKind::Logical,
+        jobs,
+        max_rate: None,
+        physical: <_>::default(),
+        observer,
+    };
     let mut source = LogicalSource::open(connect.clone(), tools, &options).await?;
     source.copy_to(&Nowhere::default()).await
 }

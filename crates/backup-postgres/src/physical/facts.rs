@@ -57,6 +57,22 @@ pub struct ClusterFacts {
     /// The role the cluster was made with, which may do everything; empty where it could not be
     /// asked for, and in snapshots of before it was recorded.
     pub superuser: String,
+    /// How it was read by what had changed; absent when everything was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incremental: Option<Incremental>,
+}
+
+/// How a cluster was read by what had changed since an earlier snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incremental {
+    /// The earlier snapshot.
+    pub base: String,
+    /// How many in a row were read so, with this one.
+    pub in_a_row: u32,
+    /// Bytes that were read from the server.
+    pub read_bytes: u64,
+    /// Bytes that were taken over unread.
+    pub kept_bytes: u64,
 }
 
 impl ClusterFacts {

@@ -1,9 +1,8 @@
 //! Writing a backup manifest, as the server would. Pure.
 
-use backup_core::Lsn;
 use sha2::{Digest, Sha256};
 
-use super::manifest::hex;
+use super::manifest::{WalRange, hex};
 
 /// Gives the manifest's bytes piece by piece.
 #[derive(Debug, Default)]
@@ -39,12 +38,20 @@ impl ManifestWriter {
         ))
     }
 
-    /// Returns the end.
-    pub(crate) fn tail(mut self, timeline: u32, start: Lsn, stop: Lsn) -> Vec<u8> {
-        let mut text = self.hashed(format!(
-            "\n],\n\"WAL-Ranges\": [\n{{ \"Timeline\": {timeline}, \"Start-LSN\": \"{start}\", \
-             \"End-LSN\": \"{stop}\" }}\n],\n"
-        ));
+    /// Returns the end, with the WAL that a copy needs.
+    pub(crate) fn tail(mut self, ranges: &[WalRange]) -> Vec<u8> {
+        let lines: Vec<String> = ranges
+            .iter()
+            .map(|range| {
+                let WalRange { timeline, start, end } = range;
+                format!(
+                    "{{ \"Timeline\": {timeline}, \"Start-LSN\": \"{start}\", \
+                     \"End-LSN\": \"{end}\" }}"
+                )
+            })
+            .collect();
+        let ranges = lines.join(",\n");
+        let mut text = self.hashed(format!("\n],\n\"WAL-Ranges\": [\n{ranges}\n],\n"));
         let sum = hex(&self.hash.finalize());
         text.extend_from_slice(format!("\"Manifest-Checksum\": \"{sum}\"}}\n").as_bytes());
         text
@@ -60,6 +67,7 @@ impl ManifestWriter {
 mod tests {
     use super::super::manifest::ManifestReader;
     use super::*;
+    use backup_core::Lsn;
 
     #[test]
     fn the_reader_accepts_what_is_written() {
@@ -70,7 +78,8 @@ mod tests {
                 for number in 0..count {
                     text.extend(writer.file(&format!("a\"{number}"), number, 0x0102_0304));
                 }
-                text.extend(writer.tail(1, Lsn(1), Lsn(2)));
+                let range = |timeline| WalRange { timeline, start: Lsn(1), end: Lsn(2) };
+                text.extend(writer.tail(&[range(1), range(2)]));
                 let (mut reader, mut files) = (ManifestReader::default(), Vec::new());
                 reader
                     .feed(&text, |file| {
@@ -82,6 +91,7 @@ mod tests {
                 assert_eq!(files.len() as u64, count);
                 assert!(files.iter().all(|file| file.crc32c == Some(0x0102_0304)));
                 assert_eq!(end.system.is_some(), version >= 170_000);
+                assert_eq!(end.ranges.len(), 2);
             }
         }
     }

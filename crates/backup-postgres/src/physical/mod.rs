@@ -12,6 +12,7 @@
 
 mod archiving;
 mod backup;
+mod changes;
 mod facts;
 mod files;
 mod label;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use backup_core::port::{PartSink, PartSource, SegmentInfo, SegmentSink};
+use backup_core::port::{BaseSnapshot, PartSink, PartSource, SegmentInfo, SegmentSink};
 use backup_core::{Error, ErrorKind, Layout, Part, PartName, Result, Snapshot};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -16,6 +16,7 @@ pub(crate) struct MemoryParts {
     state: Arc<Mutex<BTreeMap<PartName, Stored>>>,
     previous: Vec<Part>,
     list: Vec<Part>,
+    base: Option<(Snapshot, Arc<MemoryParts>)>,
 }
 
 #[derive(Default)]
@@ -28,6 +29,12 @@ struct Stored {
 impl MemoryParts {
     pub(crate) fn after(previous: &Snapshot) -> Self {
         Self { previous: previous.parts.clone(), ..Self::default() }
+    }
+
+    /// Parts that may take over what a snapshot has.
+    #[allow(dead_code, reason = "only physical snapshots do")]
+    pub(crate) fn on(snapshot: &Snapshot, parts: &Arc<Self>) -> Self {
+        Self { base: Some((snapshot.clone(), Arc::clone(parts))), ..Self::after(snapshot) }
     }
 
     /// Commits: every part must have been finished.
@@ -82,6 +89,27 @@ fn unfinished(name: &PartName) -> Error {
 impl PartSink for MemoryParts {
     fn previous(&self, name: &PartName) -> Option<Part> {
         self.previous.iter().find(|part| part.name == *name).cloned()
+    }
+
+    async fn base(&self) -> Result<Option<BaseSnapshot>> {
+        Ok(self.base.as_ref().map(|(snapshot, parts)| BaseSnapshot {
+            snapshot: snapshot.clone(),
+            parts: parts.clone(),
+        }))
+    }
+
+    async fn keep(&self, part: &PartName, address: u64) -> Result<bool> {
+        let Some((_, base)) = &self.base else { return Ok(false) };
+        let base = base.state.lock().unwrap();
+        let Some(Some(bytes)) = base.get(part).and_then(|stored| stored.segments.get(&address))
+        else {
+            return Ok(false);
+        };
+        let mut state = self.state.lock().unwrap();
+        let stored = state.get_mut(part).unwrap_or_else(|| panic!("{part} was not begun"));
+        let before = stored.segments.insert(address, Some(bytes.clone()));
+        assert!(before.is_none(), "{part} has {address} twice");
+        Ok(true)
     }
 
     async fn begin_part(&self, name: &PartName, layout: Layout) -> Result<()> {

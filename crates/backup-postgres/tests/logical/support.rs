@@ -45,6 +45,7 @@ pub(crate) fn source_options(jobs: usize) -> SourceOptions {
         kind: SnapshotKind::Logical,
         jobs: NonZeroUsize::new(jobs).unwrap(),
         max_rate: None,
+        physical: <_>::default(),
         observer: Arc::new(NoObserver),
     }
 }

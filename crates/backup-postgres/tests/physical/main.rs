@@ -8,6 +8,7 @@
 mod memory;
 
 mod damage;
+mod incremental;
 mod refusals;
 mod round_trip;
 mod support;

@@ -33,6 +33,7 @@ pub(crate) fn source_options() -> SourceOptions {
         kind: SnapshotKind::Physical,
         jobs: NonZeroUsize::new(2).unwrap(),
         max_rate: None,
+        physical: <_>::default(),
         observer: Arc::new(NoObserver),
     }
 }
@@ -48,10 +49,18 @@ pub(crate) async fn take(url: &str) -> Result<Taken> {
 }
 
 pub(crate) async fn take_by(url: &str, access: Access) -> Result<Taken> {
+    take_into(url, access, MemoryParts::default()).await
+}
+
+/// Takes a snapshot that may take over what an earlier one has.
+pub(crate) async fn take_on(url: &str, access: Access, base: &Taken) -> Result<Taken> {
+    take_into(url, access, MemoryParts::on(&base.snapshot, &base.parts)).await
+}
+
+async fn take_into(url: &str, access: Access, parts: MemoryParts) -> Result<Taken> {
     let connect = ConnectOptions::parse(url)?;
     let source = PhysicalSource::open(connect, &source_options()).await?;
     let mut source = source.with_access(access);
-    let parts = MemoryParts::default();
     let evidence = source.copy_to(&parts).await?;
     let identity = source.facts().identity.clone();
     let parts = parts.commit()?;

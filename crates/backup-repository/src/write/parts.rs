@@ -130,6 +130,22 @@ impl Parts {
         Ok(())
     }
 
+    /// Returns what stood in the part before.
+    pub(super) fn previous(&mut self, name: &PartName) -> Result<Option<Arc<Previous>>> {
+        Ok(self.part(name)?.previous.clone())
+    }
+
+    /// Puts a segment into the part whose chunks are all stored already.
+    pub(super) fn keep_segment(
+        &mut self,
+        name: &PartName,
+        address: u64,
+        chunks: &[ChunkRef],
+    ) -> Result<()> {
+        self.part(name)?.settled.push(address, chunks);
+        Ok(())
+    }
+
     /// Hands out the segments of a part whose segments are all finished, those on their way
     /// apart; nothing may be added to it from then on.
     pub(super) fn begin_finish(

@@ -6,7 +6,7 @@ use backup_core::{ChunkId, Part};
 use tokio::sync::OnceCell;
 
 use crate::index::Index;
-use crate::map::SegmentMap;
+use crate::map::{ChunkRef, SegmentMap};
 use crate::read::{ChunkReader, load_map};
 
 /// A part of the base snapshot. Its segment map is read when a chunk has changed, and not at
@@ -39,6 +39,23 @@ impl Previous {
         address: u64,
         piece: usize,
     ) -> Option<ChunkId> {
+        self.map(reader, index).await?.base_for(address, piece)
+    }
+
+    /// Returns the segment at an address as it was, if a new snapshot may rely on every chunk of
+    /// it.
+    pub(super) async fn usable_segment(
+        &self,
+        reader: &ChunkReader,
+        index: &Index,
+        address: u64,
+    ) -> Option<&[ChunkRef]> {
+        let chunks = self.map(reader, index).await?.at(address)?.chunks;
+        let usable = chunks.iter().all(|chunk| index.usable_chain(&chunk.id).is_some());
+        usable.then_some(chunks)
+    }
+
+    async fn map(&self, reader: &ChunkReader, index: &Index) -> Option<&SegmentMap> {
         let read = || async {
             let map = load_map(reader, index, &self.part).await;
             map.inspect_err(|error| {
@@ -47,7 +64,7 @@ impl Previous {
             })
             .ok()
         };
-        self.map.get_or_init(read).await.as_ref()?.base_for(address, piece)
+        self.map.get_or_init(read).await.as_ref()
     }
 }
 

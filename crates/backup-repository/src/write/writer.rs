@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use backup_core::port::{Observer, PartSink, SegmentSink};
+use backup_core::port::{BaseSnapshot, Observer, PartSink, SegmentSink};
 use backup_core::{
     Error, ErrorKind, Layout, Part, PartName, Result, Snapshot, SnapshotKind, SourceIdentity,
     SourceName,
@@ -108,6 +108,26 @@ impl SnapshotWriter {
 impl PartSink for SnapshotWriter {
     fn previous(&self, name: &PartName) -> Option<Part> {
         self.shared.previous_parts.get(name).cloned()
+    }
+
+    async fn base(&self) -> Result<Option<BaseSnapshot>> {
+        let shared = &self.shared;
+        let Some(snapshot) = shared.previous.clone().filter(|_| shared.repository.can_read())
+        else {
+            return Ok(None);
+        };
+        let parts = shared.repository.reader(&snapshot).await?;
+        Ok(Some(BaseSnapshot { snapshot, parts }))
+    }
+
+    async fn keep(&self, part: &PartName, address: u64) -> Result<bool> {
+        self.shared.check()?;
+        let Some(previous) = self.parts()?.previous(part)? else { return Ok(false) };
+        let chunks = &self.shared.chunks;
+        let kept = previous.usable_segment(&chunks.reader, &chunks.index, address).await;
+        let Some(kept) = kept else { return Ok(false) };
+        self.parts()?.keep_segment(part, address, kept)?;
+        Ok(true)
     }
 
     async fn begin_part(&self, name: &PartName, layout: Layout) -> Result<()> {

@@ -6,6 +6,7 @@ mod faults;
 mod format;
 mod growth;
 mod heads;
+mod keep;
 mod keys;
 mod many;
 mod prune;

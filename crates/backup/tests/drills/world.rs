@@ -82,6 +82,7 @@ impl<'a> World<'a> {
             kind: SnapshotKind::Logical,
             jobs: two(),
             max_rate: None,
+            physical: <_>::default(),
             accept_new_identity: false,
             plausibility: Plausibility::default(),
             verify: Depth::Exists,

@@ -5,6 +5,7 @@ use backup_core::port::PartSink;
 
 use super::copied::Copied;
 use super::group::GroupWriter;
+use crate::physical::changes::Base;
 use crate::physical::files::name::{GLOBAL, Group};
 
 /// Opens each group when its first file comes. A database's files come one after the other:
@@ -12,6 +13,7 @@ use crate::physical::files::name::{GLOBAL, Group};
 pub(crate) struct ClusterWriter<'a> {
     sink: &'a dyn PartSink,
     copied: &'a Copied,
+    base: Option<&'a Base>,
     database: Option<(Group, GroupWriter<'a>)>,
     global: GroupWriter<'a>,
     wal: GroupWriter<'a>,
@@ -19,11 +21,15 @@ pub(crate) struct ClusterWriter<'a> {
 }
 
 impl<'a> ClusterWriter<'a> {
-    pub(super) async fn begin(sink: &'a dyn PartSink, copied: &'a Copied) -> Result<Self> {
-        let global = GroupWriter::begin(sink, copied, GLOBAL).await?;
-        let wal = GroupWriter::begin(sink, copied, Group::Wal).await?;
-        let other = GroupWriter::begin(sink, copied, Group::Other).await?;
-        Ok(Self { sink, copied, database: None, global, wal, other })
+    pub(super) async fn begin(
+        sink: &'a dyn PartSink,
+        copied: &'a Copied,
+        base: Option<&'a Base>,
+    ) -> Result<Self> {
+        let global = GroupWriter::begin(sink, copied, GLOBAL, base).await?;
+        let wal = GroupWriter::begin(sink, copied, Group::Wal, None).await?;
+        let other = GroupWriter::begin(sink, copied, Group::Other, None).await?;
+        Ok(Self { sink, copied, base, database: None, global, wal, other })
     }
 
     /// Returns the writer of a group.
@@ -38,7 +44,7 @@ impl<'a> ClusterWriter<'a> {
                     if let Some((_, before)) = self.database.take() {
                         before.finish().await?;
                     }
-                    let next = GroupWriter::begin(self.sink, self.copied, group).await?;
+                    let next = GroupWriter::begin(self.sink, self.copied, group, self.base).await?;
                     self.database = Some((group, next));
                 }
                 // It was put there just now.

@@ -31,32 +31,47 @@ struct State {
     findings: Vec<Finding>,
     /// Files that the manifest has yet to list, where we write it.
     listed: Option<Vec<(String, u64, u32)>>,
-    /// Size and CRC-32C by a hash of the path: a million files take 40 MiB.
-    files: HashMap<u64, (u64, u32)>,
+    /// Size and CRC-32C by a hash of the path, where the server's manifest is compared: a million
+    /// files take 40 MiB.
+    files: Option<HashMap<u64, (u64, u32)>>,
+    /// Bytes that were taken over unread.
+    kept: u64,
 }
 
 impl Copied {
+    /// Compares files with the manifest of the server (`compares`), or writes a manifest of our
+    /// own (`lists`), or both.
     pub(super) fn new(
         observer: Arc<dyn Observer>,
         segment_bytes: u64,
         rules: Option<PageRules>,
+        compares: bool,
+        lists: bool,
     ) -> Self {
-        Self { observer, segment_bytes, rules, state: Mutex::default() }
-    }
-
-    /// As [`Copied::new`], remembering the files for a manifest of our own.
-    pub(super) fn listing(
-        observer: Arc<dyn Observer>,
-        segment_bytes: u64,
-        rules: Option<PageRules>,
-    ) -> Self {
-        let state = State { listed: Some(Vec::new()), ..State::default() };
+        let state = State {
+            listed: lists.then(Vec::new),
+            files: compares.then(HashMap::new),
+            ..State::default()
+        };
         Self { observer, segment_bytes, rules, state: Mutex::new(state) }
     }
 
-    /// Takes the files since the last call: path, size, CRC-32C.
-    pub(super) fn take_listed(&self) -> Result<Vec<(String, u64, u32)>> {
-        Ok(self.lock()?.listed.as_mut().map(std::mem::take).unwrap_or_default())
+    /// Counts bytes that were taken over unread.
+    pub(super) fn kept(&self, bytes: u64) -> Result<()> {
+        self.lock()?.kept += bytes;
+        Ok(())
+    }
+
+    /// Returns how many bytes were taken over unread.
+    pub(super) fn kept_bytes(&self) -> Result<u64> {
+        Ok(self.lock()?.kept)
+    }
+
+    /// Takes the files since the last call, if there are so many: path, size, CRC-32C.
+    pub(super) fn take_listed(&self, least: usize) -> Result<Vec<(String, u64, u32)>> {
+        let mut state = self.lock()?;
+        let listed = state.listed.as_mut().filter(|listed| listed.len() >= least);
+        Ok(listed.map(std::mem::take).unwrap_or_default())
     }
 
     /// Checks the pages of a relation's file from `offset` on.
@@ -105,21 +120,30 @@ impl Copied {
         Ok(())
     }
 
-    /// Remembers a file that the manifest must list.
+    /// Remembers a file as it came and is kept.
     pub(super) fn saw(&self, row: &Row) -> Result<()> {
-        if !is_listed(&row.path) {
-            return Ok(());
+        self.list(row)?;
+        self.came(&row.path, row.bytes, row.crc32c.unwrap_or_default())
+    }
+
+    /// Remembers a file that our manifest has to list.
+    pub(super) fn list(&self, row: &Row) -> Result<()> {
+        if let Some(listed) = &mut self.lock()?.listed
+            && is_listed(&row.path)
+        {
+            listed.push((row.path.clone(), row.bytes, row.crc32c.unwrap_or_default()));
         }
-        let crc = row.crc32c.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Remembers a file that the server's manifest must list.
+    pub(super) fn came(&self, path: &str, bytes: u64, crc: u32) -> Result<()> {
         let mut state = self.lock()?;
-        if let Some(listed) = &mut state.listed {
-            listed.push((row.path.clone(), row.bytes, crc));
-            return Ok(());
-        }
-        match state.files.insert(key(&row.path), (row.bytes, crc)) {
+        let Some(files) = state.files.as_mut().filter(|_| is_listed(path)) else { return Ok(()) };
+        match files.insert(key(path), (bytes, crc)) {
             None => Ok(()),
             Some(_) => Err(Error::new(ErrorKind::SourceUnavailable, "read base backup")
-                .with("file", &row.path)
+                .with("file", path)
                 .because("a file came twice")),
         }
     }
@@ -135,7 +159,7 @@ impl Copied {
                 .because(why)
                 .hint("The copy is not what the server sent; run the backup again."))
         };
-        match self.lock()?.files.remove(&key(path)) {
+        match self.lock()?.files.as_mut().and_then(|files| files.remove(&key(path))) {
             None => differs("the manifest lists it, but it did not come".to_owned()),
             Some((size, _)) if size != bytes => differs(format!("{size} bytes came, not {bytes}")),
             Some((_, crc)) if crc32c.is_some_and(|listed| listed != crc) => {
@@ -147,7 +171,7 @@ impl Copied {
 
     /// Fails if files came that the manifest does not list.
     pub(super) fn compared(&self) -> Result<()> {
-        match self.lock()?.files.len() {
+        match self.lock()?.files.as_ref().map_or(0, HashMap::len) {
             0 => Ok(()),
             left => Err(Error::new(ErrorKind::SourceUnavailable, "compare with backup manifest")
                 .with("files", left)

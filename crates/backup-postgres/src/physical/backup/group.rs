@@ -8,6 +8,7 @@ use backup_core::{Error, ErrorKind, Event, Layout, PartName, Result};
 
 use super::copied::Copied;
 use super::file::FileWriter;
+use crate::physical::changes::{Base, BaseFile, BaseGroup};
 use crate::physical::files::address::{self, MOST_BUNDLE, PIECE, Place};
 use crate::physical::files::name::{Group, Relation};
 use crate::physical::files::row::Row;
@@ -21,6 +22,9 @@ const LIST_PIECE: usize = 256 << 10;
 pub(crate) struct GroupWriter<'a> {
     pub(super) sink: &'a dyn PartSink,
     pub(super) copied: &'a Copied,
+    pub(super) group: Group,
+    /// The group in the earlier snapshot, where what did not change is taken over from there.
+    pub(super) base: Option<BaseGroup>,
     data: PartName,
     list: PartName,
     state: Mutex<State>,
@@ -73,6 +77,7 @@ impl<'a> GroupWriter<'a> {
         sink: &'a dyn PartSink,
         copied: &'a Copied,
         group: Group,
+        base: Option<&Base>,
     ) -> Result<Self> {
         let data = PartName::new(format!("data/{group}"));
         let list = PartName::new(format!("files/{group}"));
@@ -80,7 +85,22 @@ impl<'a> GroupWriter<'a> {
         sink.begin_part(&list, Layout::Segments).await?;
         let expected_bytes = None;
         copied.observer.on_event(&Event::PartStarted { part: data.clone(), expected_bytes });
-        Ok(Self { sink, copied, data, list, state: Mutex::default() })
+        let base = match (base, group) {
+            (Some(base), Group::Database { .. }) => Some(base.group(group).await?),
+            _ => None,
+        };
+        Ok(Self { sink, copied, group, base, data, list, state: Mutex::default() })
+    }
+
+    /// Returns what the earlier snapshot has of a relation's file.
+    pub(super) fn before(&self, relation: Option<Relation>) -> Option<(&BaseGroup, &BaseFile)> {
+        let base = self.base.as_ref()?;
+        Some((base, base.file(relation?)?))
+    }
+
+    /// Takes a piece over from the earlier snapshot.
+    pub(super) async fn keep(&self, address: u64) -> Result<bool> {
+        self.sink.keep(&self.data, address).await
     }
 
     /// Begins a file of `bytes` bytes, whose pages are checked if it is a relation's.
@@ -228,16 +248,10 @@ mod tests {
         let bundle = |order: [(&str, &str); 3]| {
             let mut bundle = Bundle::default();
             for (path, content) in order {
-                bundle.rows.push(Row {
-                    path: path.to_owned(),
-                    kind: Kind::File,
-                    mode: 0o600,
-                    bytes: content.len() as u64,
-                    crc32c: None,
-                    at: None,
-                    offset: Some(bundle.bytes.len() as u64),
-                    link: None,
-                });
+                let mut row = Row::new(path.to_owned(), Kind::File, 0o600);
+                row.bytes = content.len() as u64;
+                row.offset = Some(bundle.bytes.len() as u64);
+                bundle.rows.push(row);
                 bundle.bytes.extend_from_slice(content.as_bytes());
             }
             bundle.sorted()

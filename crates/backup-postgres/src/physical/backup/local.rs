@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use backup_core::port::{PartSink, SourceOptions};
 use backup_core::{Error, ErrorKind, Finding, Lsn, Result};
@@ -12,16 +13,18 @@ use futures::stream::{self, TryStreamExt};
 
 use super::cluster::ClusterWriter;
 use super::copied::Copied;
-use super::group::GroupWriter;
+use super::group::{GroupWriter, MOST_PIECE};
 use super::manifest_part::ManifestPart;
 use super::read;
 use super::remote::{self, Outcome};
 use super::walk;
 use crate::logical::rate::RateLimit;
+use crate::physical::changes::{self, Base, ChangedBlocks, NoBase};
 use crate::physical::facts::ClusterFacts;
 use crate::physical::files::name::{Group, classify};
 use crate::physical::files::row::{Kind, Row};
 use crate::physical::label::Label;
+use crate::physical::manifest::WalRange;
 use crate::physical::manifest_write::ManifestWriter;
 use crate::physical::page::PageRules;
 use crate::physical::wal::{self, WalRules};
@@ -39,6 +42,7 @@ pub(super) async fn copy(
     mut facts: ClusterFacts,
     options: &SourceOptions,
     root: &Path,
+    base: std::result::Result<Base, NoBase>,
     sink: &dyn PartSink,
 ) -> Result<Outcome> {
     let mut findings = Vec::new();
@@ -49,16 +53,32 @@ pub(super) async fn copy(
     facts.start = start(&mut session, facts.version).await?;
     check_is_served(root, facts.start, facts.standby)?;
     facts.tablespaces = tablespaces(root)?;
+    let base = remote::noted(base, &mut findings);
+    let base = match base {
+        Some(base) => match changes::read(connect, &base.facts, &facts).await? {
+            Ok(changed) => Some((base, changed)),
+            Err(reason) => {
+                findings.push(remote::read_whole(&reason));
+                None
+            }
+        },
+        None => None,
+    };
     remote::phase(options, "copy files");
     let size = usize::try_from(facts.block_bytes).unwrap_or(usize::MAX);
     let rules = facts.checksums.then_some(PageRules { size, start: facts.start });
-    let copied = Copied::listing(options.observer.clone(), facts.relation_segment_bytes, rules);
+    let segment = facts.relation_segment_bytes;
+    let copied = Copied::new(options.observer.clone(), segment, rules, false, true);
+    let read = AtomicU64::new(0);
     let mut local = Local {
         root,
         copied: &copied,
         jobs: options.jobs.get(),
         rate: RateLimit::new(options.max_rate),
-        writer: ClusterWriter::begin(sink, &copied).await?,
+        block_bytes: facts.block_bytes,
+        changed: base.as_ref().map(|(_, changed)| changed),
+        read: &read,
+        writer: ClusterWriter::begin(sink, &copied, base.as_ref().map(|(base, _)| base)).await?,
         manifest: ManifestWriter::default(),
         part: ManifestPart::begin(sink).await?,
         skipped: Vec::new(),
@@ -85,11 +105,16 @@ pub(super) async fn copy(
     let now = same_cluster(connect, &facts).await?;
     local.wal(&facts, now).await?;
     let Local { writer, manifest, mut part, skipped, .. } = local;
-    part.write(&manifest.tail(facts.timeline, facts.start, facts.stop)).await?;
+    let range = WalRange { timeline: facts.timeline, start: facts.start, end: facts.stop };
+    part.write(&manifest.tail(&[range])).await?;
     part.finish().await?;
     writer.finish().await?;
     if let Some(keeper) = keeper {
         keeper.close().await;
+    }
+    if let Some((base, _)) = &base {
+        let bytes = (read.load(Ordering::Relaxed), copied.kept_bytes()?);
+        findings.push(remote::read_by_changes(&mut facts, base, bytes));
     }
     findings.extend(copied.findings()?);
     findings.extend(remote::no_checksums(&facts));
@@ -228,6 +253,11 @@ struct Local<'a> {
     copied: &'a Copied,
     jobs: usize,
     rate: RateLimit,
+    block_bytes: u64,
+    /// What changed since the base, where there is one.
+    changed: Option<&'a ChangedBlocks>,
+    /// Bytes that were read.
+    read: &'a AtomicU64,
     writer: ClusterWriter<'a>,
     manifest: ManifestWriter,
     part: ManifestPart<'a>,
@@ -260,16 +290,8 @@ impl Local<'_> {
 
     async fn directory(&mut self, path: &str) -> Result<()> {
         let Ok(metadata) = fs::metadata(self.root.join(path)) else { return Ok(()) };
-        let row = Row {
-            path: path.to_owned(),
-            kind: Kind::Directory,
-            mode: metadata.permissions().mode() & 0o7777,
-            bytes: 0,
-            crc32c: None,
-            at: None,
-            offset: None,
-            link: None,
-        };
+        let mode = metadata.permissions().mode() & 0o7777;
+        let row = Row::new(path.to_owned(), Kind::Directory, mode);
         self.writer.group(classify(path).0).await?.row(&row).await
     }
 
@@ -277,9 +299,16 @@ impl Local<'_> {
     async fn files(&mut self, paths: &[String]) -> Result<()> {
         let Some(first) = paths.first() else { return Ok(()) };
         let group = self.writer.group(classify(first).0).await?;
-        let (root, copied, rate) = (self.root, self.copied, &self.rate);
+        let reading = Reading {
+            root: self.root,
+            copied: self.copied,
+            rate: &self.rate,
+            changed: self.changed,
+            block_bytes: self.block_bytes,
+            read: self.read,
+        };
         stream::iter(paths.iter().map(Ok))
-            .try_for_each_concurrent(self.jobs, |path| file(root, group, copied, rate, path))
+            .try_for_each_concurrent(self.jobs, |path| file(&reading, group, path))
             .await?;
         self.note().await
     }
@@ -294,7 +323,7 @@ impl Local<'_> {
     }
 
     async fn note(&mut self) -> Result<()> {
-        for (path, bytes, crc) in self.copied.take_listed()? {
+        for (path, bytes, crc) in self.copied.take_listed(0)? {
             let line = self.manifest.file(&path, bytes, crc);
             self.part.write(&line).await?;
         }
@@ -330,22 +359,39 @@ impl Local<'_> {
     }
 }
 
-/// Copies one file.
-async fn file(
-    root: &Path,
-    group: &GroupWriter<'_>,
-    copied: &Copied,
-    rate: &RateLimit,
-    path: &str,
-) -> Result<()> {
-    let place = root.join(path);
+/// What is needed to read a file.
+struct Reading<'a> {
+    root: &'a Path,
+    copied: &'a Copied,
+    rate: &'a RateLimit,
+    changed: Option<&'a ChangedBlocks>,
+    block_bytes: u64,
+    read: &'a AtomicU64,
+}
+
+/// Copies one file, but for what is as it was.
+async fn file(reading: &Reading<'_>, group: &GroupWriter<'_>, path: &str) -> Result<()> {
+    let place = reading.root.join(path);
     let shown = place.clone();
     let Some(opened) = blocking(move || read::open(&shown)).await? else { return Ok(()) };
     let (_, relation) = classify(path);
     let mut writer = group.file(path.to_owned(), relation, opened.mode, opened.bytes)?.unchecked();
+    let before = reading.changed.zip(group.before(relation)).zip(relation);
     let (mut offset, mut bytes) = (0, Vec::new());
     while offset < opened.bytes {
-        let (file, shown, left) = (opened.file.clone(), place.clone(), opened.bytes - offset);
+        let left = opened.bytes - offset;
+        if let Some(((changed, (_, base)), relation)) = before {
+            let piece = offset / MOST_PIECE as u64;
+            let kept = base.piece_bytes(piece);
+            let segment = reading.copied.segment_bytes;
+            let same = kept == left.min(MOST_PIECE as u64)
+                && changed.is_unchanged(group.group, relation, piece, segment, reading.block_bytes);
+            if same && writer.keep(base).await? {
+                offset += kept;
+                continue;
+            }
+        }
+        let (file, shown) = (opened.file.clone(), place.clone());
         // Read into the same memory again: fresh pages cost time.
         bytes = blocking(move || {
             read::piece(&file, &shown, offset, left, &mut bytes)?;
@@ -356,11 +402,13 @@ async fn file(
             // It was cut meanwhile; the WAL says so.
             break;
         }
-        if let (Some(relation), Some(rules)) = (relation, copied.rules) {
+        if let (Some(relation), Some(rules)) = (relation, reading.copied.rules) {
+            let copied = reading.copied;
             let bad = read::check(copied, relation, &opened.file, offset, &mut bytes, rules);
             copied.damaged(path, &bad)?;
         }
-        rate.take(bytes.len()).await;
+        reading.rate.take(bytes.len()).await;
+        reading.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         offset += bytes.len() as u64;
         writer.write(&bytes).await?;
     }

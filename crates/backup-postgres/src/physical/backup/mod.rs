@@ -6,6 +6,7 @@ mod file;
 mod group;
 mod local;
 mod manifest_part;
+mod merge;
 mod read;
 mod remote;
 mod source;

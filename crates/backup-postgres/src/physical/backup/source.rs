@@ -1,26 +1,15 @@
 //! The port: a cluster opened for one backup.
 
 use async_trait::async_trait;
+pub use backup_core::port::PhysicalAccess as Access;
 use backup_core::port::{PartSink, Source, SourceFacts, SourceOptions};
 use backup_core::{Error, ErrorKind, Evidence, Finding, Result, SourceIdentity};
 
 use super::{local, remote};
+use crate::physical::changes::{self, Base, NoBase};
 use crate::physical::facts::{ClusterFacts, WHOLE_CLUSTER};
 use crate::replication::Replication;
 use crate::{Client, ConnectOptions};
-
-/// How a cluster's files are read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Access {
-    /// Out of the data directory where the server runs here and the directory can be read, else
-    /// over the replication protocol.
-    #[default]
-    Auto,
-    /// Out of the data directory, or not at all.
-    Local,
-    /// Over the replication protocol.
-    Remote,
-}
 
 /// A cluster that is copied over the replication protocol, or out of its data directory.
 pub struct PhysicalSource {
@@ -55,7 +44,7 @@ impl PhysicalSource {
             estimated_bytes: bytes.unwrap_or_default(),
             location: connect.location(),
         };
-        let (options, access) = (options.clone(), Access::default());
+        let (options, access) = (options.clone(), options.physical.from);
         Ok(Self { connect, options, session: Some(session), access, cluster, facts })
     }
 
@@ -103,17 +92,22 @@ impl Source for PhysicalSource {
             Access::Remote => Err("asked not to".to_owned()),
             Access::Auto | Access::Local => local::directory(connect, &mut session, &cluster).await,
         };
+        let base = if options.physical.full_read || cluster.version < changes::FIRST_VERSION {
+            Err(NoBase::Expected)
+        } else {
+            Base::find(sink, &cluster).await?
+        };
         let mut copied = match directory {
             Ok(root) => {
                 session.close().await;
-                local::copy(connect, cluster, options, &root, sink).await?
+                local::copy(connect, cluster, options, &root, base, sink).await?
             }
             Err(reason) if self.access == Access::Local => {
                 return Err(Error::new(ErrorKind::SourceUnavailable, "read data directory")
                     .because(reason)
                     .hint("Run on the server's host as a user that may read its data directory."));
             }
-            Err(_) => remote::copy(connect, session, cluster, options, sink).await?,
+            Err(_) => remote::copy(connect, session, cluster, options, base, sink).await?,
         };
         let way = if copied.local {
             "out of the data directory"

@@ -19,7 +19,7 @@ pub(crate) enum Group {
 }
 
 /// A file of a relation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Relation {
     /// The number in the file's name.
     pub(crate) node: u32,
@@ -30,7 +30,7 @@ pub(crate) struct Relation {
 }
 
 /// The kinds of files that a relation has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub(crate) enum Fork {
     Main = 0,

@@ -24,6 +24,9 @@ pub(crate) struct Row {
     /// Where they begin in that segment, if the segment is a bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) offset: Option<u64>,
+    /// CRC-32C of each MiB of a relation's file of its own, eight hexadecimal digits each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sums: Option<String>,
     /// What a link points to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) link: Option<String>,
@@ -43,6 +46,33 @@ fn is_zero(bytes: &u64) -> bool {
 }
 
 impl Row {
+    /// Returns a row that says no more than that something is there.
+    pub(crate) fn new(path: String, kind: Kind, mode: u32) -> Self {
+        Self {
+            path,
+            kind,
+            mode,
+            bytes: 0,
+            crc32c: None,
+            at: None,
+            offset: None,
+            sums: None,
+            link: None,
+        }
+    }
+
+    /// Notes the sums of its pieces.
+    pub(crate) fn set_sums(&mut self, sums: &[u32]) {
+        self.sums = Some(sums.iter().map(|sum| format!("{sum:08x}")).collect());
+    }
+
+    /// Returns the sums of its pieces, where they were noted.
+    pub(crate) fn sums(&self) -> Option<Vec<u32>> {
+        let text = self.sums.as_deref()?;
+        let sum = |at: usize| u32::from_str_radix(text.get(at..at + 8)?, 16).ok();
+        (0..text.len()).step_by(8).map(sum).collect()
+    }
+
     /// Appends the row as a line.
     pub(crate) fn write(&self, out: &mut Vec<u8>) -> Result<()> {
         serde_json::to_writer(&mut *out, self)
@@ -90,6 +120,7 @@ mod tests {
             crc32c: Some(7),
             at: Some(1 << 63),
             offset: None,
+            sums: None,
             link: None,
         };
         let mut lines = Vec::new();
@@ -102,5 +133,17 @@ mod tests {
             assert_eq!(Row::read_all(&lines).unwrap_err().kind(), ErrorKind::Integrity, "{path}");
         }
         assert!(Row::read_all(b"{}").is_err());
+    }
+
+    #[test]
+    fn sums_come_back_or_are_not_there() {
+        let mut row = Row::new("x".into(), Kind::File, 0o600);
+        assert_eq!(row.sums(), None);
+        row.set_sums(&[0, 0xDEAD_BEEF, 7]);
+        assert_eq!(row.sums(), Some(vec![0, 0xDEAD_BEEF, 7]));
+        for wrong in ["0000000", "zzzzzzzz", "00000000é"] {
+            row.sums = Some(wrong.into());
+            assert_eq!(row.sums(), None, "{wrong}");
+        }
     }
 }
