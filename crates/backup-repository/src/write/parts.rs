@@ -66,8 +66,9 @@ impl OpenPart {
                 self.coming.push(coming);
                 continue;
             }
-            // A task that has ended answers at once.
-            match coming.settle(&mut self.settled).now_or_never() {
+            // A task that has ended answers at once, but for the runtime's wish to have a pause.
+            let settled = tokio::task::unconstrained(coming.settle(&mut self.settled));
+            match settled.now_or_never() {
                 Some(Ok(())) => {}
                 Some(Err(error)) => {
                     self.failure.get_or_insert(error);
