@@ -21,6 +21,7 @@ pub mod logical;
 pub mod physical;
 pub mod replication;
 pub mod scratch;
+mod spool;
 pub mod tools;
 pub mod wal;
 #[doc(hidden)]

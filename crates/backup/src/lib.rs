@@ -24,12 +24,14 @@
 //! ```
 
 mod channel;
+mod cluster_check;
 mod compose;
 #[cfg(unix)]
 pub mod daemon;
 mod drill;
 mod embed;
 mod export;
+mod extract;
 #[cfg(unix)]
 mod health;
 mod machine;
@@ -57,10 +59,12 @@ pub use backup_core::{Error, ErrorKind, Result, Secret};
 pub use backup_crypto::{KeyKind, KeyRecord, KeySecret, Role, generate_key_file};
 pub use backup_ops::{BackupReceipt, restore::RestoreReceipt};
 
+pub use cluster_check::check_clusters;
 pub use compose::Composer;
 pub use drill::drill_request;
 pub use embed::Backup;
-pub use export::{ExportReport, export};
+pub use export::{ExportOptions, ExportReport, export};
+pub use extract::{ExtractTarget, check_extract, describe_extract, extract};
 #[cfg(unix)]
 pub use health::repository_health;
 pub use machine::{check_space, check_tools, default_jobs};

@@ -128,6 +128,15 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "TARGET", env = "RESTORE_URL", hide_env_values = true)]
     pub(crate) to: String,
 
+    /// Take this database out of a physical snapshot, at a point in time; TARGET is then another
+    /// database, or a directory for files that psql reads
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["delta", "start", "tablespaces"])]
+    pub(crate) database: Option<String>,
+
+    /// Restore the cluster into a throw-away folder below DIR for that (default: $TMPDIR)
+    #[arg(long, value_name = "DIR", requires = "database")]
+    pub(crate) scratch: Option<PathBuf>,
+
     /// Only this table, as SCHEMA.TABLE or TABLE; may be repeated
     #[arg(long = "table", value_name = "S.T")]
     pub(crate) tables: Vec<String>,
@@ -236,6 +245,14 @@ pub(crate) struct ExportArgs {
     /// A new or empty directory to write into
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
+
+    /// Only this table, as SCHEMA.TABLE or TABLE; may be repeated
+    #[arg(long = "table", value_name = "S.T")]
+    pub(crate) tables: Vec<String>,
+
+    /// Only this schema; may be repeated
+    #[arg(long = "schema", value_name = "S")]
+    pub(crate) schemas: Vec<String>,
 
     /// Write one file per table, included by database.sql, instead of one big file
     #[arg(long)]

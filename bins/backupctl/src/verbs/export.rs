@@ -13,16 +13,16 @@ pub(super) async fn run(session: &Session, args: &ExportArgs) -> Result<Ending> 
     let repository = session.repository().await?;
     let observer = session.observer();
     let composer = session.composer();
-    let exporting = backup::export(
-        repository,
-        &record.snapshot,
-        composer.tools(),
-        &args.output,
-        args.file_per_table,
-        &observer,
-    );
+    let options = backup::ExportOptions {
+        file_per_table: args.file_per_table,
+        tables: args.tables.clone(),
+        schemas: args.schemas.clone(),
+        observer: std::sync::Arc::clone(&observer),
+    };
+    let exporting =
+        backup::export(repository, &record.snapshot, composer.tools(), &args.output, &options);
     let report = session.interrupt.unless(exporting).await?;
-    drop(observer);
+    drop((observer, options));
     if session.screen.json() {
         let mut receipt = ReceiptDocument::new("export", "exported a snapshot")
             .fact("snapshot", &record.snapshot.id)

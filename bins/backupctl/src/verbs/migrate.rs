@@ -26,6 +26,7 @@ pub(super) async fn run(session: &Session, args: MigrateArgs) -> Result<Ending> 
             kind: SnapshotKind::Logical,
             jobs: args.jobs.or(source.jobs).unwrap_or_else(::backup::default_jobs),
             max_rate: source.max_rate,
+            physical: <_>::default(),
             accept_new_identity: false,
             plausibility: Plausibility::default(),
             verify: Depth::Exists,

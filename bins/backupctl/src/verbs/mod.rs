@@ -8,6 +8,7 @@ mod doctor;
 mod drill;
 mod dump;
 mod export;
+mod extract;
 mod find;
 mod forget;
 mod init;

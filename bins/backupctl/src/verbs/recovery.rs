@@ -112,6 +112,17 @@ async fn reach(
     }
 }
 
+/// Returns the physical snapshot that is meant where no point was asked for: the newest.
+pub(super) async fn newest(session: &Session, selector: &Selector) -> Result<SnapshotRecord> {
+    let records = session.records().await?;
+    candidates(&records, selector)?.into_iter().next().ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "find physical snapshot")
+            .with("snapshot", selector)
+            .because("it is not physical, and no physical snapshot of that source is stored")
+            .hint("--database takes a database out of a physical snapshot; a logical one is of one database.")
+    })
+}
+
 /// The physical snapshots that are meant, best first.
 fn candidates(records: &[SnapshotRecord], selector: &Selector) -> Result<Vec<SnapshotRecord>> {
     if let Selector::Prefix(_) = selector {

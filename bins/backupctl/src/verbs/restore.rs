@@ -1,43 +1,35 @@
 //! `restore`: a snapshot into a new database.
 
+use std::sync::Arc;
+
 use backup::ops::document::{RestoreDocument, RestorePlanDocument};
 use backup::ops::restore::{self, PlannedRestore, RestoreReceipt};
-use backup_core::port::{RestoreOptions, RestorePlan};
-use backup_core::{ByteSize, Result, SnapshotKind};
+use backup_core::port::{Observer, RestoreOptions, RestorePlan};
+use backup_core::{ByteSize, Error, ErrorKind, Result, Snapshot, SnapshotKind, SourceName};
 
 use crate::args::RestoreArgs;
 use crate::exit::Ending;
 use crate::render;
 use crate::session::Session;
 
-use super::recovery;
+use super::{extract, recovery};
 
 pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> {
     session.warn_about_argv("--to", &args.to);
+    if let Some(database) = args.database.clone() {
+        return Box::pin(extract::run(session, args, &database)).await;
+    }
     let recovery = recovery::plan(session, &args.recovery, &args.snapshot).await?;
     let record = match &recovery {
         Some(recovery) => recovery.record.clone(),
         None => session.select(&args.snapshot).await?,
     };
     let snapshot = &record.snapshot;
+    refuse_physical_into_database(snapshot, &args.to)?;
     let provider = session.target(&args.to)?;
     let observer = session.observer();
-    let preferred = session.restore_preferences(&snapshot.source);
-    let options = RestoreOptions {
-        jobs: args.jobs.or(preferred.jobs).unwrap_or_else(::backup::default_jobs),
-        tables: args.tables,
-        schemas: args.schemas,
-        no_owner: args.no_owner || preferred.no_owner,
-        no_privileges: args.no_privileges || preferred.no_privileges,
-        create_roles: args.create_roles || preferred.create_roles,
-        role_map: if args.map_roles.is_empty() { preferred.role_map } else { args.map_roles },
-        without_extensions: Vec::new(),
-        ordered: args.ordered,
-        recovery: recovery.as_ref().map(|r| r.settings.clone()).unwrap_or_default(),
-        delta: args.delta,
-        tablespaces: args.tablespaces,
-        observer: observer.clone(),
-    };
+    let mut options = options(session, &snapshot.source, &args, observer.clone());
+    options.recovery = recovery.as_ref().map(|r| r.settings.clone()).unwrap_or_default();
     let mut planned =
         restore::plan(provider.as_ref(), snapshot, &options, &session.interrupt).await?;
     if let Some(recovery) = &recovery {
@@ -60,11 +52,47 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
     Ok(Ending::Ok)
 }
 
-fn preview(
+/// A cluster does not fit into a database; one of its databases does.
+fn refuse_physical_into_database(snapshot: &Snapshot, to: &str) -> Result<()> {
+    if snapshot.kind != SnapshotKind::Physical || !to.contains("://") || to.starts_with("file://") {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Usage, "restore cluster into database")
+        .with("snapshot", snapshot.id.short())
+        .because("the snapshot is physical: a whole cluster")
+        .hint(
+            "Say which database to take out of it with --database NAME (and --table), or name a \
+             directory for the whole cluster.",
+        ))
+}
+
+/// Returns how to restore, by what was typed and what is configured.
+pub(super) fn options(
     session: &Session,
-    snapshot: &backup_core::Snapshot,
-    planned: &PlannedRestore,
-) -> Result<Ending> {
+    source: &SourceName,
+    args: &RestoreArgs,
+    observer: Arc<dyn Observer>,
+) -> RestoreOptions {
+    let preferred = session.restore_preferences(source);
+    let typed = args.map_roles.clone();
+    RestoreOptions {
+        jobs: args.jobs.or(preferred.jobs).unwrap_or_else(::backup::default_jobs),
+        tables: args.tables.clone(),
+        schemas: args.schemas.clone(),
+        no_owner: args.no_owner || preferred.no_owner,
+        no_privileges: args.no_privileges || preferred.no_privileges,
+        create_roles: args.create_roles || preferred.create_roles,
+        role_map: if typed.is_empty() { preferred.role_map } else { typed },
+        without_extensions: Vec::new(),
+        ordered: args.ordered,
+        recovery: <_>::default(),
+        delta: args.delta,
+        tablespaces: args.tablespaces.clone(),
+        observer,
+    }
+}
+
+fn preview(session: &Session, snapshot: &Snapshot, planned: &PlannedRestore) -> Result<Ending> {
     if session.screen.json() {
         let document = RestorePlanDocument::new(snapshot, planned.location(), &planned.plan);
         session.screen.document(&document)?;
@@ -74,7 +102,7 @@ fn preview(
     Ok(Ending::Ok)
 }
 
-fn describe(snapshot: &backup_core::Snapshot, target: &str, plan: &RestorePlan) -> String {
+pub(super) fn describe(snapshot: &Snapshot, target: &str, plan: &RestorePlan) -> String {
     let mut text = format!(
         "restore snapshot {} of {} ({}) into {target}\n{}{}\n",
         snapshot.id.short(),
@@ -97,7 +125,7 @@ fn describe(snapshot: &backup_core::Snapshot, target: &str, plan: &RestorePlan) 
     text
 }
 
-fn show(session: &Session, receipt: &RestoreReceipt) -> Result<()> {
+pub(super) fn show(session: &Session, receipt: &RestoreReceipt) -> Result<()> {
     let screen = &session.screen;
     if screen.json() {
         return screen.document(&RestoreDocument::new(receipt));
@@ -110,7 +138,10 @@ fn show(session: &Session, receipt: &RestoreReceipt) -> Result<()> {
         receipt.snapshot.source,
         receipt.location,
         match receipt.snapshot.kind {
-            SnapshotKind::Physical => format!("{} files", render::count(report.files)),
+            // Of a database that was taken out of it, rows were restored.
+            SnapshotKind::Physical if report.replay.is_none() => {
+                format!("{} files", render::count(report.files))
+            }
             _ => format!(
                 "{} rows in {} tables",
                 render::count(report.rows),

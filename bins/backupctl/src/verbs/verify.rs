@@ -23,18 +23,17 @@ pub(super) async fn run(session: &Session, args: VerifyArgs) -> Result<Ending> {
         Some(ReadData(percent)) => Depth::Sample { percent },
     };
     let observer = session.observer();
-    let report = verify::verify(
-        session.repository().await?,
-        &Request { snapshots: ids, depth },
-        &session.clock,
-        &observer,
-        &session.interrupt,
-    )
-    .await?;
+    let repository = session.repository().await?;
+    // Reading clusters a second time is for those that were named.
+    let contents = depth == Depth::Read && !ids.is_empty();
+    let request = Request { snapshots: ids, depth };
+    let work = verify::verify(repository, &request, &session.clock, &observer, &session.interrupt);
+    let mut report = work.await?;
+    let clusters = backup::check_clusters(repository, &mut report, contents, &*observer);
+    let files = session.interrupt.unless(clusters).await?;
     let sources: BTreeSet<_> = report.snapshots.iter().map(|found| found.source.clone()).collect();
     // Beside snapshots that were named, the WAL of their sources; else all of it.
     let wanted = (!args.snapshots.is_empty()).then_some(&sources);
-    let repository = session.repository().await?;
     let wal = verify_wal(repository, wanted, depth, &observer, &session.interrupt).await?;
     drop(observer);
     if report.snapshots.is_empty() && report.is_clean() {
@@ -42,16 +41,18 @@ pub(super) async fn run(session: &Session, args: VerifyArgs) -> Result<Ending> {
             .hint("The repository holds no snapshot yet; run `backupctl backup`."));
     }
     if session.screen.json() {
-        session.screen.document(&VerifyDocument::new(&report, &wal))?;
+        let mut document = VerifyDocument::new(&report, &wal);
+        document.files_compared = files;
+        session.screen.document(&document)?;
     } else {
-        session.screen.data(&describe(&report, &wal));
+        session.screen.data(&describe(&report, files, &wal));
     }
     verify::demand(&report)?;
     demand_wal(&wal)?;
     Ok(Ending::Ok)
 }
 
-fn describe(report: &Report, wal: &[WalVerdict]) -> String {
+fn describe(report: &Report, files: u64, wal: &[WalVerdict]) -> String {
     let mut table =
         Table::new(&[("SNAPSHOT", Align::Left), ("SOURCE", Align::Left), ("RESULT", Align::Left)]);
     for snapshot in &report.snapshots {
@@ -87,6 +88,10 @@ fn describe(report: &Report, wal: &[WalVerdict]) -> String {
             render::count(verdict.segments),
             render::count(verdict.read)
         ));
+    }
+    if files > 0 {
+        let files = render::count(files);
+        text.push_str(&format!("{files} files of clusters compared with their manifests\n"));
     }
     text.push_str(&format!(
         "{} packs compared, {} read, {} chunks proved, {} of {} read\n",

@@ -119,7 +119,8 @@ fn a_deleted_row_comes_back_and_nothing_else_is_touched() {
     refused(&["--to", &out], 8, "not empty");
     refused(&["--table", "ordres", "--to", &cluster.url("x")], 7, "public.orders");
     refused(&["--table", "fresh", "--to", &cluster.url("x")], 7, "nearest names");
-    refused(&["--delta", "--to", &out], 2, "--delta");
+    let words = extract(&["--delta", "--to", &out]);
+    ctl.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).expect(2);
     let done = ctl.run(&["restore", "shop@latest", "--to", &cluster.url("x")]).fails(2);
     assert!(done.stderr.contains("--database"), "{}", done.stderr);
     let words = ["restore", "shop@latest", "--database", "shpo", "--to", &cluster.url("x")];

@@ -12,6 +12,7 @@ mod damage;
 mod drill;
 mod exits;
 mod export;
+mod extract;
 mod happy;
 mod health;
 mod keys;

@@ -22,7 +22,7 @@ impl Copy<'_> {
     }
 }
 
-fn world(major: u32) -> Option<(Archive, Cluster)> {
+pub(crate) fn world(major: u32) -> Option<(Archive, Cluster)> {
     let mut archive = Archive::new("shop");
     let cluster = archive.archiving(Cluster::builder(major)).start()?;
     let tools = cluster.bin("").display().to_string();

@@ -34,7 +34,9 @@ pub use health::{ConditionDocument, RepositoryHealthDocument, SizeDocument, Succ
 pub use keys::{KeyDocument, KeysDocument};
 pub use migrate::{ChecklistDocument, FitDocument, MigrateDocument};
 pub use receipt::ReceiptDocument;
-pub use restore::{PhaseDocument, RestoreDocument, RestorePlanDocument, StepDocument};
+pub use restore::{
+    PhaseDocument, RecoveredDocument, RestoreDocument, RestorePlanDocument, StepDocument,
+};
 pub use snapshot::{
     FindingDocument, IdentityDocument, PartDocument, PartsDocument, ShowDocument, SnapshotDocument,
     SnapshotsDocument, TableDocument, VerifiedDocument,

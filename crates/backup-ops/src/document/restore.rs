@@ -2,6 +2,7 @@
 
 use backup_core::Snapshot;
 use backup_core::port::RestorePlan;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -62,8 +63,27 @@ pub struct RestoreDocument {
     pub seconds: f64,
     /// Seconds by phase, in order.
     pub phases: Vec<PhaseDocument>,
+    /// How far WAL was replayed, where a database was taken out of a physical snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<RecoveredDocument>,
     /// What to know.
     pub findings: Vec<FindingDocument>,
+}
+
+/// The point that a cluster was brought to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RecoveredDocument {
+    /// The end of the last record that was replayed (`0/3000148`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+    /// When the last transaction that was replayed ended; absent when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub last_commit: Option<Timestamp>,
+    /// WAL segments that were fetched for it.
+    pub segments: u64,
+    /// Their bytes.
+    pub wal_bytes: u64,
 }
 
 /// One phase of a restore.
@@ -115,6 +135,12 @@ impl RestoreDocument {
                 .iter()
                 .map(|(name, seconds)| PhaseDocument { name: name.clone(), seconds: *seconds })
                 .collect(),
+            recovered: report.replay.as_ref().map(|replay| RecoveredDocument {
+                position: replay.position.map(|position| position.to_string()),
+                last_commit: replay.last_commit,
+                segments: replay.segments,
+                wal_bytes: replay.wal_bytes,
+            }),
             findings: report.findings.iter().map(FindingDocument::new).collect(),
         }
     }

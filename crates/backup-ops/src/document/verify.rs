@@ -20,6 +20,9 @@ pub struct VerifyDocument {
     pub elsewhere: Vec<String>,
     /// The stored WAL of each cluster.
     pub wal: Vec<WalVerdictDocument>,
+    /// Files of physical snapshots compared with PostgreSQL's manifest.
+    #[serde(default)]
+    pub files_compared: u64,
     /// Packs compared with the store's listing.
     pub packs_compared: u64,
     /// Packs read whole.
@@ -95,6 +98,7 @@ impl VerifyDocument {
             snapshots: report.snapshots.iter().map(verdict).collect(),
             elsewhere: report.elsewhere.clone(),
             wal: wal.iter().map(WalVerdictDocument::new).collect(),
+            files_compared: 0,
             packs_compared: report.packs_compared,
             packs_read: report.packs_read,
             chunks_proved: report.chunks_proved,

@@ -30,7 +30,7 @@ mod examine;
 mod export;
 mod fingerprint;
 mod names;
-mod neighbours;
+pub(crate) mod neighbours;
 mod ranges;
 pub(crate) mod rate;
 mod restore;

@@ -13,6 +13,7 @@
 mod archiving;
 mod backup;
 mod changes;
+mod examine;
 mod facts;
 mod files;
 mod label;
@@ -25,6 +26,7 @@ mod tar;
 mod wal;
 
 pub use backup::{Access, PhysicalSource};
+pub use examine::{ClusterCheck, check_cluster};
 pub use facts::{ClusterFacts, WHOLE_CLUSTER};
 pub use restore::DirectoryTarget;
 

@@ -231,6 +231,8 @@ impl ScratchCluster {
         // Nobody looks before it is open; then a copy needs fewer of the original's settings.
         settings.push("hot_standby=off".to_owned());
         settings.push("wal_level=replica".to_owned());
+        // Its jobs are not done twice, be it without workers.
+        settings.push("cron.launch_active_jobs=off".to_owned());
         settings.push(format!("shared_preload_libraries={}", libraries.join(",")));
         for (name, least) in NEEDED {
             let wanted = self.facts.settings.get(name).and_then(|text| text.parse().ok());

@@ -73,8 +73,16 @@ impl DrillFolder {
 
 impl Drop for DrillFolder {
     fn drop(&mut self) {
-        // A leftover is removed by the sweep of a later drill.
-        let _ = std::fs::remove_dir_all(&self.path);
+        // Files of a restore that was given up may still appear for a moment. A leftover is removed
+        // by the sweep of a later drill.
+        for _ in 0..20 {
+            match std::fs::remove_dir_all(&self.path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    std::thread::sleep(std::time::Duration::from_millis(25));
+                }
+                _ => break,
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod absent;
 mod blame;
 mod cluster;
+mod extract;
 mod feed;
 mod folder;
 mod given;
@@ -14,5 +15,6 @@ mod user;
 mod whole;
 
 pub use cluster::{Recovery, ScratchCluster};
+pub use extract::{Extracted, Extraction};
 pub use given::GivenServer;
 pub use local::LocalServer;

@@ -129,6 +129,20 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    /// Given up in the middle, as by an interrupt: its processes must be gone before its folder
+    /// goes. That takes a moment, which nobody else waits for.
+    fn drop(&mut self) {
+        let process = self.child.id().and_then(|id| i32::try_from(id).ok());
+        let Some(process) = process.and_then(rustix::process::Pid::from_raw) else { return };
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::QUIT);
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < ENDING {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
 /// Settings of every throw-away server. No durability: what is here is thrown away, and a restore
 /// that counts is done with settings of its own. Nothing listens on a network, nothing is archived,
 /// and nothing acts by itself: a copy's subscriptions would take the original's changes away from

@@ -111,7 +111,7 @@ impl LogicalSource {
     }
 
     /// Copies the rows of these tables (`schema.table` or `table`) and schemas only, and no large
-    /// objects; of nothing less when both are empty. A name that matches nothing is `NotFound`,
+    /// objects; everything when both are empty. A name that matches nothing is `NotFound`,
     /// with those near it. The schema is copied whole: a restore takes what the tables need.
     #[must_use]
     pub fn with_only(mut self, tables: Vec<String>, schemas: Vec<String>) -> Self {

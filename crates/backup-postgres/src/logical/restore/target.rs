@@ -58,6 +58,14 @@ impl LogicalTarget {
         self
     }
 
+    /// Refuses a database that is not there to be restored into, before anything that takes time:
+    /// `Conflict` when it holds anything but what a killed restore of `snapshot` left.
+    pub async fn check_place(&self, snapshot: &Snapshot) -> Result<()> {
+        let (_, client) = look(&self.connect, &snapshot.id.to_string()).await?;
+        client.close().await;
+        Ok(())
+    }
+
     /// Checks everything that can be known without the snapshot's parts.
     async fn prepare(&self, snapshot: &Snapshot) -> Result<(Place, Offer, Decision, Tool)> {
         if snapshot.kind != SnapshotKind::Logical || snapshot.identity.engine != "postgres" {

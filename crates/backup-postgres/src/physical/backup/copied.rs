@@ -197,7 +197,7 @@ impl Copied {
 }
 
 /// Whether a manifest lists the file: all but the log, and what changes by itself later.
-fn is_listed(path: &str) -> bool {
+pub(crate) fn is_listed(path: &str) -> bool {
     !path.starts_with("pg_wal/")
         && !matches!(
             path,

@@ -12,4 +12,5 @@ mod remote;
 mod source;
 mod walk;
 
+pub(crate) use copied::is_listed;
 pub use source::{Access, PhysicalSource};
