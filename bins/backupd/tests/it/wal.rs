@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use backup_core::{RunState, SnapshotKind, Trigger};
+use backup_core::{JobKind, RunState, SnapshotKind, Trigger};
 use backup_testkit::postgres::Cluster;
 use serde_json::Value;
 
