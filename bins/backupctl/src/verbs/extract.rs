@@ -40,7 +40,7 @@ pub(super) async fn run(session: &Session, args: RestoreArgs, database: &str) ->
     let repository = session.repository().await?;
     let from = (snapshot, plan);
     let work = backup::extract(repository, &tools, from, database, &target, &options);
-    let mut report = session.interrupt.unless(work).await?;
+    let mut report = Box::pin(session.interrupt.unless(work)).await?;
     drop((observer, options));
     if let Some(replay) = &report.replay {
         let position = replay.position.map_or_else(|| "?".to_owned(), |at| at.to_string());
