@@ -174,6 +174,18 @@ pub struct WalFacts {
     pub more_restore_points: bool,
     /// Whether it was left early by a switch: the rest is empty.
     pub switched: bool,
+    /// Whether the WAL ends in it without a switch: what follows is no WAL, or damaged. In a whole
+    /// segment that is damage: a server replays nothing behind it.
+    pub ended: bool,
+}
+
+impl WalFacts {
+    /// Returns whether a record begins in it and ends in the next one: neither tells of that.
+    #[must_use]
+    pub fn straddles(&self) -> bool {
+        let behind = self.start.0.saturating_add(u64::from(self.segment_size));
+        !self.switched && !self.ended && self.end.0 < behind
+    }
 }
 
 /// A time and where in the WAL its record ends.

@@ -36,6 +36,7 @@ async fn main() -> Fallible<()> {
         restore_points: vec![RestorePoint { name: "before_migration".into(), instant }],
         more_restore_points: false,
         switched: true,
+        ended: false,
     };
     // Five pieces: compressible, incompressible, empty.
     let mut segment: Vec<u8> = (0..1_000_000u32).flat_map(|n| (n / 50).to_be_bytes()).collect();

@@ -63,7 +63,14 @@ pub async fn scratch_cluster(
     let parts = repository.reader(snapshot).await?;
     let mut cluster = ScratchCluster::prepare(tools, &tools.temporary(), snapshot).await?;
     let options = DrillOptions { jobs, observer: Arc::clone(observer) };
-    match cluster.restore(snapshot, parts, &recovery.unwrap_or_default(), &options).await {
+    let restored = cluster.restore(snapshot, parts, &recovery.unwrap_or_default(), &options).await;
+    let reached = restored.and_then(|report| {
+        if let (Some(plan), Some(replay)) = (plan, &report.replay) {
+            plan.demand(replay.position)?;
+        }
+        Ok(report)
+    });
+    match reached {
         Ok(report) => Ok((cluster, report)),
         Err(error) => {
             // The error that matters is the first.

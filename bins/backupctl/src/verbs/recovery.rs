@@ -191,8 +191,13 @@ impl Recovery {
     }
 }
 
-/// Starts a restored cluster and says which point it reached.
-pub(super) async fn start(session: &Session, directory: &str) -> Result<Vec<Finding>> {
+/// Starts a restored cluster and says which point it reached. Fails with `Integrity` where all
+/// stored WAL was to be replayed and was not; the server runs then nevertheless.
+pub(super) async fn start(
+    session: &Session,
+    directory: &str,
+    recovery: Option<&Recovery>,
+) -> Result<Vec<Finding>> {
     let composer = session.composer();
     let tools = composer.tools().clone();
     let work = recovery::start(
@@ -200,6 +205,10 @@ pub(super) async fn start(session: &Session, directory: &str) -> Result<Vec<Find
         &tools,
     );
     let mut reached = session.interrupt.unless(work).await?;
+    if let Some(Recovery { plan, .. }) = recovery {
+        let replayed = reached.position.parse().ok();
+        plan.demand(replayed).map_err(|error| error.with("stop it with", &reached.stop))?;
+    }
     let mut findings = std::mem::take(&mut reached.findings);
     findings.push(Finding::note(told(&reached)));
     Ok(findings)

@@ -46,7 +46,8 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
         planned.execute(repository, &session.clock, &observer, &session.interrupt).await?;
     drop(observer);
     if args.recovery.start {
-        receipt.report.findings.extend(recovery::start(session, &args.to).await?);
+        let started = recovery::start(session, &args.to, recovery.as_ref()).await?;
+        receipt.report.findings.extend(started);
     }
     show(session, &receipt)?;
     Ok(Ending::Ok)

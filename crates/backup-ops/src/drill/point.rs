@@ -1,11 +1,12 @@
 //! A drill to a point in time: what was asked for, and how near it came. Pure.
 
+use backup_core::Lsn;
 use backup_core::port::Replay;
 use jiff::Timestamp;
 
 use super::DrillReceipt;
 use crate::document::ReplayDocument;
-use crate::wal::{RecoveryGoal, RecoveryPlan};
+use crate::wal::{RecoveryGoal, RecoveryPlan, fell_short};
 
 /// The point that a drill brings a cluster to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,13 +15,21 @@ pub struct DrillPoint {
     pub goal: RecoveryGoal,
     /// The timeline that leads there.
     pub timeline: u32,
+    /// Position up to which stored WAL reaches there.
+    pub reaches: Lsn,
 }
 
 impl DrillPoint {
     /// Returns the point that a plan leads to.
     #[must_use]
     pub fn of(plan: &RecoveryPlan) -> Self {
-        Self { goal: plan.goal.clone(), timeline: plan.timeline }
+        Self { goal: plan.goal.clone(), timeline: plan.timeline, reaches: plan.reaches }
+    }
+
+    /// Returns what is missing, a phrase, where the end of stored WAL was asked for and the server
+    /// stopped before it.
+    pub(super) fn fell_short(&self, replay: &Replay) -> Option<String> {
+        fell_short(&self.goal, self.reaches, replay.position)
     }
 }
 
@@ -72,8 +81,24 @@ mod tests {
         receipt.data_from = "2026-01-01T00:00:00Z".parse().unwrap();
         let replay =
             Replay { last_commit: last_commit.map(|at| at.parse().unwrap()), ..Replay::default() };
-        note(&mut receipt, Some(&DrillPoint { goal, timeline: 1 }), &replay);
+        note(&mut receipt, Some(&DrillPoint { goal, timeline: 1, reaches: Lsn(9) }), &replay);
         receipt
+    }
+
+    #[test]
+    fn the_end_of_stored_wal_is_reached_or_the_drill_failed() {
+        let point = |goal| DrillPoint { goal, timeline: 1, reaches: Lsn(500) };
+        let short = |goal, position: Option<u64>| {
+            let replay = Replay { position: position.map(Lsn), ..Replay::default() };
+            point(goal).fell_short(&replay)
+        };
+        assert_eq!(short(RecoveryGoal::Latest, Some(500)), None);
+        assert_eq!(short(RecoveryGoal::Latest, Some(900)), None, "more came since the plan");
+        assert!(short(RecoveryGoal::Latest, Some(499)).unwrap().contains("0/1F4"));
+        assert!(short(RecoveryGoal::Latest, None).is_some());
+        // With a target the server says itself that it was not reached.
+        assert_eq!(short(RecoveryGoal::Lsn(Lsn(300)), Some(301)), None);
+        assert_eq!(short(RecoveryGoal::Immediate, None), None);
     }
 
     #[test]

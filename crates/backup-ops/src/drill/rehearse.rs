@@ -251,7 +251,11 @@ impl Drill<'_> {
             }
             SnapshotKind::Physical | SnapshotKind::Files => format!("{} files", report.files),
         };
-        let told = answer("restore", Outcome::Passed, detail);
+        let point = self.request.point.as_ref().zip(report.replay.as_ref());
+        let told = match point.and_then(|(point, replay)| point.fell_short(replay)) {
+            Some(short) => answer("restore", Outcome::Failed, short),
+            None => answer("restore", Outcome::Passed, detail),
+        };
         receipt.questions.push(QuestionDocument { seconds: Some(seconds), ..told });
         if let Some(replay) = report.replay {
             point::note(receipt, self.request.point.as_ref(), &replay);

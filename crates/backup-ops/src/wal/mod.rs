@@ -15,8 +15,10 @@ pub use backup_repository::{WalEntry, WalLog, WalObject, WalPut};
 pub use fetch::{choose_log, fetch};
 pub use history::Branch;
 pub use inventory::{Inventory, Run, TimelineWal, read_heads, take_inventory};
+pub(crate) use plan::fell_short;
 pub use plan::{
-    RecoveryBase, RecoveryGoal, RecoveryPlan, descends_from, newest_descendant, plan_recovery,
+    RecoveryBase, RecoveryGoal, RecoveryPlan, descends_from, newest_descendant, newest_written,
+    plan_recovery,
 };
 pub use push::{WalPush, admit, push};
 pub use recover::{TimelineChoice, find_recovery, segments_on_the_way};

@@ -107,6 +107,36 @@ pub struct RecoveryPlan {
     pub notes: Vec<String>,
 }
 
+impl RecoveryPlan {
+    /// Fails with `Integrity` where a server that was to replay all stored WAL stopped before its
+    /// end; `replayed` is the end of the last record that it replayed.
+    pub fn demand(&self, replayed: Option<Lsn>) -> Result<(), Error> {
+        let Some(why) = fell_short(&self.goal, self.reaches, replayed) else { return Ok(()) };
+        Err(Error::new(ErrorKind::Integrity, "recover cluster")
+            .with("snapshot", self.base.snapshot.short())
+            .with("timeline", self.timeline)
+            .because(why)
+            .hint(
+                "A stored segment is damaged inside: the server took that for the end of the WAL. \
+                 Take a new physical snapshot; this copy lacks what came after.",
+            ))
+    }
+}
+
+/// Returns what is missing, a phrase, where all stored WAL was to be replayed and was not. To a
+/// server without a target a damaged record is the end of the WAL: it opens without a word.
+pub(crate) fn fell_short(
+    goal: &RecoveryGoal,
+    reaches: Lsn,
+    replayed: Option<Lsn>,
+) -> Option<String> {
+    if *goal != RecoveryGoal::Latest || replayed.is_some_and(|replayed| replayed >= reaches) {
+        return None;
+    }
+    let replayed = replayed.map_or("an unknown position".to_owned(), |at| at.to_string());
+    Some(format!("WAL was replayed up to {replayed} only; stored WAL reaches {reaches}"))
+}
+
 /// Plans a recovery. `bases` are those that may be used, of one cluster; `choose` returns the
 /// facts of the segments along a path, in order, as far as they are known.
 ///
@@ -121,7 +151,9 @@ pub fn plan_recovery(
 ) -> Result<RecoveryPlan, Error> {
     let times = || heads.iter().filter_map(|head| head.times);
     let last = times().map(|(_, latest)| latest).max_by_key(|instant| (instant.at, instant.end));
-    let reaches = heads.last().map_or(base.stop, |head| head.end.max(base.stop));
+    // Behind the last whole record: one that only began to be stored is not replayed.
+    let ends = heads.iter().rev().find(|head| head.end > head.start).map(|head| head.end);
+    let reaches = ends.map_or(base.stop, |end| end.max(base.stop));
     let mut plan = RecoveryPlan {
         base: base.clone(),
         timeline,
@@ -166,16 +198,30 @@ pub fn plan_recovery(
                         None => "no transaction is stored after the snapshot".to_owned(),
                     });
                 }
-                // The server could not tell this time from the end of its WAL and would give up.
-                plan.goal = RecoveryGoal::Latest;
-                plan.notes.push(format!(
-                    "No transaction ended after {time}: the end of the stored WAL is that moment."
-                ));
+                if straddled(heads) {
+                    // It may be a transaction that ended later: all WAL would be too much.
+                    plan.notes.push(format!(
+                        "Behind the last known transaction a record crosses from one segment into \
+                         the next. If it is no transaction that ended after {time}, the server \
+                         ends with \"recovery ended before configured recovery target was \
+                         reached\": then --latest is that moment."
+                    ));
+                } else {
+                    // The server could not tell this time from the end of its WAL, and would give
+                    // up.
+                    plan.goal = RecoveryGoal::Latest;
+                    plan.notes.push(format!(
+                        "No transaction ended after {time}: the end of the stored WAL is that \
+                         moment."
+                    ));
+                }
             }
         }
         RecoveryGoal::Xid(xid) => {
             let within = |(low, high): (u32, u32)| xid.wrapping_sub(low) <= high.wrapping_sub(low);
-            if !heads.iter().filter_map(|head| head.xids).any(within) {
+            // The end of one that crosses into the next segment is not among their ids.
+            let known = heads.iter().filter_map(|head| head.xids).any(within);
+            if !known && !crossing(heads).any(WalFacts::straddles) {
                 return refuse("no stored segment has a transaction around that number".to_owned());
             }
         }
@@ -210,6 +256,17 @@ pub fn plan_recovery(
     Ok(plan)
 }
 
+/// Returns the segments that another one follows.
+fn crossing(heads: &[WalFacts]) -> impl Iterator<Item = &WalFacts> {
+    heads.iter().take(heads.len().saturating_sub(1))
+}
+
+/// Returns whether a record that no segment tells of may be a transaction behind the last known.
+fn straddled(heads: &[WalFacts]) -> bool {
+    let last = heads.iter().rposition(|head| head.times.is_some()).unwrap_or_default();
+    crossing(heads).skip(last).any(WalFacts::straddles)
+}
+
 fn before(base: &RecoveryBase, why: &str) -> String {
     format!("that is before snapshot {} ends: {why}; take an older snapshot", base.snapshot.short())
 }
@@ -238,6 +295,53 @@ pub fn newest_descendant(inventory: &Inventory, base: &RecoveryBase) -> u32 {
     inventory.timelines.keys().rev().find(descends).copied().unwrap_or(base.timeline)
 }
 
+/// Returns the timeline that was written to last, by when its segments were stored.
+#[must_use]
+pub fn newest_written(inventory: &Inventory) -> Option<u32> {
+    let newest = inventory.timelines.iter().filter_map(|(number, wal)| {
+        let objects = wal.segments.values().chain(wal.partials.values());
+        Some((objects.map(|object| object.stored_at).max()?, *number))
+    });
+    newest.max().map(|(_, number)| number)
+}
+
+/// Returns whether any WAL of a timeline is stored, and not only where it came from.
+fn has_wal(inventory: &Inventory, timeline: u32) -> bool {
+    let wal = inventory.timelines.get(&timeline);
+    wal.is_some_and(|wal| !wal.segments.is_empty() || !wal.partials.is_empty())
+}
+
+/// Returns the timeline at whose end the newest stored WAL is, as far as a base leads there. One
+/// that has only begun ends where it left the other.
+pub(super) fn timeline_to_the_end(inventory: &Inventory, base: &RecoveryBase) -> u32 {
+    let highest = newest_descendant(inventory, base);
+    let newest = newest_written(inventory).filter(|newest| descends_from(inventory, *newest, base));
+    newest.filter(|_| has_wal(inventory, highest)).unwrap_or(highest)
+}
+
+/// Returns what a person should know who wants the end of stored WAL where several timelines could
+/// be meant.
+pub(super) fn another_end(inventory: &Inventory, plan: &RecoveryPlan) -> Option<String> {
+    let (chosen, newest) = (plan.timeline, newest_written(inventory)?);
+    let path = inventory.path_to(chosen).unwrap_or_default();
+    let begun = !has_wal(inventory, chosen) && path.iter().any(|(number, _)| *number == newest);
+    if newest != chosen && !begun {
+        return Some(format!(
+            "Timeline {newest} was written to after timeline {chosen}, and snapshot {} does not \
+             lead there: this is the end of a timeline that was left. Take an older snapshot, or a \
+             new one of the cluster as it is.",
+            plan.base.snapshot.short()
+        ));
+    }
+    let higher = inventory.timelines.keys().rev().find(|number| has_wal(inventory, **number))?;
+    (*higher > chosen).then(|| {
+        format!(
+            "Timeline {chosen} was written to last; if the cluster is on timeline {higher}, pass \
+             --timeline {higher}."
+        )
+    })
+}
+
 /// Returns whether a timeline goes on from where a base ends.
 #[must_use]
 pub fn descends_from(inventory: &Inventory, timeline: u32, base: &RecoveryBase) -> bool {
@@ -255,7 +359,8 @@ pub fn descends_from(inventory: &Inventory, timeline: u32, base: &RecoveryBase) 
 mod tests {
     use super::*;
     use crate::wal::history::Branch;
-    use backup_core::RestorePoint;
+    use backup_core::{RestorePoint, WalFile, WalSegment};
+    use backup_repository::{WalEntry, WalObject};
 
     const SIZE: u64 = 16 << 20;
 
@@ -377,5 +482,96 @@ mod tests {
         assert_eq!(newest_descendant(&inventory, &base()), 3);
         assert!(!descends_from(&inventory, 4, &base()));
         assert_eq!(newest_descendant(&Inventory::default(), &base()), 1);
+    }
+
+    /// Behind the last known transaction, records cross from one segment into the next.
+    fn crossing_heads() -> Vec<WalFacts> {
+        let mut heads = heads();
+        heads.push(WalFacts {
+            start: Lsn(5 * SIZE),
+            end: Lsn(5 * SIZE + 90),
+            ..WalFacts::default()
+        });
+        heads[3].checkpoint = Some(WalInstant { at: time(30), end: Lsn(5 * SIZE + 90) });
+        for head in &mut heads {
+            head.segment_size = SIZE as u32;
+        }
+        heads
+    }
+
+    #[test]
+    fn a_record_that_crosses_may_be_a_transaction_that_ended_later() {
+        let plan = |heads: &[WalFacts], goal: RecoveryGoal| {
+            plan_recovery(&base(), &Inventory::default(), heads, 1, &goal)
+        };
+        let at = || RecoveryGoal::Time(time(25));
+        let mut heads = crossing_heads();
+        let kept = plan(&heads, at()).unwrap();
+        assert_eq!((kept.goal, kept.notes.len()), (at(), 1), "all WAL may be too much");
+        assert!(plan(&heads, RecoveryGoal::Xid(5)).is_ok(), "it is looked for where they cross");
+        for head in &mut heads {
+            head.switched = true;
+        }
+        assert_eq!(plan(&heads, at()).unwrap().goal, RecoveryGoal::Latest);
+        assert!(plan(&heads, RecoveryGoal::Xid(5)).is_err());
+        // What crosses before the last known transaction ended before it.
+        (heads[0].switched, heads[1].switched) = (false, false);
+        assert_eq!(plan(&heads, at()).unwrap().goal, RecoveryGoal::Latest);
+        // Behind the last stored segment nothing is replayed.
+        heads[3].switched = false;
+        assert_eq!(plan(&heads, at()).unwrap().goal, RecoveryGoal::Latest);
+    }
+
+    #[test]
+    fn a_record_that_only_began_to_be_stored_is_not_reached() {
+        let mut heads = crossing_heads();
+        heads[3].end = heads[3].start;
+        let plan = plan_recovery(&base(), &Inventory::default(), &heads, 1, &RecoveryGoal::Latest)
+            .unwrap();
+        assert_eq!(plan.reaches, heads[2].end);
+        assert!(plan.demand(Some(plan.reaches)).is_ok());
+        let error = plan.demand(Some(Lsn(plan.reaches.0 - 8))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Integrity);
+        let error = plan.demand(None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Integrity, "unknown is not reached");
+    }
+
+    /// Timeline 2 left timeline 1 at segment 3; both went on, one of them last.
+    fn two(last: u32) -> Inventory {
+        let object = |timeline: u32, number: u32| WalObject {
+            entry: WalEntry::File(WalFile::Segment(WalSegment { timeline, high: 0, low: number })),
+            digest: [0; 8],
+            name: format!("wal/shop/1/{timeline:08}/{number:024}").parse().unwrap(),
+            size: 1,
+            stored_at: time(if timeline == last { 40 } else { 30 }),
+        };
+        let objects = [object(1, 2), object(1, 3), object(1, 9), object(2, 3), object(2, 4)];
+        let left = Branch { timeline: 1, end: Lsn(3 * SIZE + 80) };
+        Inventory::sort(&objects, SIZE, [(2, vec![left])].into())
+    }
+
+    #[test]
+    fn the_end_is_that_of_the_timeline_that_was_written_last() {
+        let behind = RecoveryBase { start: Lsn(8 * SIZE), stop: Lsn(8 * SIZE + 500), ..base() };
+        let inventory = two(2);
+        assert_eq!(newest_written(&inventory), Some(2));
+        // A snapshot behind the fork does not lead there, and that is said.
+        let told = |inventory: &Inventory, base: &RecoveryBase| {
+            let timeline = timeline_to_the_end(inventory, base);
+            let none = Inventory::default();
+            let plan = plan_recovery(base, &none, &heads(), timeline, &RecoveryGoal::Latest);
+            (timeline, another_end(inventory, &plan.unwrap()).unwrap_or_default())
+        };
+        let (timeline, note) = told(&inventory, &behind);
+        assert!(timeline == 1 && note.starts_with("Timeline 2 was written to after"), "{note}");
+        assert_eq!(told(&inventory, &base()), (2, String::new()));
+        // Timeline 2 was a trial: timeline 1 went on.
+        let (timeline, note) = told(&two(1), &base());
+        assert!(timeline == 1 && note.contains("--timeline 2"), "{note}");
+        // Nothing but the history of timeline 2 is there: it ends at the fork.
+        let mut begun = two(1);
+        begun.timelines.get_mut(&2).unwrap().segments.clear();
+        assert_eq!(told(&begun, &base()), (2, String::new()));
+        assert_eq!(newest_written(&Inventory::default()), None);
     }
 }

@@ -33,6 +33,16 @@ pub async fn push(repository: &Repository, push: WalPush) -> Result<WalPut> {
             .hint("A file of another server lies in this one's pg_wal; nothing was stored."));
     }
     admit(repository, &push.log, push.accept_new_identity).await?;
+    if let (WalFile::Segment(segment), Some(facts)) = (push.file, &push.facts)
+        && facts.ended
+    {
+        // It is what the server has: refusing it would only fill that server's disk.
+        tracing::warn!(
+            "WAL in {segment} ends at {} and a server replays nothing behind that: look at the \
+             server's disk, and take a new physical snapshot",
+            facts.end
+        );
+    }
     repository.put_wal(&push.log, push.file, push.content, push.facts).await
 }
 

@@ -5,7 +5,8 @@ use backup_repository::{Repository, WalEntry, WalLog, WalObject};
 
 use super::inventory::{Inventory, read_heads, take_inventory};
 use super::plan::{
-    RecoveryBase, RecoveryGoal, RecoveryPlan, descends_from, newest_descendant, plan_recovery,
+    RecoveryBase, RecoveryGoal, RecoveryPlan, another_end, descends_from, newest_descendant,
+    newest_written, plan_recovery, timeline_to_the_end,
 };
 
 /// Which timeline to follow.
@@ -21,10 +22,11 @@ pub enum TimelineChoice {
 }
 
 /// Plans a recovery of a source from the first of `bases` (best first) from which the goal can be
-/// reached.
+/// reached. To the end of stored WAL those are better that lead to where it was written last.
 ///
 /// Fails with `NotFound` when it can be reached from none: the error is that of the best one and
-/// names the nearest points; `Integrity` when stored WAL on the way contradicts itself.
+/// names the nearest points; `Integrity` when stored WAL on the way contradicts itself, or is
+/// damaged before the end that was asked for.
 pub async fn find_recovery(
     repository: &Repository,
     source: &SourceName,
@@ -34,7 +36,20 @@ pub async fn find_recovery(
 ) -> Result<RecoveryPlan> {
     let mut first = None;
     let mut known: Option<(u64, Inventory)> = None;
-    for base in bases {
+    let mut ordered: Vec<&RecoveryBase> = bases.iter().collect();
+    if let (RecoveryGoal::Latest, TimelineChoice::Latest, Some(best)) =
+        (goal, choice, bases.first())
+    {
+        let log = WalLog { source: source.clone(), system: best.system };
+        let inventory = take_inventory(repository, &log).await?;
+        if let Some(newest) = newest_written(&inventory) {
+            ordered.sort_by_key(|base| {
+                base.system != best.system || !descends_from(&inventory, newest, base)
+            });
+        }
+        known = Some((best.system, inventory));
+    }
+    for base in ordered {
         if known.as_ref().is_none_or(|(system, _)| *system != base.system) {
             let log = WalLog { source: source.clone(), system: base.system };
             known = Some((base.system, take_inventory(repository, &log).await?));
@@ -63,6 +78,9 @@ async fn try_base(
     goal: &RecoveryGoal,
 ) -> Result<RecoveryPlan> {
     let timeline = match choice {
+        TimelineChoice::Latest if *goal == RecoveryGoal::Latest => {
+            timeline_to_the_end(inventory, base)
+        }
         TimelineChoice::Latest => newest_descendant(inventory, base),
         TimelineChoice::Current => base.timeline,
         TimelineChoice::Number(number) => number,
@@ -75,21 +93,43 @@ async fn try_base(
             .hint("`backupctl wal status` shows the timelines; leave --timeline out for the newest."));
     }
     let path = inventory.path_to(timeline).unwrap_or_else(|| vec![(base.timeline, None)]);
-    let segments = inventory.walk(&path, first_needed(inventory, &path, base));
+    let mut segments = inventory.walk(&path, first_needed(inventory, &path, base));
     if let Some(conflict) = contradiction(inventory, &segments) {
         return Err(Error::new(ErrorKind::Integrity, "plan recovery")
             .with("file", conflict)
             .because("contents that contradict each other are stored for it")
             .hint("`backupctl wal status` says which; move the wrong server's object away."));
     }
-    let heads = match goal {
-        RecoveryGoal::Time(_) | RecoveryGoal::Xid(_) | RecoveryGoal::RestorePoint(_) => {
-            read_heads(repository, &segments).await?
-        }
-        _ => ends_of(repository, &segments).await?,
+    let mut heads = match goal {
+        RecoveryGoal::Immediate => ends_of(repository, &segments).await?,
+        _ => read_heads(repository, &segments).await?,
     };
-    let mut plan = plan_recovery(base, inventory, &heads, timeline, goal)?;
+    end_at_forks(&path, &segments, &mut heads);
+    let damaged = damaged_inside(&segments, &heads);
+    let file = damaged.and_then(|at| segments.get(at)).map(|(_, object)| object.name.clone());
+    if let Some(at) = damaged {
+        // A server replays nothing behind it, whatever is stored.
+        segments.truncate(at + 1);
+        heads.truncate(at + 1);
+    }
+    let named = |error: Error| match &file {
+        Some(file) => error.with("damaged inside", file),
+        None => error,
+    };
+    if damaged.is_some() && *goal == RecoveryGoal::Latest {
+        return Err(named(Error::new(ErrorKind::Integrity, "plan recovery"))
+            .with("snapshot", base.snapshot.short())
+            .because("the WAL in a stored segment ends early: nothing behind it can be replayed")
+            .hint(
+                "Take a new physical snapshot: it makes up for that. A time before the damage can \
+                 be reached (--at).",
+            ));
+    }
+    let mut plan = plan_recovery(base, inventory, &heads, timeline, goal).map_err(named)?;
     plan.segments = segments.len() as u64;
+    if *goal == RecoveryGoal::Latest {
+        plan.notes.extend(another_end(inventory, &plan));
+    }
     Ok(plan)
 }
 
@@ -119,6 +159,29 @@ async fn ends_of(repository: &Repository, segments: &[(Lsn, &WalObject)]) -> Res
         .await
 }
 
+/// Lets every head end where its timeline is left: what is stored of it behind that is not on the
+/// way. `heads` are those of the last segments.
+fn end_at_forks(
+    path: &[(u32, Option<Lsn>)],
+    segments: &[(Lsn, &WalObject)],
+    heads: &mut [WalFacts],
+) {
+    for ((_, object), head) in segments.iter().rev().zip(heads.iter_mut().rev()) {
+        let of = path.iter().find(|(timeline, _)| *timeline == object.entry.timeline());
+        if let Some(left) = of.and_then(|(_, left)| *left) {
+            head.end = head.end.min(left.max(head.start));
+        }
+    }
+}
+
+/// Returns which whole segment, of those that others follow, has WAL that ends early.
+fn damaged_inside(segments: &[(Lsn, &WalObject)], heads: &[WalFacts]) -> Option<usize> {
+    let followed = segments.len().saturating_sub(1);
+    segments.iter().zip(heads).take(followed).position(|((_, object), facts)| {
+        facts.ended && matches!(object.entry, WalEntry::File(WalFile::Segment(_)))
+    })
+}
+
 fn contradiction(
     inventory: &Inventory,
     segments: &[(Lsn, &WalObject)],
@@ -143,4 +206,50 @@ pub(super) fn first_needed(
         return first;
     }
     Lsn(first.0.saturating_add(size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(text: &str) -> WalObject {
+        WalObject {
+            entry: WalEntry::File(text.parse().unwrap()),
+            digest: [0; 8],
+            name: format!("wal/shop/1/00000001/{text}").parse().unwrap(),
+            size: 1,
+            stored_at: "2026-11-01T00:00:00Z".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_a_fork_is_not_on_the_way() {
+        let objects = ["000000010000000000000004", "000000010000000000000005"].map(object);
+        let segments: Vec<_> = objects.iter().map(|object| (Lsn(0), object)).collect();
+        let head =
+            |start, end| WalFacts { start: Lsn(start), end: Lsn(end), ..WalFacts::default() };
+        let ends = |path: &[(u32, Option<Lsn>)], mut heads: Vec<WalFacts>| {
+            end_at_forks(path, &segments, &mut heads);
+            heads.iter().map(|head| head.end.0).collect::<Vec<_>>()
+        };
+        let both = || vec![head(400, 490), head(500, 590)];
+        // Nothing of timeline 2 but its history is stored.
+        assert_eq!(ends(&[(1, Some(Lsn(520))), (2, None)], both()), [490, 520]);
+        assert_eq!(ends(&[(1, Some(Lsn(520))), (2, None)], vec![head(500, 590)]), [520]);
+        assert_eq!(ends(&[(1, Some(Lsn(480))), (2, None)], both()), [480, 500]);
+        assert_eq!(ends(&[(1, None)], both()), [490, 590]);
+    }
+
+    #[test]
+    fn a_whole_segment_that_others_follow_runs_to_its_end() {
+        let names = ["000000010000000000000004.partial", "000000010000000000000005"];
+        let objects: Vec<_> =
+            names.into_iter().chain(["000000010000000000000006"]).map(object).collect();
+        let segments: Vec<_> = objects.iter().map(|object| (Lsn(0), object)).collect();
+        let head = |ended| WalFacts { ended, ..WalFacts::default() };
+        let check = |ended: [bool; 3]| damaged_inside(&segments, &ended.map(head));
+        assert_eq!(check([false, true, false]), Some(1));
+        assert_eq!(check([true, false, false]), None, "an unfinished one ends early");
+        assert_eq!(check([false, false, true]), None, "so does the last");
+    }
 }

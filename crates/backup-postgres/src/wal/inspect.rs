@@ -31,6 +31,7 @@ pub fn inspect(file: WalFile, bytes: &[u8]) -> Result<Option<WalFacts>> {
     scanner.feed(bytes, &mut |found| note(&mut facts, found));
     facts.end = scanner.end();
     facts.switched = scanner.is_switched();
+    facts.ended = !scanner.is_running();
     Ok(Some(facts))
 }
 
@@ -121,4 +122,24 @@ fn note(facts: &mut WalFacts, found: Found) {
 /// Transaction ids are on a circle.
 fn precedes(one: u32, other: u32) -> bool {
     one.wrapping_sub(other) > u32::MAX / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backup_core::Lsn;
+
+    #[test]
+    fn wal_that_ends_inside_a_segment_is_told_from_a_switch() {
+        let mut bytes = include_bytes!("../../tests/golden/wal-pages-18").to_vec();
+        bytes.resize(16 << 20, 0);
+        let file = WalFile::Segment(WalSegment { timeline: 1, high: 0, low: 2 });
+        let facts = inspect(file, &bytes).unwrap().unwrap();
+        assert!(facts.switched && !facts.ended && !facts.straddles());
+        // A record that names another as the one before it: a server reads nothing behind that.
+        bytes[0xE8 + 8] ^= 0x40;
+        let facts = inspect(file, &bytes).unwrap().unwrap();
+        assert!(facts.ended && !facts.switched && !facts.straddles());
+        assert_eq!(facts.end, Lsn(0x0200_00E8));
+    }
 }

@@ -29,6 +29,7 @@ const HAS_XIDS: u8 = 2;
 const HAS_CHECKPOINT: u8 = 4;
 const HAS_MORE_POINTS: u8 = 8;
 const SWITCHED: u8 = 16;
+const ENDED: u8 = 32;
 
 /// What an object says about its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +142,7 @@ fn write_facts(out: &mut Vec<u8>, facts: Option<&WalFacts>) {
     set |= if facts.checkpoint.is_some() { HAS_CHECKPOINT } else { 0 };
     write_instant(out, facts.checkpoint.unwrap_or(none));
     set |= if facts.switched { SWITCHED } else { 0 };
+    set |= if facts.ended { ENDED } else { 0 };
     let count = out.len();
     out.push(0);
     let mut more = facts.more_restore_points;
@@ -197,6 +199,7 @@ fn read_facts(fields: &mut Fields<'_>) -> Result<Option<WalFacts>> {
         restore_points,
         more_restore_points: has(HAS_MORE_POINTS),
         switched: has(SWITCHED),
+        ended: has(ENDED),
     }))
 }
 
@@ -246,7 +249,8 @@ mod tests {
                 checkpoint: Some(instant(1_700_000_300)),
                 restore_points: (0..points).map(point).collect(),
                 more_restore_points: false,
-                switched: true,
+                switched: points == 1,
+                ended: points == 7,
             }),
         }
     }

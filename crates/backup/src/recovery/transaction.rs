@@ -32,10 +32,8 @@ pub async fn find_transaction(
 ) -> Result<TransactionEnd> {
     let segments = segments_on_the_way(repository, log, plan).await?;
     let mut early = None;
-    for (position, (segment, _)) in segments.iter().enumerate() {
-        if !may_hold(&segments, position, xid) {
-            continue;
-        }
+    for position in to_read(&segments, xid) {
+        let Some((segment, _)) = segments.get(position) else { continue };
         // The record may end in the next segment.
         let next = segments.get(position + 1).map(|(next, _)| *next);
         match search(repository, log, *segment, next, xid).await? {
@@ -57,6 +55,19 @@ pub async fn find_transaction(
              a server stops at: give the id that pg_current_xact_id() returned, or a time (--at).",
         ),
     })
+}
+
+/// Returns which segments to read: those in which it is likely first, then every one that ends in a
+/// record of which neither it nor the next one tells.
+fn to_read(segments: &[(WalSegment, WalFacts)], xid: u32) -> Vec<usize> {
+    let (mut order, rest): (Vec<usize>, Vec<usize>) =
+        (0..segments.len()).partition(|position| may_hold(segments, *position, xid));
+    let last = segments.len().saturating_sub(1);
+    let crosses = |position: &usize| {
+        *position < last && segments.get(*position).is_some_and(|(_, facts)| facts.straddles())
+    };
+    order.extend(rest.into_iter().filter(crosses));
+    order
 }
 
 /// Whether a transaction of that id may have ended in a segment, or in a record that begins there:
@@ -113,6 +124,29 @@ fn end_of(found: &Found, wanted: u32) -> Option<TransactionEnd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_crosses_is_read_whatever_the_ids_around_it_are() {
+        let segment = |low: u32, xids, switched| {
+            let segment = WalSegment { timeline: 1, high: 0, low };
+            let facts = WalFacts {
+                xids: Some(xids),
+                segment_size: 1 << 20,
+                switched,
+                ..WalFacts::default()
+            };
+            (segment, facts)
+        };
+        let segments = [
+            segment(1, (10, 19), false),
+            segment(2, (20, 29), true),
+            segment(3, (30, 39), false),
+            segment(4, (40, 49), false),
+        ];
+        assert_eq!(to_read(&segments, 25), [0, 1, 2], "the likely ones first");
+        // It ran for long, and ended where two segments meet.
+        assert_eq!(to_read(&segments, 5), [0, 2]);
+    }
 
     #[test]
     fn only_segments_around_an_id_are_read() {
