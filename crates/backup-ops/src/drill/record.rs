@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use backup_core::port::{Clock, DrillTarget, Observer};
+use backup_core::port::{Clock, DrillTarget, NoObserver, Observer};
 use backup_core::{Error, ErrorKind, Result, Snapshot, Verified, VerifyLevel};
 use backup_repository::Repository;
+use backup_verification::{Depth, Request};
 
 use super::{DrillReceipt, DrillRequest, rehearse};
 use crate::document::PhaseDocument;
@@ -12,7 +13,8 @@ use crate::interrupt::Interrupt;
 
 /// Drills a snapshot and records what was found: the receipt always; the proof `drilled` when
 /// it passed; and where the backup is bad, every earlier proof is taken back, so that nothing
-/// better is forgotten in its favour.
+/// better is forgotten in its favour. A drill to a point may fail for its WAL: then the snapshot
+/// is read back, and loses its proofs only for damage of its own.
 ///
 /// The receipt says what was found (see [`super::demand`]); an error means that the drill
 /// itself could not be held.
@@ -45,6 +47,14 @@ pub async fn drill(
         "passed" => {
             let verified = Verified { level: VerifyLevel::Drilled, at: Some(at) };
             repository.record_verification(snapshot.id, verified).await?;
+        }
+        // On the way to a point the stored WAL may be to blame: the snapshot is read by itself,
+        // which takes its proofs back where it is damaged.
+        "failed" if request.point.is_some() => {
+            let alone = Request { snapshots: vec![snapshot.id], depth: Depth::Read };
+            let silent: Arc<dyn Observer> = Arc::new(NoObserver);
+            let read = backup_verification::verify(repository, &alone, clock, &silent);
+            interrupt.unless(read).await?;
         }
         "failed" => repository.withdraw_verification(snapshot.id).await?,
         _ => {}

@@ -10,6 +10,7 @@
 mod alerting;
 mod backup;
 mod daemon;
+mod drill;
 mod faults;
 mod fixture;
 mod luck;
