@@ -71,6 +71,8 @@ pub async fn start(directory: &Path, tools: &ToolPaths) -> Result<Reached> {
         match wait(&seat, &mut running).await? {
             Waited::For(look) => {
                 running.let_go();
+                // What was fetched ahead and is not needed does not stay with the copy.
+                crate::wal::remove_ahead(&directory.join("pg_wal/RECOVERYXLOG"));
                 return Ok(reached(&seat, look, findings));
             }
             Waited::TooLow(why) => {
