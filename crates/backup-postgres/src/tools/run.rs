@@ -109,7 +109,16 @@ fn connection_string(database: &str) -> String {
 }
 
 fn kind_of(text: &str) -> ErrorKind {
-    let refused = ["connection to server", "password authentication failed", "permission denied"];
+    let refused = [
+        "connection to server",
+        "password authentication failed",
+        "permission denied",
+        // It was there, and is no more.
+        "closed the connection unexpectedly",
+        "terminating connection",
+        "could not receive data from server",
+        "no connection to the server",
+    ];
     if refused.iter().any(|sign| text.contains(sign)) {
         ErrorKind::SourceUnavailable
     } else {
@@ -157,5 +166,8 @@ mod tests {
         ));
         assert!(!is_lock_timeout("ERROR:  permission denied for table t"));
         assert_eq!(kind_of("ERROR:  permission denied for table t"), ErrorKind::SourceUnavailable);
+        let died = "query failed: server closed the connection unexpectedly";
+        assert_eq!(kind_of(died), ErrorKind::SourceUnavailable);
+        assert_eq!(kind_of("ERROR:  relation t does not exist"), ErrorKind::Failed);
     }
 }
