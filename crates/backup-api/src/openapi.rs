@@ -131,7 +131,8 @@ fn parameter(parameter: &Parameter) -> Value {
             json!({ "type": "integer", "minimum": 0, "maximum": most, "default": usual })
         }
         ParameterKind::Text(most) => {
-            json!({ "type": "string", "maxLength": most, "pattern": r"^[^\p{Cc}]*$" })
+            let pattern = format!(r"^[^\x00-\x1f\x7f-\x9f]{{0,{most}}}$");
+            json!({ "type": "string", "maxLength": most, "pattern": pattern })
         }
         ParameterKind::Word(words) => json!({ "type": "string", "enum": words }),
         ParameterKind::Local => json!({ "type": "string", "pattern": "^/" }),

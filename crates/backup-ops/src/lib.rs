@@ -13,7 +13,8 @@
 //!
 //! // What a person typed.
 //! let selector: Selector = "shop@latest".parse()?;
-//! assert!(backup_ops::select(&[], &selector).is_err());
+//! let stored: [backup_core::SnapshotRecord; 0] = [];
+//! assert!(backup_ops::select(&stored, &selector).is_err());
 //!
 //! // A source that was promised protection and has no snapshot.
 //! let promises = BTreeMap::from([("shop".parse()?, Default::default())]);

@@ -180,8 +180,10 @@ fn parse(parameter: &Parameter, text: &str) -> Result<Value, Refused> {
             None => return Err(wrong(&format!("one of {}", words.join(", ")))),
         },
         ParameterKind::Text(most) => {
-            if text.len() > *most || text.chars().any(char::is_control) {
-                return Err(wrong(&format!("at most {most} bytes without control characters")));
+            if text.chars().count() > *most || text.chars().any(char::is_control) {
+                return Err(wrong(&format!(
+                    "at most {most} characters without control characters"
+                )));
             }
             Value::Text(text.to_owned())
         }

@@ -123,7 +123,7 @@ pub(crate) enum ParameterKind {
     Number { usual: u64, most: u64 },
     /// One of these words.
     Word(&'static [&'static str]),
-    /// Any text of at most so many bytes, without control characters.
+    /// Any text of at most so many characters, without control characters.
     Text(usize),
     /// There or not, without a value (or `true`, `false`).
     Flag,
