@@ -87,8 +87,12 @@ impl Repository {
                 gathered => gathered?,
             };
             lease.renew().await?;
-            let Some(name) = self.appeared(&gathered.snapshots).await? else {
-                return self.carry_out(&gathered, lease, options, observer).await;
+            let name = match self.appeared(&gathered.snapshots).await? {
+                Some(name) => name,
+                None => match self.carry_out(&gathered, lease, options, observer).await? {
+                    Ok(report) => return Ok(report),
+                    Err(name) => name,
+                },
             };
             if attempt >= ATTEMPTS {
                 return Err(Error::new(ErrorKind::Conflict, "prune")
@@ -99,19 +103,24 @@ impl Repository {
         }
     }
 
+    /// Returns the snapshot that appeared, having deleted no pack, if one did at the last moment.
     async fn carry_out(
         &self,
         gathered: &Gathered,
         lease: &mut Lease,
         options: PruneOptions,
         observer: &dyn Observer,
-    ) -> Result<PruneReport> {
+    ) -> Result<std::result::Result<PruneReport, ObjectName>> {
         let plan = plan(&gathered.facts, options);
         let clock = &**self.clock();
         let mut renewed = Since::now(clock);
         if plan.rewrites_index {
             let object = rewritten(gathered, &plan);
             store_index(self.store(), &self.keys_now()?, object).await?;
+            // Whoever commits from now on finds the packs gone, or has been seen here.
+            if let Some(name) = self.appeared(&gathered.snapshots).await? {
+                return Ok(Err(name));
+            }
             for (id, _) in &gathered.indexes {
                 self.store().delete(&layout::index(*id)?).await?;
             }
@@ -128,7 +137,7 @@ impl Repository {
             report.deleted_packs += 1;
             report.deleted_bytes += step.bytes;
         }
-        Ok(report)
+        Ok(Ok(report))
     }
 
     /// Returns a snapshot that appeared since the facts were gathered: it may need what they

@@ -7,9 +7,11 @@ use std::time::Duration;
 use backup_core::{
     ChunkId, Error, ErrorKind, Event, Evidence, PackId, Result, Snapshot, SnapshotId,
 };
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::SnapshotWriter;
 use crate::index::Index;
+use crate::repository::PARALLEL;
 use crate::since::Since;
 use crate::{layout, random, snapshots};
 
@@ -29,7 +31,7 @@ impl SnapshotWriter {
         let parts = self.parts()?.commit()?;
         shared.chunks.packer.flush().await?;
         let checked = Since::now(&**shared.repository.clock());
-        self.check_needed().await?;
+        let needed = self.check_needed().await?;
 
         let stored_bytes = shared.chunks.packer.stored_bytes();
         let tally = &shared.chunks.tally;
@@ -51,13 +53,21 @@ impl SnapshotWriter {
             evidence,
         };
         snapshots::store_manifest(&shared.repository, &snapshot).await?;
-        self.check_delay(snapshot.id, checked).await?;
+        let kept = async {
+            self.check_delay(checked)?;
+            self.check_stored(needed).await
+        };
+        if let Err(error) = kept.await {
+            shared.repository.store().delete(&layout::snapshot(snapshot.id)?).await?;
+            return Err(error);
+        }
         shared.observer.on_event(&Event::SnapshotCommitted { snapshot: snapshot.id });
         Ok(snapshot)
     }
 
-    /// Fails unless an index names everything the snapshot needs and no old mark endangers it.
-    async fn check_needed(&self) -> Result<()> {
+    /// Returns the packs that the snapshot needs; fails unless an index names everything and no
+    /// old mark endangers it.
+    async fn check_needed(&self) -> Result<HashSet<PackId>> {
         let repository = &self.shared.repository;
         // A host that cannot read relies on nothing but what it wrote in this run.
         let index = if repository.can_read() {
@@ -66,7 +76,8 @@ impl SnapshotWriter {
             self.shared.chunks.packer.own_index()?
         };
         let needed = packs_of(&index, self.parts()?.chunks())?;
-        repository.check_marks(&index, &needed).await
+        repository.check_marks(&index, &needed).await?;
+        Ok(needed)
     }
 
     /// Gives the snapshot up, but makes everything stored so far durable and findable: a rerun
@@ -75,20 +86,51 @@ impl SnapshotWriter {
         self.shared.chunks.packer.flush().await
     }
 
-    /// Prune relies on it that a manifest follows soon upon the look at the marks. If this
-    /// process was suspended in between, the manifest is taken back.
-    async fn check_delay(&self, id: SnapshotId, checked: Since) -> Result<()> {
-        let repository = &self.shared.repository;
-        let delay = checked.passed(&**repository.clock());
+    /// Prune relies on it that a manifest follows soon upon the look at the marks: fails if this
+    /// process was suspended in between.
+    fn check_delay(&self, checked: Since) -> Result<()> {
+        let delay = checked.passed(&**self.shared.repository.clock());
         if delay < MARK_TRUST {
             return Ok(());
         }
-        repository.store().delete(&layout::snapshot(id)?).await?;
         Err(Error::new(ErrorKind::Conflict, "commit snapshot")
             .with("seconds late", delay.as_secs())
             .hint("The run was suspended, or the clock jumped; run the backup again."))
     }
+
+    /// Another run that was suspended for long may have named packs that prune had taken for
+    /// leftovers, and not have taken its index back yet. Now that the manifest is there, prune
+    /// deletes nothing that it needs; what is there now stays.
+    async fn check_stored(&self, mut needed: HashSet<PackId>) -> Result<()> {
+        let repository = &self.shared.repository;
+        if !repository.can_read() {
+            return Ok(());
+        }
+        let store = repository.store();
+        if needed.len() > FEW_PACKS {
+            let mut listed = store.list(layout::PACKS).await?;
+            while let Some(object) = listed.try_next().await? {
+                needed.remove(&layout::id_of(&object.name)?);
+            }
+        }
+        let asked = needed.into_iter().map(|id| async move {
+            store.stat(&layout::pack(id)?).await.map(drop).map_err(|error| match error.kind() {
+                ErrorKind::NotFound => Error::new(ErrorKind::Conflict, "commit snapshot")
+                    .with("pack", id)
+                    .hint(
+                        "Prune removed data that a suspended run had named; run the backup \
+                         again. If that does not help, run `backupctl repair index`.",
+                    )
+                    .because(error),
+                _ => error,
+            })
+        });
+        stream::iter(asked).buffer_unordered(PARALLEL).try_collect().await
+    }
 }
+
+/// So many packs are asked for one by one; more are listed, a thousand in one request.
+const FEW_PACKS: usize = 32;
 
 /// Returns every pack the new snapshot relies on, bases included; a chunk that no index knows
 /// any more makes the commit fail.

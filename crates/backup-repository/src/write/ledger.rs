@@ -10,6 +10,7 @@ use backup_crypto::{KeyBundle, ObjectKind};
 use super::MARK_TRUST;
 use crate::index::{Index, IndexObject};
 use crate::pack::{PackBuilder, PackEntries};
+use crate::since::Since;
 use crate::{blob, blocking, layout, random};
 
 /// An index is written after this many packs …
@@ -32,6 +33,8 @@ pub(super) struct Ledger {
 struct State {
     /// Durable packs that no index names yet.
     unindexed: Vec<PackEntries>,
+    /// When the storing of the oldest of them began.
+    oldest: Option<Since>,
     checkpoint: Duration,
     stored_bytes: u64,
     /// Everything written; only kept by a host that cannot read it back.
@@ -84,6 +87,7 @@ impl Ledger {
     async fn store_pack(&self, pack: PackBuilder) -> Result<()> {
         let (entries, bytes) = blocking(move || pack.finish()).await?;
         let size = bytes.len() as u64;
+        let begun = Since::now(&*self.clock);
         self.store.create(&layout::pack(entries.id)?, bytes).await?;
         self.observer.on_event(&Event::PackStored { bytes: size });
         let mut state = self.state.lock().map_err(|_| poisoned())?;
@@ -92,6 +96,7 @@ impl Ledger {
             state.own.insert(&entries);
         }
         state.unindexed.push(entries);
+        state.oldest.get_or_insert(begun);
         Ok(())
     }
 
@@ -99,7 +104,7 @@ impl Ledger {
     /// other checkpoint is under way, and nothing has failed so far.
     pub(super) async fn checkpoint(&self, now: bool) -> Result<()> {
         let alone = self.checkpointing.lock().await;
-        let packs = {
+        let (packs, oldest) = {
             let mut state = self.state.lock().map_err(|_| poisoned())?;
             if let Some((kind, text)) = &state.failure {
                 return Err(Error::new(*kind, "store data").because(text.clone()));
@@ -110,40 +115,72 @@ impl Ledger {
                 return Ok(());
             }
             state.checkpoint = self.clock.elapsed();
-            std::mem::take(&mut state.unindexed)
+            (std::mem::take(&mut state.unindexed), state.oldest.take())
         };
-        let written = self.write_index(packs).await.inspect_err(|error| self.fail(error))?;
+        let written =
+            self.write_index(packs, oldest).await.inspect_err(|error| self.fail(error))?;
         self.state.lock().map_err(|_| poisoned())?.stored_bytes += written;
         drop(alone);
         Ok(())
     }
 
-    async fn write_index(&self, packs: Vec<PackEntries>) -> Result<u64> {
+    async fn write_index(&self, packs: Vec<PackEntries>, since: Option<Since>) -> Result<u64> {
         let Some(oldest) = packs.first().map(|pack| pack.id) else { return Ok(0) };
-        let object = IndexObject { supersedes: Vec::new(), packs };
-        let (index, size) = store_index(&self.store, &self.keys, object).await?;
+        let waited = since.map_or(Duration::ZERO, |since| since.passed(&*self.clock));
+        if waited >= MARK_TRUST {
+            return Err(late(oldest).with("seconds late", waited.as_secs()));
+        }
+        let (index, size) = self.name_packs(packs.clone()).await?;
         if let Err(error) = self.check_age(oldest, index).await {
-            // It must not promise others what may be gone. Should this fail as well, whoever
-            // relies on it is told by the comparison that ends every backup.
-            let _ = self.store.delete(&layout::index(index)?).await;
+            // Should this fail as well, the next prune drops what is gone; whoever relies on it
+            // until then looks for the packs before its backup counts.
+            let _ = self.take_back(index, packs).await;
             return Err(error);
         }
         Ok(size)
     }
 
+    async fn name_packs(&self, packs: Vec<PackEntries>) -> Result<(IndexId, u64)> {
+        let object = IndexObject { supersedes: Vec::new(), packs };
+        store_index(&self.store, &self.keys, object).await
+    }
+
+    /// An index that came late must not promise what may be gone. What is there stays named:
+    /// another run may rely on it already.
+    async fn take_back(&self, index: IndexId, packs: Vec<PackEntries>) -> Result<()> {
+        let mut there = Vec::with_capacity(packs.len());
+        let named = packs.len();
+        for pack in packs {
+            match self.store.stat(&layout::pack(pack.id)?).await {
+                Ok(_) => there.push(pack),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if there.len() == named {
+            return Ok(());
+        }
+        if !there.is_empty() {
+            self.name_packs(there).await?;
+        }
+        self.store.delete(&layout::index(index)?).await
+    }
+
     /// Prune takes a pack that no index names for the leftover of a killed run once it is old.
     /// A pack that this run, suspended meanwhile, named too late may therefore be gone.
     async fn check_age(&self, pack: PackId, index: IndexId) -> Result<()> {
-        let stored = self.store.stat(&layout::pack(pack)?).await?.modified;
+        let stored = match self.store.stat(&layout::pack(pack)?).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(late(pack).because(error));
+            }
+            found => found?.modified,
+        };
         let named = self.store.stat(&layout::index(index)?).await?.modified;
         let waited = named.as_second().saturating_sub(stored.as_second());
         if waited < MARK_TRUST.as_secs() as i64 {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Conflict, "index pack")
-            .with("pack", pack)
-            .with("seconds late", waited)
-            .hint("The run was suspended, or the store's clock jumped; run the backup again."))
+        Err(late(pack).with("seconds late", waited))
     }
 
     fn fail(&self, error: &Error) {
@@ -166,6 +203,12 @@ pub(crate) async fn store_index(
     let size = sealed.len() as u64;
     store.create(&layout::index(id)?, sealed).await?;
     Ok((id, size))
+}
+
+fn late(pack: PackId) -> Error {
+    Error::new(ErrorKind::Conflict, "index pack")
+        .with("pack", pack)
+        .hint("The run was suspended, or a clock jumped; run the backup again.")
 }
 
 fn poisoned() -> Error {

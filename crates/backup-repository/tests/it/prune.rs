@@ -5,9 +5,9 @@ use backup_core::ErrorKind;
 use backup_core::port::{NoObserver, PartSink};
 use backup_core::{Evidence, Layout, PartName};
 use backup_repository::{Lease, PruneAction, PruneOptions, Repository};
-use backup_testkit::{FakeClock, MemoryStore};
+use backup_testkit::{Call, FakeClock, Fault, FaultStore, MemoryStore, Operation};
 
-use crate::world::{back_up, draft, init, key_file, next_day, open, read, rows, shop};
+use crate::world::{back_up, draft, init, key_file, next_day, open, open_at, read, rows, shop};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -159,4 +159,43 @@ async fn a_store_that_overwrites_is_refused() {
     let refused =
         repository.prune(PruneOptions::default(), Arc::new(NoObserver)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unsupported);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_suspended_run_names_too_late_deceives_no_other() {
+    let (store, clock) = timed();
+    let secret = key_file();
+    let host = async |store| open_at(store, clock.clone(), &secret).await.unwrap();
+    init(store.clone(), &secret).await;
+    // Suspended before its index is written, and again before it looks at what it wrote.
+    let pause = || Fault::slow(Duration::from_millis(700)).first(1);
+    let slow = FaultStore::around(store.clone())
+        .with(pause().on(Operation::Create).under("index/"))
+        .with(pause().on(Operation::Stat).under("packs/"));
+    let slow = Arc::new(slow);
+    let late = host(slow.clone()).await;
+    let late = tokio::spawn(async move { back_up(&late, &shop()).await });
+    let names =
+        |call: &Call| call.operation == Operation::Create && call.name.starts_with("index/");
+    until(|| slow.log().iter().any(names)).await;
+
+    clock.advance(30 * HOUR);
+    let pruner = host(store.clone()).await;
+    assert!(prune(&pruner, 24 * HOUR).await.deleted_packs > 0);
+    let known = store.names("index/").len();
+    until(|| store.names("index/").len() > known).await;
+
+    let deceived = back_up(&host(store.clone()).await, &shop()).await.unwrap_err();
+    assert_eq!(deceived.kind(), ErrorKind::Conflict, "{deceived:?}");
+    assert_eq!(late.await.unwrap().unwrap_err().kind(), ErrorKind::Conflict);
+    assert!(store.names("snapshots/").is_empty());
+    let again = host(store.clone()).await;
+    let snapshot = back_up(&again, &shop()).await.unwrap();
+    assert_eq!(read(&again, &snapshot).await.unwrap(), shop());
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }

@@ -8,7 +8,7 @@ use backup_core::port::NoObserver;
 use backup_core::{ErrorKind, Snapshot, SnapshotId};
 use backup_crypto::KeySecret;
 use backup_repository::{PruneOptions, Repository};
-use backup_testkit::{FakeClock, MemoryStore};
+use backup_testkit::{FakeClock, Fault, FaultStore, MemoryStore, Operation};
 
 use crate::world::{Database, back_up_slowly, init, key_file, open_at, read, rows};
 
@@ -58,7 +58,10 @@ impl World {
 
     async fn write(self, seed: u64) {
         let mut dice = Dice(seed);
-        let host = self.host().await;
+        // An index that comes late stands for a while before its writer takes it back.
+        let pause = Fault::slow(Duration::from_millis(15)).on(Operation::Stat).under("packs/");
+        let store = FaultStore::around(self.store.clone()).with(pause);
+        let host = open_at(Arc::new(store), self.clock.clone(), &self.secret).await.unwrap();
         for _ in 0..3 {
             let database = Self::database(&mut dice);
             let source = if dice.roll(2) == 0 { "shop" } else { "copy-of-shop" };

@@ -97,11 +97,15 @@ fn replay(base: &Path, restore: &str, end: &str) -> Result<f64> {
         .setting("checkpoint_timeout", "1h")
         .setting("hot_standby", "off")
         .setting("archive_mode", "off")
-        .setting("restore_command", restore)
         .try_start_from(|data| {
             run_command(Command::new("cp").arg("-a").arg(base).arg(data))
                 .map_err(std::io::Error::other)?;
             std::fs::write(data.join("recovery.signal"), "")?;
+            // A restored directory has its own settings there, which come last.
+            let settings = data.join("postgresql.auto.conf");
+            let mut text = std::fs::read_to_string(&settings)?;
+            let _ = writeln!(text, "restore_command = '{}'", restore.replace('\'', "''"));
+            std::fs::write(&settings, text)?;
             // Giving the copy to the server's user comes after this, some hundredths of a second.
             begun = Instant::now();
             Ok(())
