@@ -101,5 +101,11 @@ fn describe(report: &Report, files: u64, wal: &[WalVerdict]) -> String {
         ByteSize(report.bytes_read),
         ByteSize(report.bytes_total),
     ));
+    if report.is_clean() && report.packs_read > 0 && report.packs_read < report.packs_compared {
+        let share = report.damaged_at_most() * 100.0;
+        text.push_str(&format!(
+            "with 95% confidence, at most {share:.1}% of the packs are damaged\n"
+        ));
+    }
     text
 }

@@ -33,6 +33,10 @@ pub struct VerifyDocument {
     pub bytes_read: u64,
     /// Bytes of all packs in question.
     pub bytes_total: u64,
+    /// With 95 % confidence, the largest share of the packs (0 to 1) that may be damaged if none
+    /// was found: 0 when all were read, 1 when none was.
+    #[serde(default)]
+    pub damaged_at_most: f64,
 }
 
 /// How one snapshot fared.
@@ -104,6 +108,7 @@ impl VerifyDocument {
             chunks_proved: report.chunks_proved,
             bytes_read: report.bytes_read,
             bytes_total: report.bytes_total,
+            damaged_at_most: report.damaged_at_most(),
         }
     }
 }

@@ -65,11 +65,9 @@ fn section(tools: &[Peer], stored: &[Vec<(u64, f64)>]) -> String {
         }
         text.push('\n');
     }
-    let share = |tool: usize| {
-        let last = stored[tool].last().map_or(0, |(bytes, _)| *bytes);
-        last as f64 / stored[tool][0].0 as f64
-    };
+    let days = &stored[0];
+    let six = days[days.len().min(6) - 1].0 as f64 / days[0].0 as f64;
     text.push('\n');
-    text.push_str(&super::document::verdicts(&[("seven states, in fulls", share(0), 1.5)]));
+    text.push_str(&super::document::verdicts(&[("six daily states, in fulls", six, 1.5)]));
     text
 }
