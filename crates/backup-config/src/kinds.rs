@@ -57,6 +57,32 @@ impl ProviderKind {
     }
 }
 
+impl ProviderKind {
+    /// Returns the provider that a connection URL's host belongs to, where only one has such
+    /// hosts.
+    #[must_use]
+    pub fn from_host(url: &str) -> Option<Self> {
+        let (scheme, rest) = url.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        let ends = |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+        let postgres = matches!(scheme.to_ascii_lowercase().as_str(), "postgres" | "postgresql");
+        HOSTS.iter().find(|(domain, _)| postgres && ends(domain)).map(|(_, kind)| *kind)
+    }
+}
+
+/// Domains that belong to one vendor's databases.
+const HOSTS: [(&str, ProviderKind); 7] = [
+    ("neon.tech", ProviderKind::Neon),
+    ("neon.build", ProviderKind::Neon),
+    ("supabase.co", ProviderKind::Supabase),
+    ("pooler.supabase.com", ProviderKind::Supabase),
+    ("psdb.cloud", ProviderKind::Planetscale),
+    ("rlwy.net", ProviderKind::Railway),
+    ("railway.internal", ProviderKind::Railway),
+];
+
 impl fmt::Display for ProviderKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

@@ -126,6 +126,8 @@ pub struct SourceSettings {
     pub wal: Option<WalSettings>,
     /// Its project at Neon.
     pub neon: Option<NeonSettings>,
+    /// What its provider's control plane is used for.
+    pub native: NativeSettings,
 }
 
 /// When a source counts as protected.
@@ -319,6 +321,26 @@ pub struct WalSettings {
     pub max_lag: Period,
 }
 
+/// What a provider's control plane is used for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NativeSettings {
+    /// Whether a frozen copy is dumped instead of the database itself, where the provider can.
+    pub freeze: bool,
+    /// Which provider snapshots of ours are kept; absent: all, until they expire.
+    pub retention: Option<Policy>,
+    /// How long the provider keeps a snapshot of ours, where it heeds an expiry.
+    pub keep_for: Period,
+    /// How old the newest snapshot may be, those that the provider keeps counted in.
+    pub rpo: Option<Period>,
+}
+
+impl Default for NativeSettings {
+    /// Frozen copies; provider snapshots of a week.
+    fn default() -> Self {
+        Self { freeze: true, retention: None, keep_for: Period::from_days(7), rpo: None }
+    }
+}
+
 /// A project at Neon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NeonSettings {
@@ -326,6 +348,8 @@ pub struct NeonSettings {
     pub api_key: Option<SecretRef>,
     /// Project id.
     pub project_id: Option<String>,
+    /// The API's address; absent: Neon's own.
+    pub api_url: Option<String>,
 }
 
 /// How space is reclaimed.

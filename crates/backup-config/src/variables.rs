@@ -61,6 +61,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     secret("MYSQL_DATABASE_URL", "the same"),
     secret("NEON_API_KEY", "`source[].neon.api_key`"),
     plain("NEON_PROJECT_ID", "`source[].neon.project_id`"),
+    plain("NEON_API_URL", "`source[].neon.api_url`"),
     plain("BACKUP_JOBS", "`source[].backup.jobs`"),
     plain("BACKUP_MAX_RATE", "`source[].backup.max_rate`"),
     plain("BACKUP_RPO", "`source[].protection.rpo`"),

@@ -1,14 +1,11 @@
 //! The HTTP client that notifiers share.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use backup_core::{Error, ErrorKind, Result};
+use backup_http::tls;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
-use rustls::ClientConfig;
-use rustls::crypto::ring;
-use rustls_platform_verifier::BuilderVerifierExt;
 
 /// Creates the client: TLS by rustls with ring, certificates judged by the platform, no
 /// redirects (a POST that is redirected would arrive as an empty GET), proxies of the system.
@@ -19,18 +16,8 @@ pub fn client() -> Result<Client> {
 
 /// Returns the builder behind [`client`], for callers with further wishes.
 pub fn client_builder() -> Result<ClientBuilder> {
-    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(BuilderVerifierExt::with_platform_verifier)
-        .map_err(|error| {
-            failed().because(error).hint(
-                "Install the system's certificate authorities (Debian: the package \
-                 ca-certificates).",
-            )
-        })?
-        .with_no_client_auth();
     Ok(Client::builder()
-        .tls_backend_preconfigured(tls)
+        .tls_backend_preconfigured(tls::configuration(None, true)?)
         .redirect(Policy::none())
         .connect_timeout(Duration::from_secs(10))
         .user_agent(concat!("backup-notify/", env!("CARGO_PKG_VERSION"))))

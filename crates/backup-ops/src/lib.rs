@@ -36,6 +36,7 @@ pub mod forget;
 pub mod health;
 mod interrupt;
 pub mod key;
+pub mod managed;
 pub mod migrate;
 mod plausible;
 pub mod prune;

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::drill::{self, DrillPromise, DrillReceipt, DrillStanding};
 use crate::health::{self, Rhythm, SourceHealth};
+use crate::managed::NativeStanding;
 
 /// What the owner of a source asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub struct Promise {
     pub backups: Option<Rhythm>,
     /// When its snapshots are to be verified; absent where nobody said.
     pub verifications: Option<Rhythm>,
+    /// How old the newest snapshot may get, those that the provider keeps counted in; absent where
+    /// nobody said.
+    pub rpo_of_both: Option<Duration>,
 }
 
 impl Promise {
@@ -49,6 +53,7 @@ impl Default for Promise {
             drill: DrillPromise::default(),
             backups: None,
             verifications: None,
+            rpo_of_both: None,
         }
     }
 }
@@ -113,6 +118,8 @@ pub struct SourceStatus {
     pub drill: Option<DrillStanding>,
     /// What else is worth knowing.
     pub health: SourceHealth,
+    /// What its provider keeps; absent where that was not looked at.
+    pub native: Option<NativeStanding>,
 }
 
 /// Reads the repository and judges every source in it, and every one in `promises`.
@@ -231,6 +238,7 @@ fn assess_one(
         snapshots: records.len(),
         drill: None,
         health,
+        native: None,
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! **What it is.** [`MemoryStore`] and [`FakeClock`] stand in for a store and for time;
 //! [`FaultStore`] wraps any store and breaks it on demand; [`conformance`] holds every adapter
-//! to its port's contract; [`postgres`], [`s3`] and [`smtp`] start real servers.
+//! to its port's contract; [`postgres`], [`s3`] and [`smtp`] start real servers; [`vendor`]
+//! serves fakes of vendors' control planes, held to the vendors' schemas.
 //!
 //! **What it is not.** It is never linked into a program. Nothing here imitates a database or
-//! a storage service: those are started for real.
+//! a storage service: those are started for real, behind fake control planes too.
 //!
 //! ```
 //! use backup_core::port::Store;
@@ -22,12 +23,14 @@
 //! # }
 //! ```
 
+mod book;
 mod clock;
 pub mod conformance;
 mod fault;
 mod ledger;
 mod memory;
 pub mod parts;
+mod platform;
 pub mod postgres;
 mod process;
 mod recorder;
@@ -35,9 +38,12 @@ pub mod s3;
 pub mod smtp;
 mod sync;
 pub mod tools;
+pub mod vendor;
 
+pub use book::MemoryBook;
 pub use clock::FakeClock;
 pub use fault::{Call, Fault, FaultStore, Operation};
 pub use ledger::MemoryLedger;
 pub use memory::MemoryStore;
+pub use platform::MemoryPlatform;
 pub use recorder::Recorder;

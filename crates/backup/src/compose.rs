@@ -1,6 +1,7 @@
 //! From settings to open things.
 
 use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use backup_config::{
@@ -8,7 +9,7 @@ use backup_config::{
     SourceSettings,
 };
 use backup_core::port::{Clock, Observer, Provider, Store};
-use backup_core::{ByteSize, Error, Result, Secret};
+use backup_core::{ByteSize, Error, ErrorKind, Result, Secret};
 use backup_crypto::KeySecret;
 use backup_ops::alert::Destination;
 use backup_postgres::ConnectOptions;
@@ -135,6 +136,9 @@ impl Composer {
     pub fn source(&self, settings: &SourceSettings) -> Result<Arc<dyn Provider>> {
         let url = self.secrets.resolve(&settings.url)?;
         refuse_other_engines(url.expose()).map_err(|error| error.with("source", &settings.name))?;
+        if let Some(managed) = self.managed(settings)? {
+            return Ok(managed);
+        }
         postgres(url.expose(), self.password()?, &self.tools)
             .map_err(|error| error.with("source", &settings.name))
     }
@@ -188,6 +192,32 @@ impl Composer {
     /// Reads a secret.
     pub(crate) fn resolve(&self, secret: &backup_config::SecretRef) -> Result<Secret> {
         self.secrets.resolve(secret)
+    }
+
+    /// Returns the clock.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Returns where operations under way at vendors are written down.
+    pub(crate) fn operations_directory(&self) -> Result<PathBuf> {
+        let environment = &self.environment;
+        let state = match environment.get("BACKUPD_STATE")? {
+            Some(state) => PathBuf::from(state),
+            None => match (environment.get("XDG_STATE_HOME")?, environment.get("HOME")?) {
+                (Some(state), _) => Path::new(state).join("backupctl"),
+                (None, Some(home)) => Path::new(home).join(".local/state/backupctl"),
+                (None, None) => {
+                    return Err(Error::new(
+                        ErrorKind::ConfigInvalid,
+                        "find directory for operations",
+                    )
+                    .because("nothing says where state is kept, and HOME is not set")
+                    .hint("Set BACKUPD_STATE to a directory that outlives this run."));
+                }
+            },
+        };
+        Ok(state.join("operations"))
     }
 
     /// Returns the password that libpq would use for a URL without one.

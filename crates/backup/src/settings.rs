@@ -83,6 +83,7 @@ pub fn promises(settings: &Settings) -> BTreeMap<SourceName, Promise> {
             rto: source.drill.rto.map(Period::as_duration),
         },
         backups: rhythm(JobKind::Backup, source.schedule.backup.as_ref(), source, settings),
+        rpo_of_both: source.native.rpo.map(Period::as_duration),
         verifications: rhythm(JobKind::Verify, source.schedule.verify.as_ref(), source, settings),
     };
     settings.sources.iter().map(|source| (source.name.clone(), promise(source))).collect()

@@ -65,6 +65,17 @@ pub(crate) struct BackupArgs {
     #[arg(long)]
     pub(crate) accept_shrink: bool,
 
+    /// Take a snapshot at the source's provider instead, and apply `native.retention`; it dies
+    /// with the account
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "mode", "physical_from", "full_read", "jobs", "max_rate", "verify",
+            "accept_new_identity", "accept_shrink", "via_daemon"
+        ]
+    )]
+    pub(crate) native: bool,
+
     /// Let the running backupd take it, as it is configured there, and wait
     #[arg(
         long,
@@ -105,6 +116,10 @@ pub(crate) struct ListArgs {
     /// Only of this source
     #[arg(value_name = "SOURCE")]
     pub(crate) source: Option<SourceName>,
+
+    /// List what the sources' providers keep instead
+    #[arg(long)]
+    pub(crate) native: bool,
 }
 
 /// `show`, `ls`.
@@ -124,7 +139,8 @@ pub(crate) struct RestoreArgs {
 
     /// Where to: postgres://user@host/new_database, created when missing, refused unless
     /// empty (the password comes from PGPASSWORD or RESTORE_URL); for a physical snapshot a
-    /// directory
+    /// directory; branch:NAME, service:NAME or in-place restore at the source's provider, from
+    /// its own snapshots or history
     #[arg(long, value_name = "TARGET", env = "RESTORE_URL", hide_env_values = true)]
     pub(crate) to: String,
 

@@ -46,7 +46,8 @@ pub(crate) struct DrillArgs {
     pub(crate) what: Vec<String>,
 
     /// Restore into a database made for it on this server, and drop it again; a path puts the
-    /// throw-away server's data below it; default: a throw-away server started on this machine
+    /// throw-away server's data below it; `provider` makes a throw-away branch at the source's
+    /// provider; default: a throw-away server started on this machine
     /// [env: BACKUP_DRILL_URL]
     #[arg(long, value_name = "URL|PATH")]
     pub(crate) to: Option<String>,

@@ -19,6 +19,10 @@ pub(crate) struct ForgetArgs {
     #[command(flatten)]
     pub(crate) keep: KeepArgs,
 
+    /// Apply `native.retention` to the snapshots that the sources' providers keep instead
+    #[arg(long, conflicts_with_all = ["snapshots", "keep", "prune"])]
+    pub(crate) native: bool,
+
     /// Print the plan with its reasons, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,

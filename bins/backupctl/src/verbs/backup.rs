@@ -16,6 +16,9 @@ pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
     if args.via_daemon {
         return super::daemon::backup(session, &args).await;
     }
+    if args.native {
+        return super::native::backup(session, &args.sources).await;
+    }
     let sources = session.sources(&args.sources)?;
     let alone = sources.len() == 1;
     // One source is opened together with the repository; many would each hear of its error.

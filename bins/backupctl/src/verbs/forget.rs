@@ -11,6 +11,9 @@ use crate::session::Session;
 use crate::verbs::prune;
 
 pub(super) async fn run(session: &Session, args: ForgetArgs) -> Result<Ending> {
+    if args.native {
+        return super::native::forget(session, &args.source, args.dry_run).await;
+    }
     let records = session.records().await?;
     let (ids, ending) = if args.snapshots.is_empty() {
         let plans = plan(session, &args, &records)?;

@@ -58,7 +58,11 @@ pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Ending> {
 
 /// Looks at the database and writes down what a configuration of it looks like.
 async fn describe(session: &Session, url: &str) -> Result<String> {
-    let provider = session.target(url)?;
+    // The URL is the one of the only source, and that may have a provider with an API.
+    let provider = match session.settings()?.sources.as_slice() {
+        [source] => session.choose(source)?.provider,
+        _ => session.target(url)?,
+    };
     let discovery = session.interrupt.unless(provider.discover()).await?;
     let facts = &discovery.facts;
     session.screen.say(&format!(

@@ -14,6 +14,7 @@ mod forget;
 mod init;
 mod key;
 mod migrate;
+mod native;
 mod notify;
 mod offline;
 mod pin;

@@ -12,10 +12,14 @@ use crate::exit::Ending;
 use crate::render;
 use crate::session::Session;
 
+use super::native::{self, NativeTarget};
 use super::{extract, recovery};
 
 pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> {
     session.warn_about_argv("--to", &args.to);
+    if let Some(to) = NativeTarget::parse(&args.to) {
+        return Box::pin(native::restore(session, &args, to)).await;
+    }
     if let Some(database) = args.database.clone() {
         return Box::pin(extract::run(session, args, &database)).await;
     }

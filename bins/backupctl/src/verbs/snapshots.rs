@@ -9,6 +9,9 @@ use crate::render::{self, Align, Table};
 use crate::session::Session;
 
 pub(super) async fn run(session: &Session, args: ListArgs) -> Result<Ending> {
+    if args.native {
+        return super::native::list(session, args.source.as_ref()).await;
+    }
     let mut records = session.records().await?;
     if let Some(source) = &args.source {
         records.retain(|record| record.snapshot.source == *source);

@@ -2,8 +2,9 @@
 
 use backup::ops::document::StatusDocument;
 use backup::ops::health::RepositoryHealth;
+use backup::ops::managed;
 use backup::ops::{SourceStatus, Standing};
-use backup_core::{ByteSize, Error, ErrorKind, Result};
+use backup_core::{ByteSize, Error, ErrorKind, Result, SourceName};
 
 use crate::alerts;
 use crate::args::StatusArgs;
@@ -26,6 +27,7 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> 
     if let Some(memory) = &memory {
         backup::daemon::hear_runs(memory.as_ref(), &mut sources, now).await?;
     }
+    session.interrupt.unless(async { Ok(count_natives_in(session, &mut sources).await) }).await?;
     let repository = session.repository().await?;
     let (url, memory) = (session.repository_url()?, memory.as_deref());
     let look = backup::repository_health(repository, &url, memory, &sources, now);
@@ -45,6 +47,21 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> 
     alerts::tell(session, &backup::ops::alert::finding("status", None, title, reasons(&bad), now))
         .await;
     Ok(Ending::Found(ErrorKind::Suspect))
+}
+
+/// Asks the providers of configured sources what they keep.
+async fn count_natives_in(session: &Session, sources: &mut [SourceStatus]) {
+    let Ok(settings) = session.settings() else { return };
+    for status in sources {
+        let Some(source) = settings.sources.iter().find(|one| one.name == status.source) else {
+            continue;
+        };
+        // A source that cannot be set up is said by `doctor`; its snapshots are judged all the same.
+        let Ok(Some(platform)) = session.composer().platform(source) else { continue };
+        if let Some(native) = managed::look(&*platform, &source.name).await {
+            managed::count_in(status, native, session.clock.now());
+        }
+    }
 }
 
 fn reasons(sources: &[&SourceStatus]) -> String {
@@ -95,6 +112,11 @@ fn table(sources: &[SourceStatus], now: Timestamp) -> String {
         ]);
     }
     let mut text = table.render();
+    for native in
+        sources.iter().filter_map(|source| Some((&source.source, source.native.as_ref()?)))
+    {
+        text.push_str(&native_line(native.0, native.1, now));
+    }
     for source in sources {
         for reason in &source.reasons {
             text.push_str(&format!("{}: {reason}\n", source.source));
@@ -111,6 +133,24 @@ fn table(sources: &[SourceStatus], now: Timestamp) -> String {
         }
     }
     text
+}
+
+/// What a provider keeps: the weaker class, beside the repository.
+fn native_line(source: &SourceName, native: &managed::NativeStanding, now: Timestamp) -> String {
+    let newest = native
+        .age(now)
+        .map_or_else(|| "none".into(), |age| format!("newest {} old", render::age(age)));
+    let window =
+        native.window.map(|window| format!("; any moment since {}", render::time(window.earliest)));
+    let error = native.error.as_ref().map(|error| format!("; {error}"));
+    format!(
+        "{source}: on provider ({}, dies with the account): {newest}, {} snapshots, {} of them ours{}{}\n",
+        native.provider,
+        native.snapshots,
+        native.ours,
+        window.unwrap_or_default(),
+        error.unwrap_or_default()
+    )
 }
 
 /// When the next backup is expected, or for how long it is overdue.

@@ -248,8 +248,9 @@ pub(crate) struct RawDrill {
     /// How long a restore may take until the database answers, such as `30m`; a source whose
     /// newest drill took longer is at risk.
     pub(crate) rto: Option<Text<Period>>,
-    /// URL of a server to restore to, in a database made for it and dropped again; default a
-    /// throw-away server started on this machine.
+    /// URL of a server to restore to, in a database made for it and dropped again, or `provider`
+    /// for a throw-away branch at the source's provider; default a throw-away server started on
+    /// this machine.
     pub(crate) to: Option<Hidden>,
     /// A command that tries the restored database, whose URL it finds in `DATABASE_URL`; it must
     /// end with 0.
@@ -383,6 +384,26 @@ pub(crate) struct RawSource {
     pub(crate) wal: RawSourceWal,
     /// Its project at Neon.
     pub(crate) neon: RawNeon,
+    /// What its provider's control plane is used for.
+    pub(crate) native: RawNative,
+}
+
+/// What a provider's control plane is used for; see `docs/providers`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawNative {
+    /// Whether a frozen copy is dumped instead of the database itself, where the provider can
+    /// make one; default `true`.
+    pub(crate) freeze: Option<bool>,
+    /// Which provider snapshots that we took are kept, in the words of `retention.policy`; default
+    /// all, until they expire.
+    pub(crate) retention: Option<Text<Policy>>,
+    /// How long the provider keeps a snapshot that we take, where it heeds an expiry; default
+    /// `7d`.
+    pub(crate) keep_for: Option<Text<Period>>,
+    /// How old the newest snapshot may be, those that the provider keeps counted in, such as `2h`;
+    /// `protection.rpo` still holds for those in the repository. Default only that.
+    pub(crate) rpo: Option<Text<Period>>,
 }
 
 /// A project at Neon.
@@ -393,6 +414,8 @@ pub(crate) struct RawNeon {
     pub(crate) api_key: Option<Hidden>,
     /// Project id.
     pub(crate) project_id: Option<String>,
+    /// The API's address, where it is not Neon's own.
+    pub(crate) api_url: Option<String>,
 }
 
 /// Who is told.

@@ -142,6 +142,10 @@ impl Resolver<'_> {
 
     /// A URL of the file.
     fn written_url(&mut self, key: &str, value: &Hidden) -> SecretRef {
+        if value.0 == "provider" {
+            // A word, and no secret.
+            return SecretRef::inline(key, Secret::new("provider"));
+        }
         let secret = SecretRef::parse_url(key, &value.0);
         self.written_as(secret)
     }

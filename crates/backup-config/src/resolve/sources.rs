@@ -5,8 +5,8 @@ use percent_encoding::percent_decode_str;
 
 use super::Resolver;
 use super::layer::{Layer, drill, restore, wal};
-use crate::file::raw::{RawBackup, RawFile, RawSource};
-use crate::settings::{NeonSettings, SourceSettings, unknown_source};
+use crate::file::raw::{RawBackup, RawFile, RawNative, RawSource};
+use crate::settings::{NativeSettings, NeonSettings, SourceSettings, unknown_source};
 use crate::{ProviderKind, SecretRef};
 
 /// Providers by the order in which their variables are looked for.
@@ -200,6 +200,7 @@ impl Resolver<'_> {
             drill,
             wal: wal(&raw.wal, &file.wal, configured)?,
             neon: self.neon(raw, provider)?,
+            native: native(&raw.native),
             name,
             provider,
             url,
@@ -218,6 +219,12 @@ impl Resolver<'_> {
         Ok(Some(NeonSettings {
             api_key,
             project_id: project_id.or_else(|| raw.neon.project_id.clone()),
+            api_url: self
+                .inputs
+                .environment
+                .get("NEON_API_URL")?
+                .map(str::to_owned)
+                .or_else(|| raw.neon.api_url.clone()),
         }))
     }
 
@@ -227,6 +234,9 @@ impl Resolver<'_> {
         let Some(text) = self.inputs.secrets.peek(url) else {
             return Ok(ProviderKind::Postgres);
         };
+        if let Some(provider) = ProviderKind::from_host(text.expose()) {
+            return Ok(provider);
+        }
         let scheme = text.expose().split_once("://").map_or("", |(scheme, _)| scheme);
         ProviderKind::from_scheme(scheme).ok_or_else(|| {
             // The URL itself is a secret, and what stands before `://` may be half of one.
@@ -235,6 +245,16 @@ impl Resolver<'_> {
                 .because("its scheme is none of postgres, postgresql, mysql, mariadb and file")
                 .hint("Write the URL as postgres://user@host/database, or set DB_PROVIDER.")
         })
+    }
+}
+
+fn native(raw: &RawNative) -> NativeSettings {
+    let default = NativeSettings::default();
+    NativeSettings {
+        freeze: raw.freeze.unwrap_or(default.freeze),
+        retention: raw.retention.as_ref().map(|policy| policy.0),
+        keep_for: raw.keep_for.as_ref().map_or(default.keep_for, |period| period.0),
+        rpo: raw.rpo.as_ref().map(|period| period.0),
     }
 }
 

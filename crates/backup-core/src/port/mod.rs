@@ -6,11 +6,14 @@
 
 mod catalog;
 mod clock;
+mod data_plane;
 mod drill;
+mod handles;
 mod ledger;
 mod notify;
 mod observe;
 mod parts;
+mod platform;
 mod provider;
 mod recovery;
 mod store;
@@ -18,15 +21,21 @@ mod survey;
 
 pub use catalog::{Catalog, RunFilter};
 pub use clock::Clock;
+pub use data_plane::DataPlane;
 pub use drill::{
     DrillOptions, DrillTarget, IndexCheck, Restored, RestoredCluster, Scratch, SmokeTest,
 };
+pub use handles::HandleBook;
 pub use ledger::{
     AlertBook, AlertLedger, DeliveryState, LedgerChange, OpenProblem, QueuedAlert, Told,
 };
 pub use notify::{Alert, Notifier, Phase};
 pub use observe::{NoObserver, Observer};
 pub use parts::{BaseSnapshot, PartSink, PartSource, SegmentInfo, SegmentSink};
+pub use platform::{
+    Ability, CopyFrom, Done, Endpoint, EndpointKind, Handle, Intent, NativeSnapshot, NativeState,
+    Placement, Platform, PlatformFacts, Progress, RateFacts, TemporaryCopy, Window,
+};
 pub use provider::{
     Capability, Discovery, PhysicalAccess, PhysicalOptions, Provider, RestoreOptions, RestorePlan,
     RestoreReport, RestoreStep, Source, SourceFacts, SourceOptions, Target,

@@ -12,6 +12,7 @@ mod forget;
 mod health;
 mod keys;
 mod migrate;
+mod native;
 mod receipt;
 mod restore;
 pub mod schema;
@@ -33,6 +34,7 @@ pub use forget::{DecisionDocument, ForgetDocument};
 pub use health::{ConditionDocument, RepositoryHealthDocument, SizeDocument, SuccessDocument};
 pub use keys::{KeyDocument, KeysDocument};
 pub use migrate::{ChecklistDocument, FitDocument, MigrateDocument};
+pub use native::{NativeDocument, NativeSnapshotDocument, NativeStandingDocument};
 pub use receipt::ReceiptDocument;
 pub use restore::{
     PhaseDocument, RecoveredDocument, RestoreDocument, RestorePlanDocument, StepDocument,

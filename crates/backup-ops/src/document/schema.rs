@@ -4,9 +4,9 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 
 use super::{
     BackupDocument, DiffDocument, DoctorDocument, DrillDocument, DrillHistoryDocument,
-    ErrorDocument, FindDocument, ForgetDocument, KeysDocument, MigrateDocument, PartsDocument,
-    ReceiptDocument, RestoreDocument, RestorePlanDocument, ShowDocument, SnapshotsDocument,
-    StatusDocument, VerifyDocument, WalStatusDocument,
+    ErrorDocument, FindDocument, ForgetDocument, KeysDocument, MigrateDocument, NativeDocument,
+    PartsDocument, ReceiptDocument, RestoreDocument, RestorePlanDocument, ShowDocument,
+    SnapshotsDocument, StatusDocument, VerifyDocument, WalStatusDocument,
 };
 
 use crate::report::SignedReport;
@@ -29,6 +29,7 @@ const ALL: &[Entry] = &[
     ("keys", root::<KeysDocument>),
     ("ls", root::<PartsDocument>),
     ("migrate", root::<MigrateDocument>),
+    ("native", root::<NativeDocument>),
     ("receipt", root::<ReceiptDocument>),
     ("report", root::<SignedReport>),
     ("restore", root::<RestoreDocument>),

@@ -1,11 +1,12 @@
 //! Protection as JSON.
 
+use backup_core::port::Placement;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::SnapshotDocument;
 use super::health::{ConditionDocument, RepositoryHealthDocument, SizeDocument, SuccessDocument};
+use super::{NativeStandingDocument, SnapshotDocument};
 use crate::health::RepositoryHealth;
 use crate::status::{SourceStatus, Standing};
 
@@ -81,6 +82,17 @@ pub struct SourceStatusDocument {
     /// What is worth looking at, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<ConditionDocument>,
+    /// Where its snapshots in the repository rest: `off_provider`.
+    #[serde(default = "off_provider")]
+    #[schemars(extend("enum" = ["off_provider"]))]
+    pub placement: String,
+    /// What its provider keeps of it; absent where that was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub native: Option<NativeStandingDocument>,
+}
+
+fn off_provider() -> String {
+    Placement::OffProvider.as_str().into()
 }
 
 /// How the drills of one source stand.
@@ -173,5 +185,10 @@ fn one(status: &SourceStatus, now: Timestamp) -> SourceStatusDocument {
         size: health.size.as_ref().map(SizeDocument::new),
         success: health.success.iter().map(SuccessDocument::new).collect(),
         conditions: health.conditions.iter().map(ConditionDocument::new).collect(),
+        placement: off_provider(),
+        native: status
+            .native
+            .as_ref()
+            .map(|native| NativeStandingDocument::new(native, promise.rpo_of_both, now)),
     }
 }

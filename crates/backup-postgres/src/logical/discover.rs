@@ -5,6 +5,7 @@ use backup_core::{ByteSize, Finding, Result, SourceIdentity};
 
 use super::catalog::database::Database;
 use super::catalog::tables::{self, Kind, Table};
+use super::pooling::refuse_transaction_pooling;
 use crate::physical::{archiving, readiness};
 use crate::tools::ToolPaths;
 use crate::{Client, ConnectOptions};
@@ -14,6 +15,9 @@ use crate::{Client, ConnectOptions};
 pub async fn discover(connect: &ConnectOptions, tools: &ToolPaths) -> Result<Discovery> {
     let mut client = Client::connect(connect).await?;
     let database = Database::read(&mut client, connect).await?;
+    if database.is_pooled {
+        refuse_transaction_pooling(&mut client, connect).await?;
+    }
     let tables = tables::read(&mut client, &database).await?;
     let mut findings = vec![Finding::note(format!(
         "PostgreSQL {}, database {} of {}, {} tables, encoding {}",
@@ -68,7 +72,7 @@ pub(super) fn coverage(database: &Database, tables: &[Table]) -> Vec<Finding> {
     let mut findings = Vec::new();
     if database.is_pooled {
         findings.push(Finding::warning(
-            "a connection pooler is in between; use the direct endpoint for backups",
+            "a connection pooler is in between; it keeps sessions, but use the direct endpoint where there is one",
         ));
     }
     if database.system_is_stand_in {

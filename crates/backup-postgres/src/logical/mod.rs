@@ -31,6 +31,7 @@ mod export;
 mod fingerprint;
 mod names;
 pub(crate) mod neighbours;
+mod pooling;
 mod ranges;
 pub(crate) mod rate;
 mod restore;

@@ -40,7 +40,12 @@ impl Work {
         let settings = task.loaded.settings.source(source.as_str())?;
         let composer = &task.loaded.composer;
         let to = composer.drill_url(&settings.drill)?;
-        let target = composer.drill_target(to.as_ref(), &settings.restore)?;
+        let at_provider = to.as_ref().is_some_and(|to| to.expose() == crate::DRILL_AT_PROVIDER);
+        let target = if at_provider {
+            composer.copy_drill(Some(settings))?
+        } else {
+            composer.drill_target(to.as_ref(), &settings.restore)?
+        };
         let jobs = settings.restore.jobs.unwrap_or_else(crate::machine::default_jobs);
         let request = crate::drill_request(&settings.drill, jobs, PROGRAM);
         let records = task.guard.asked.unless(self.repository.scan_heads()).await?.records;

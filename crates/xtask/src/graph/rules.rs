@@ -58,6 +58,7 @@ const RINGS: &[(&str, Ring)] = &[
     ("backup-provider-supabase", Ring::Provider),
     ("backup-provider-planetscale", Ring::Provider),
     ("backup-provider-railway", Ring::Provider),
+    ("backup-provider-example", Ring::Provider),
     ("backup-ops", Ring::Verbs),
     ("backup-config", Ring::Config),
     ("backup-api", Ring::Api),

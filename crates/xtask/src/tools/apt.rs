@@ -29,6 +29,7 @@ const COMMON: &[Need] = &[
     program("faketime", "faketime"),
     program("systemd", "systemd-analyze"),
     program("python3", "python3"),
+    program("pgbouncer", "pgbouncer"),
     library("python3-venv"),
     library("python3-pip"),
     // For the recovery script of docs/examples.

@@ -89,7 +89,13 @@ async fn drill_one(
     let repository = session.repository().await?;
     let recovery = plan.map(|plan| backup::scratch_recovery(repository, &snapshot.source, plan));
     let recovery = recovery.unwrap_or_default();
-    let target = composer.drill_target_at(to.as_ref(), &preferences, recovery)?;
+    let at_provider = to.as_ref().is_some_and(|to| to.expose() == backup::DRILL_AT_PROVIDER);
+    let target = if at_provider {
+        let source = session.sources(std::slice::from_ref(&snapshot.source))?;
+        composer.copy_drill(source.first().copied())?
+    } else {
+        composer.drill_target_at(to.as_ref(), &preferences, recovery)?
+    };
     let jobs = args.jobs.or(preferences.jobs).unwrap_or_else(default_jobs);
     let mut request = backup::drill_request(&settings, jobs, PROGRAM);
     request.disaster = args.disaster;

@@ -23,6 +23,7 @@ use crate::logical::catalog::{objects, sequences};
 use crate::logical::discover::{coverage, identity};
 use crate::logical::fingerprint;
 use crate::logical::names::{SEQUENCES, table_part};
+use crate::logical::pooling::refuse_transaction_pooling;
 use crate::logical::ranges::Before;
 use crate::logical::rate::RateLimit;
 use crate::logical::roles::NeededRoles;
@@ -72,6 +73,9 @@ impl LogicalSource {
         }
         let mut client = Client::connect(&connect).await?;
         let database = Database::read(&mut client, &connect).await?;
+        if database.is_pooled {
+            refuse_transaction_pooling(&mut client, &connect).await?;
+        }
         client.close().await;
         let pg_dump = tools.choose("pg_dump", database.major()).await?;
         let facts = SourceFacts {

@@ -6,6 +6,7 @@ use backup_core::{Error, ErrorKind, Result};
 
 use crate::logical::catalog::database::Locale;
 use crate::logical::catalog::{emptiness, server};
+use crate::logical::pooling::refuse_transaction_pooling;
 use crate::{Client, ConnectOptions, quote_ident, quote_literal, sqlstate};
 
 /// Databases to connect to while the target does not exist.
@@ -38,6 +39,7 @@ pub(super) enum Place {
 pub(super) async fn look(options: &ConnectOptions, snapshot: &str) -> Result<(Place, Client)> {
     match Client::connect(options).await {
         Ok(mut client) => {
+            refuse_transaction_pooling(&mut client, options).await?;
             let comment = server::comment_on(&mut client, options.database()).await?;
             let found = emptiness::objects(&mut client).await?;
             match comment.filter(|comment| comment.starts_with(MARK)) {

@@ -1,0 +1,205 @@
+//! Neon, end to end: a fake control plane that is held to Neon's schema, and real servers as its
+//! branches. What is dumped, restored, drilled and dropped is real.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backup_testkit::postgres::Cluster;
+use backup_testkit::vendor::neon::{FakeNeon, KEY, MAIN, PASSWORD, ROLE};
+use backup_testkit::vendor::{Estate, FakeVendor};
+
+use crate::program::{Program, fingerprint, shop};
+
+struct World {
+    estate: Arc<Estate>,
+    neon: FakeNeon,
+    vendor: FakeVendor,
+    ctl: Program,
+}
+
+impl World {
+    /// A project with a shop in it, whose URL is the pooled one that consoles offer first.
+    async fn new(pace: Duration) -> Option<Self> {
+        let estate = Arc::new(Estate::start(*Cluster::majors().last()?, MAIN)?);
+        let main = estate.server(MAIN).unwrap();
+        shop(&main, "shop", 3_000);
+        main.sql(
+            "shop",
+            &format!(
+                "create role {ROLE} login createdb createrole;
+                 grant pg_read_all_data, pg_write_all_data to {ROLE};
+                 alter database shop owner to {ROLE};
+                 alter table orders owner to {ROLE}; alter table people owner to {ROLE};
+                 alter view recent owner to {ROLE}"
+            ),
+        );
+        let neon = FakeNeon::new(backup::system_clock(), pace, Some(estate.clone()));
+        let vendor = neon.serve().await;
+        let mut ctl = Program::of(&main, "shop");
+        ctl.set("DATABASE_URL", neon.url("shop", true));
+        ctl.set("NEON_API_KEY", KEY);
+        ctl.set("NEON_API_URL", vendor.url());
+        let toml = "[[source]]\nname = \"shop\"\nurl = \"env:DATABASE_URL\"\n\n\
+                    [source.native]\nretention = \"last 1\"\nrpo = \"2h\"\n";
+        std::fs::write(ctl.path("backup.toml"), toml).unwrap();
+        ctl.ok(&["init"]);
+        Some(Self { estate, neon, vendor, ctl })
+    }
+
+    fn main(&self) -> Arc<Cluster> {
+        self.estate.server(MAIN).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_branch_is_dumped_restored_drilled_on_and_dropped() {
+    let Some(world) = World::new(Duration::from_millis(100)).await else { return };
+    let (ctl, main) = (&world.ctl, world.main());
+    let before = fingerprint(&main, "shop");
+
+    let checked = ctl.json(&["doctor"]).to_string();
+    assert!(checked.contains("die with the project"), "{checked}");
+    assert!(checked.contains("pooled address was replaced"), "{checked}");
+    assert!(world.vendor.log().iter().all(|ask| ask.method == "GET"), "doctor only reads");
+
+    let done = ctl.json(&["backup", "shop", "--verify", "read"]);
+    let snapshot = &done["snapshot"];
+    assert_eq!(snapshot["verified"]["level"], "read");
+    let dumped: Vec<_> =
+        world.vendor.log().into_iter().filter(|ask| ask.method == "POST").collect();
+    assert_eq!(dumped.len(), 1, "one branch, nothing else");
+    assert!(dumped[0].text("/branch/expires_at").is_some(), "it expires by itself");
+    assert_eq!(
+        (world.neon.branches(), world.estate.names()),
+        (vec!["main".into()], vec![MAIN.into()])
+    );
+
+    // What happens to the database meanwhile is not in the snapshot; a second one is the same source.
+    main.sql("shop", "delete from people");
+    let shown = ctl.json(&["show", "latest"]).to_string();
+    assert!(shown.contains("was dropped"), "{shown}");
+    ctl.ok(&["restore", "shop@latest", "--to", &main.url("copy"), "--no-owner"]);
+    assert_eq!(fingerprint(&main, "copy"), before);
+
+    let receipt = ctl.json(&["drill", "shop", "--to", "provider"]);
+    assert_eq!(receipt["verdict"], "passed", "{receipt:#}");
+    assert!(receipt["target"].as_str().unwrap().contains("neon"), "{receipt:#}");
+    assert_eq!(
+        (world.neon.branches(), world.estate.names()),
+        (vec!["main".into()], vec![MAIN.into()])
+    );
+
+    ctl.run(&["backup", "shop"]).expect(9);
+    ctl.ok(&["backup", "shop", "--accept-shrink"]);
+    let shown = format!("{}{}", ctl.ok(&["-v", "status"]), ctl.ok(&["snapshots", "--native"]));
+    for secret in [KEY, PASSWORD] {
+        assert!(!shown.contains(secret));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn provider_snapshots_are_taken_counted_kept_by_policy_and_restored() {
+    let Some(world) = World::new(Duration::from_millis(50)).await else { return };
+    let (ctl, main) = (&world.ctl, world.main());
+    world.neon.add_snapshot("before the migration", "2026-01-01T00:00:00Z".parse().unwrap(), true);
+    ctl.ok(&["backup", "shop", "--verify", "read"]);
+    ctl.ok(&["backup", "shop", "--native"]);
+    let before = fingerprint(&main, "shop");
+    main.sql(
+        "shop",
+        "insert into people select n, 'more ' || n from generate_series(5000, 5100) n",
+    );
+    let remembered = world.neon.remember().await;
+    let between = fingerprint(&main, "shop");
+    let taken = ctl.json(&["backup", "shop", "--native"]);
+    assert_eq!(taken["placement"], "on_provider");
+    assert!(taken["snapshots"][0]["expires_at"].is_string(), "{taken:#}");
+
+    // `last 1` of ours; what a person took stays.
+    let listed = ctl.json(&["snapshots", "shop", "--native"]);
+    let ours: Vec<_> =
+        listed["snapshots"].as_array().unwrap().iter().filter(|one| one["ours"] == true).collect();
+    assert_eq!((ours.len(), world.neon.snapshots().len()), (1, 2), "{listed:#}");
+    let plan = ctl.json(&["forget", "--native", "--dry-run"]);
+    assert_eq!(plan["snapshots"].as_array().unwrap().len(), 2, "{plan:#}");
+
+    let status = ctl.json(&["status"]);
+    let native = &status["sources"][0]["native"];
+    assert_eq!(
+        (&native["placement"], &native["ours"]),
+        (&"on_provider".into(), &1.into()),
+        "{status:#}"
+    );
+    assert_eq!(
+        (&status["sources"][0]["placement"], &native["rpo_of_both_seconds"]),
+        (&"off_provider".into(), &7200.into())
+    );
+
+    // To a new branch: the newest of the provider's, and a moment of its history.
+    main.sql("shop", "drop view recent; drop table people");
+    ctl.ok(&["restore", "shop@latest", "--to", "branch:looked"]);
+    let at = remembered.to_string();
+    ctl.ok(&["restore", "shop@latest", "--at", &at, "--to", "branch:earlier"]);
+    let names = world.estate.names();
+    let branch = |name: &str| {
+        let log = world.vendor.log();
+        let asked = log.iter().position(|ask| {
+            ask.text("/name") == Some(name) || ask.text("/branch/name") == Some(name)
+        });
+        assert!(
+            asked.is_some() && world.neon.branches().iter().any(|known| known == name),
+            "{names:?}"
+        );
+    };
+    branch("looked");
+    branch("earlier");
+    let restored: Vec<String> = names
+        .iter()
+        .filter(|name| name.starts_with("br-fake"))
+        .map(|name| fingerprint(&world.estate.server(name).unwrap(), "shop"))
+        .collect();
+    assert_eq!(restored, [between.clone(), between], "{names:?}");
+    ctl.run(&["restore", "shop@latest", "--at", "2020-01-01T00:00:00Z", "--to", "branch:x"])
+        .fails(7);
+
+    // In place: only when somebody said so; the state before is kept.
+    let refused = ctl.run(&["restore", "shop@latest", "--at", &at, "--to", "in-place"]).fails(2);
+    assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
+    assert!(world.main().try_sql("shop", "select from people").is_err());
+    ctl.ok(&["restore", "shop@latest", "--at", &at, "--to", "in-place", "--yes"]);
+    assert_ne!(fingerprint(&world.main(), "shop"), before);
+    assert!(world.neon.branches().iter().any(|name| name.starts_with("backupctl-shop-before-")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_killed_is_ended_by_the_next_one() {
+    let Some(world) = World::new(Duration::from_secs(3_600)).await else { return };
+    let mut killed = world.ctl.command(&["backup", "shop"]).spawn().unwrap();
+    let begun = Instant::now();
+    while world.neon.branches().len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "the branch never came");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(world.neon.branches().len(), 2, "left behind");
+    world.neon.hurry();
+    let done = world.ctl.run(&["backup", "shop"]).expect(0);
+    assert!(done.stderr.contains("an earlier run left behind"), "{}", done.stderr);
+    assert_eq!(
+        (world.neon.branches(), world.estate.names()),
+        (vec!["main".into()], vec![MAIN.into()])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_key_the_database_itself_is_dumped_through_the_direct_address() {
+    let Some(mut world) = World::new(Duration::ZERO).await else { return };
+    world.ctl.unset("NEON_API_KEY");
+    let doctor = world.ctl.json(&["doctor"]).to_string();
+    assert!(doctor.contains("NEON_API_KEY is not set"), "{doctor}");
+    world.ctl.ok(&["backup", "shop"]);
+    assert_eq!(world.vendor.log().len(), 0);
+    world.ctl.run(&["backup", "shop", "--native"]).fails(2);
+    world.ctl.run(&["snapshots", "--native"]).fails(7);
+}

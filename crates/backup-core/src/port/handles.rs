@@ -1,0 +1,23 @@
+//! Operations under way, written down before anybody waits for them.
+
+use async_trait::async_trait;
+
+use super::Handle;
+use crate::{Result, SourceName};
+
+/// The book of what was begun at a vendor and has not ended.
+///
+/// Contract: what [`HandleBook::keep`] returned for is there after a crash of this process and
+/// of the machine. A handle belongs to the process that keeps it; when that has died, the handle
+/// is *abandoned*, and the next process that asks takes it over, once.
+#[async_trait]
+pub trait HandleBook: Send + Sync + std::fmt::Debug {
+    /// Writes a handle down under a key of its own, in place of an earlier one of that key.
+    async fn keep(&self, source: &SourceName, key: &str, handle: &Handle) -> Result<()>;
+
+    /// Strikes a handle out; one that is not there is struck out already.
+    async fn strike(&self, source: &SourceName, key: &str) -> Result<()>;
+
+    /// Takes over what dead processes left behind of a source: keys and handles, oldest first.
+    async fn abandoned(&self, source: &SourceName) -> Result<Vec<(String, Handle)>>;
+}

@@ -1,0 +1,296 @@
+//! A database at a vendor's, behind the port that plain databases stand behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use backup_core::port::{
+    Ability, Capability, CopyFrom, DataPlane, Discovery, Endpoint, Intent, Observer, PartSink,
+    PartSource, PlatformFacts, Provider, RestoreOptions, Restored, Source, SourceFacts,
+    SourceOptions, Survey, Target,
+};
+use backup_core::{
+    Error, ErrorKind, ErrorStatus, Event, Evidence, Finding, Purpose, Result, RunId, Snapshot,
+    SnapshotKind, SourceIdentity,
+};
+
+use super::Conductor;
+use super::lease::Lease;
+use super::leftovers::LEFTOVER_AGE;
+
+/// How long a copy may live if nobody drops it.
+const COPY_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// How often a database that sleeps is knocked at.
+const KNOCKS: u32 = 6;
+
+/// How a consistent copy of the data is come by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// The vendor makes a copy of the database, which is dumped and dropped: no load on the
+    /// database itself. Where the vendor cannot, the database itself is dumped.
+    #[default]
+    Freeze,
+    /// The database itself is dumped, at one instant.
+    Live,
+}
+
+/// A source whose vendor has a control plane.
+#[derive(Clone, Debug)]
+pub struct ManagedProvider {
+    conductor: Conductor,
+    plane: Arc<dyn DataPlane>,
+    strategy: Strategy,
+    run: RunId,
+}
+
+impl ManagedProvider {
+    /// Takes the vendor, what speaks to its databases, and the id of this run, which the copies'
+    /// names carry.
+    #[must_use]
+    pub fn new(
+        conductor: Conductor,
+        plane: Arc<dyn DataPlane>,
+        strategy: Strategy,
+        run: RunId,
+    ) -> Self {
+        Self { conductor, plane, strategy, run }
+    }
+
+    fn watched_by(&self, observer: &Arc<dyn Observer>) -> Self {
+        let conductor = Conductor { observer: Arc::clone(observer), ..self.conductor.clone() };
+        Self { conductor, ..self.clone() }
+    }
+
+    fn freezes(&self) -> bool {
+        self.strategy == Strategy::Freeze && self.conductor.platform.can(Ability::CopyNow)
+    }
+
+    /// Makes a copy for a while. What earlier runs left behind is ended first; that it cannot be
+    /// is no reason not to back up, and is said.
+    async fn copy(&self) -> Result<Lease> {
+        self.tidy().await;
+        let conductor = &self.conductor;
+        let name = conductor.name(Purpose::Freeze, self.run).to_string();
+        let expires_at = conductor.clock.now().checked_add(COPY_LIFE).ok();
+        conductor.lease(Intent::Copy { name, from: CopyFrom::Now, expires_at }).await
+    }
+
+    async fn tidy(&self) {
+        let conductor = &self.conductor;
+        let ended = match conductor.resume().await {
+            Ok(findings) => findings,
+            Err(error) => {
+                vec![Finding::warning(format!("what earlier runs left under way: {error}"))]
+            }
+        };
+        let swept = match conductor.sweep(LEFTOVER_AGE).await {
+            Ok(findings) => findings,
+            Err(error) => vec![Finding::warning(format!("what earlier runs left behind: {error}"))],
+        };
+        for finding in ended.into_iter().chain(swept) {
+            conductor.observer.on_event(&Event::Found(finding));
+        }
+    }
+
+    /// Opens the database at an endpoint; one that sleeps is woken by the first knock.
+    async fn open(&self, endpoint: &Endpoint, options: &SourceOptions) -> Result<Box<dyn Source>> {
+        for finding in &endpoint.findings {
+            options.observer.on_event(&Event::Found(finding.clone()));
+        }
+        let database = self.plane.database(endpoint)?;
+        let mut pause = Duration::from_secs(1);
+        for attempt in 1.. {
+            match database.open_source(options).await {
+                Ok(source) => return Ok(source),
+                Err(error) if attempt >= KNOCKS || error.status() == ErrorStatus::Permanent => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    options.observer.on_event(&Event::Retrying {
+                        operation: "connect to database".to_owned(),
+                        attempt,
+                        error: error.to_string(),
+                    });
+                    self.conductor.clock.sleep(pause).await;
+                    pause *= 2;
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::SourceUnavailable, "connect to database"))
+    }
+
+    async fn open_frozen(
+        &self,
+        options: &SourceOptions,
+        facts: &PlatformFacts,
+    ) -> Result<ManagedSource> {
+        let lease = self.copy().await?;
+        let opened = async {
+            let endpoint = self.conductor.platform.copy_endpoint(lease.id()).await?;
+            let source = self.open(&endpoint, options).await?;
+            Ok::<_, Error>((endpoint, source))
+        };
+        match opened.await {
+            Ok((endpoint, source)) => Ok(self.wrap(source, facts, endpoint, Some(lease))),
+            Err(error) => {
+                // The error that matters is the first; what stays is in the book.
+                if let Err(stays) = lease.end().await {
+                    tracing::warn!(error = %stays, "a copy at the provider could not be dropped");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn wrap(
+        &self,
+        source: Box<dyn Source>,
+        platform: &PlatformFacts,
+        endpoint: Endpoint,
+        lease: Option<Lease>,
+    ) -> ManagedSource {
+        let mut facts = source.facts().clone();
+        if !platform.system.is_empty() {
+            // A copy is the same database, wherever it is; so is one that was restored in place.
+            facts.identity = SourceIdentity {
+                system: platform.system.clone(),
+                database: facts.database.clone(),
+                ..facts.identity
+            };
+            facts.location.clone_from(&platform.location);
+        }
+        ManagedSource {
+            conductor: self.conductor.clone(),
+            source: Some(source),
+            facts,
+            endpoint,
+            lease,
+        }
+    }
+
+    /// Returns the database itself.
+    async fn database(&self) -> Result<(Endpoint, Arc<dyn Provider>)> {
+        let endpoint = self.conductor.platform.endpoint().await?;
+        let database = self.plane.database(&endpoint)?;
+        Ok((endpoint, database))
+    }
+
+    /// Gives an endpoint back; what the vendor ends by itself anyway is no error.
+    async fn give_back(&self, endpoint: &Endpoint) {
+        give_back(&self.conductor, endpoint).await;
+    }
+}
+
+async fn give_back(conductor: &Conductor, endpoint: &Endpoint) {
+    if let Err(error) = conductor.platform.release(endpoint).await {
+        tracing::warn!(%error, "a credential for this run could not be revoked; it ends by itself");
+    }
+}
+
+#[async_trait]
+impl Provider for ManagedProvider {
+    fn name(&self) -> &'static str {
+        self.conductor.platform.name()
+    }
+
+    fn capabilities(&self) -> &'static [Capability] {
+        &[Capability::LogicalBackup, Capability::LogicalRestore]
+    }
+
+    async fn discover(&self) -> Result<Discovery> {
+        let facts = self.conductor.platform.facts().await?;
+        let (endpoint, database) = self.database().await?;
+        let found = database.discover().await;
+        self.give_back(&endpoint).await;
+        let mut discovery = found?;
+        if !facts.location.is_empty() {
+            discovery.facts.location = facts.location;
+        }
+        discovery.findings.splice(0..0, facts.findings.into_iter().chain(endpoint.findings));
+        Ok(discovery)
+    }
+
+    async fn open_source(&self, options: &SourceOptions) -> Result<Box<dyn Source>> {
+        if options.kind != SnapshotKind::Logical {
+            return Err(Error::new(ErrorKind::Unsupported, "open database for backup")
+                .with("provider", self.name())
+                .with("kind", options.kind.as_str())
+                .hint("A managed database is copied logically; its files are the provider's."));
+        }
+        let watched = self.watched_by(&options.observer);
+        let facts = watched.conductor.platform.facts().await?;
+        if watched.freezes() {
+            return Ok(Box::new(watched.open_frozen(options, &facts).await?));
+        }
+        let endpoint = self.conductor.platform.endpoint().await?;
+        match self.open(&endpoint, options).await {
+            Ok(source) => Ok(Box::new(self.wrap(source, &facts, endpoint, None))),
+            Err(error) => {
+                self.give_back(&endpoint).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn open_target(&self, options: &RestoreOptions) -> Result<Box<dyn Target>> {
+        let (_, database) = self.database().await?;
+        database.open_target(options).await
+    }
+
+    async fn survey(&self) -> Result<Survey> {
+        let (endpoint, database) = self.database().await?;
+        let found = database.survey().await;
+        self.give_back(&endpoint).await;
+        found
+    }
+
+    async fn examine(
+        &self,
+        snapshot: &Snapshot,
+        parts: &Arc<dyn PartSource>,
+        options: &RestoreOptions,
+    ) -> Result<Restored> {
+        let (endpoint, database) = self.database().await?;
+        let found = database.examine(snapshot, parts, options).await;
+        self.give_back(&endpoint).await;
+        found
+    }
+}
+
+/// A database opened for one backup, with what has to be given back after it.
+struct ManagedSource {
+    conductor: Conductor,
+    /// Gone once it was copied.
+    source: Option<Box<dyn Source>>,
+    facts: SourceFacts,
+    endpoint: Endpoint,
+    lease: Option<Lease>,
+}
+
+#[async_trait]
+impl Source for ManagedSource {
+    fn facts(&self) -> &SourceFacts {
+        &self.facts
+    }
+
+    async fn copy_to(&mut self, sink: &dyn PartSink) -> Result<Evidence> {
+        let Some(mut source) = self.source.take() else {
+            return Err(Error::new(ErrorKind::Usage, "copy database twice"));
+        };
+        let copied = source.copy_to(sink).await;
+        drop(source);
+        give_back(&self.conductor, &self.endpoint).await;
+        let Some(lease) = self.lease.take() else { return copied };
+        let name = lease.name().to_owned();
+        let dropped = lease.end().await;
+        let mut evidence = copied?;
+        evidence.findings.extend(self.endpoint.findings.iter().cloned());
+        evidence.findings.push(match dropped {
+            Ok(()) => Finding::note(format!("read from the frozen copy {name}, which was dropped")),
+            Err(error) => Finding::warning(format!(
+                "the frozen copy {name} could not be dropped and may cost money: {error}"
+            )),
+        });
+        Ok(evidence)
+    }
+}

@@ -1,0 +1,85 @@
+//! How a source stands with what its vendor keeps counted in.
+
+use std::time::Duration;
+
+use backup_core::SourceName;
+use backup_core::port::{Ability, NativeSnapshot, Platform, Window};
+use jiff::Timestamp;
+
+use super::snapshots::{is_ours, newest_native};
+use crate::status::{SourceStatus, Standing};
+
+/// What a vendor keeps of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NativeStanding {
+    /// The vendor, in configuration's word.
+    pub provider: String,
+    /// The newest snapshot that can be restored, whoever made it.
+    pub newest: Option<NativeSnapshot>,
+    /// How many there are.
+    pub snapshots: usize,
+    /// How many of them are ours.
+    pub ours: usize,
+    /// How far back any moment can be restored.
+    pub window: Option<Window>,
+    /// Why that is not known, where it is not.
+    pub error: Option<String>,
+}
+
+impl NativeStanding {
+    /// Returns the age of the newest.
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
+        let newest = self.newest.as_ref()?;
+        Some(Duration::try_from(now.duration_since(newest.created_at)).unwrap_or_default())
+    }
+}
+
+/// Looks at what a vendor keeps; reads only. Nothing where it cannot list snapshots; that it
+/// cannot be asked now is part of the answer.
+pub async fn look(platform: &dyn Platform, source: &SourceName) -> Option<NativeStanding> {
+    if !platform.can(Ability::ListSnapshots) {
+        return None;
+    }
+    let mut standing = NativeStanding { provider: platform.name().to_owned(), ..<_>::default() };
+    match platform.snapshots().await {
+        Ok(snapshots) => {
+            standing.newest = newest_native(&snapshots).cloned();
+            standing.snapshots = snapshots.len();
+            standing.ours = snapshots.iter().filter(|one| is_ours(&one.name, source)).count();
+        }
+        Err(error) => standing.error = Some(error.to_string()),
+    }
+    match platform.window().await {
+        Ok(window) => standing.window = window,
+        Err(error) => {
+            standing.error.get_or_insert_with(|| error.to_string());
+        }
+    }
+    Some(standing)
+}
+
+/// Counts the vendor's snapshots in: with an RPO over both, the newest of either must be young
+/// enough. They never make up for the repository's own promise: nobody has read them, and they
+/// die with the account.
+pub fn count_in(status: &mut SourceStatus, native: NativeStanding, now: Timestamp) {
+    if let Some(rpo) = status.promise.rpo_of_both {
+        let ages = [status.age, native.age(now)];
+        let youngest = ages.into_iter().flatten().min();
+        if youngest.is_none_or(|age| age > rpo) {
+            let minutes = |age: Duration| format!("{} min", age.as_secs() / 60);
+            let what = youngest.map_or_else(
+                || "there is none".to_owned(),
+                |age| format!("the newest is {} old", minutes(age)),
+            );
+            let why = native.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+            status.reasons.push(format!(
+                "Of snapshots in the repository and at {}, {what}; at most {} was promised{why}.",
+                native.provider,
+                minutes(rpo)
+            ));
+            status.standing = status.standing.max(Standing::Unprotected);
+        }
+    }
+    status.native = Some(native);
+}

@@ -1,0 +1,201 @@
+//! Operations that are interrupted anywhere, on a vendor in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backup_core::port::{Clock, CopyFrom, Intent, NoObserver, Platform};
+use backup_core::{ErrorKind, ErrorStatus, FindingKind, Purpose, RunId};
+use backup_testkit::{FakeClock, MemoryBook, MemoryPlatform};
+
+use super::standing::{count_in, look};
+use super::{Conductor, LEFTOVER_AGE, Patience, take_snapshot};
+use crate::status::{Promise, Standing, assess};
+
+struct World {
+    clock: Arc<FakeClock>,
+    vendor: MemoryPlatform,
+    book: MemoryBook,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Arc::new(FakeClock::default());
+        Self { vendor: MemoryPlatform::new(clock.clone()), clock, book: MemoryBook::default() }
+    }
+
+    /// A process of its own.
+    fn conductor(&self) -> Conductor {
+        Conductor {
+            platform: Arc::new(self.vendor.clone()),
+            book: Arc::new(self.book.process()),
+            clock: self.clock.clone(),
+            source: "shop".parse().unwrap(),
+            observer: Arc::new(NoObserver),
+            patience: Patience::default(),
+        }
+    }
+
+    fn impatient(&self) -> Conductor {
+        let patience = Patience { limit: Duration::from_secs(5), ..Patience::default() };
+        Conductor { patience, ..self.conductor() }
+    }
+}
+
+fn freeze(conductor: &Conductor) -> Intent {
+    let name = conductor.name(Purpose::Freeze, RunId([7; 16])).to_string();
+    Intent::Copy { name, from: CopyFrom::Now, expires_at: None }
+}
+
+#[tokio::test]
+async fn what_is_begun_is_written_down_first_and_struck_out_last() {
+    let world = World::new();
+    let receipt =
+        take_snapshot(&world.conductor(), RunId([1; 16]), Some(Duration::from_secs(3600)))
+            .await
+            .unwrap();
+    assert!(receipt.snapshot.expires_at.is_some());
+    let kept = world.book.kept();
+    assert_eq!(kept.iter().map(|handle| handle.begun).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(world.book.entries(), []);
+}
+
+#[tokio::test]
+async fn a_copy_stays_written_down_until_its_lease_ends() {
+    let world = World::new();
+    let conductor = world.conductor();
+    let lease = conductor.lease(freeze(&conductor)).await.unwrap();
+    assert_eq!(world.book.entries().len(), 1);
+    lease.end().await.unwrap();
+    assert_eq!((world.book.entries().len(), world.vendor.copy_names().len()), (0, 0));
+
+    let lease = conductor.lease(freeze(&conductor)).await.unwrap();
+    drop(lease);
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        (world.book.entries().len(), world.vendor.copy_names().len()),
+        (0, 0),
+        "dropped is dropped"
+    );
+}
+
+#[tokio::test]
+async fn the_next_process_drops_the_copy_of_one_that_died_wherever_it_was() {
+    for moment in ["before the answer", "while it was made", "while it was read"] {
+        let world = World::new();
+        match moment {
+            "before the answer" => {
+                world.vendor.lose_answers(true);
+                let conductor = world.conductor();
+                let error = conductor.lease(freeze(&conductor)).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::SourceUnavailable);
+                world.vendor.lose_answers(false);
+            }
+            "while it was made" => {
+                let conductor = world.impatient();
+                let error = conductor.lease(freeze(&conductor)).await.unwrap_err();
+                assert_eq!(error.status(), ErrorStatus::Persistent);
+            }
+            _ => {
+                let conductor = world.conductor();
+                // A killed process drops nothing.
+                std::mem::forget(conductor.lease(freeze(&conductor)).await.unwrap());
+                std::mem::drop(conductor);
+                world.book.forget_everybody();
+            }
+        }
+        assert_eq!(
+            (world.vendor.copy_names().len(), world.book.entries().len()),
+            (1, 1),
+            "{moment}"
+        );
+        let findings = world.conductor().resume().await.unwrap();
+        assert_eq!(findings.len(), 1, "{moment}: {findings:?}");
+        assert_eq!(findings[0].kind, FindingKind::Note, "{moment}: {findings:?}");
+        assert_eq!(
+            (world.vendor.copy_names().len(), world.book.entries().len()),
+            (0, 0),
+            "{moment}"
+        );
+        assert_eq!(world.conductor().resume().await.unwrap(), [], "{moment}: once");
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_under_way_is_waited_for_by_the_next_process() {
+    let world = World::new();
+    assert!(take_snapshot(&world.impatient(), RunId([1; 16]), None).await.is_err());
+    let findings = world.conductor().resume().await.unwrap();
+    assert!(findings[0].message.contains("ended well"), "{findings:?}");
+    assert_eq!(world.vendor.snapshots().await.unwrap().len(), 1);
+    assert_eq!(world.book.entries(), []);
+}
+
+#[tokio::test]
+async fn a_failure_is_told_and_is_over() {
+    let world = World::new();
+    world.vendor.fail_operations(true);
+    let error = take_snapshot(&world.conductor(), RunId([1; 16]), None).await.unwrap_err();
+    assert!(error.to_string().contains("on purpose"), "{error}");
+    assert_eq!(world.book.entries(), []);
+    let refused = world
+        .conductor()
+        .run(Intent::RestoreInPlace { from: CopyFrom::Now, keep_as: "x".into() })
+        .await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(world.book.entries(), [], "what was refused has not happened");
+}
+
+#[tokio::test]
+async fn leftovers_of_other_machines_are_swept_by_name() {
+    let world = World::new();
+    let old = "2025-12-01T00:00:00Z".parse().unwrap();
+    for name in [
+        "backupctl-shop-freeze-20251201t000000-00000001",
+        "backupctl-blog-freeze-20251201t000000-00000001",
+        "main",
+    ] {
+        world.vendor.add_copy(name, old);
+    }
+    let findings = world.conductor().sweep(LEFTOVER_AGE).await.unwrap();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(
+        world.vendor.copy_names(),
+        ["backupctl-blog-freeze-20251201t000000-00000001", "main"]
+    );
+    world.vendor.add_copy("backupctl-shop-drill-20251201t000000-00000001", old);
+    world.vendor.fail_operations(true);
+    let findings = world.conductor().sweep(LEFTOVER_AGE).await.unwrap();
+    assert_eq!(findings[0].kind, FindingKind::Warning);
+    assert!(findings[0].message.contains("costs money"), "{findings:?}");
+}
+
+#[tokio::test]
+async fn one_rpo_over_both_counts_the_vendors_snapshots_in_but_proves_nothing() {
+    let world = World::new();
+    let record = crate::testing::record("aa", "shop", 1, "2025-12-31T12:00:00Z");
+    let promise = Promise {
+        level: backup_core::VerifyLevel::None,
+        rpo_of_both: Some(Duration::from_secs(2 * 3600)),
+        ..Promise::default()
+    };
+    let promises = [("shop".parse().unwrap(), promise)].into();
+    let judged = async |records: &[backup_core::SnapshotRecord]| {
+        let now = world.clock.now();
+        let mut status = assess(&crate::testing::heads(records), &promises, now).remove(0);
+        let native = look(&world.vendor, &status.source).await.unwrap();
+        count_in(&mut status, native, now);
+        status
+    };
+    let alone = judged(std::slice::from_ref(&record)).await;
+    assert_eq!(alone.standing, Standing::Unprotected, "{:?}", alone.reasons);
+    assert!(alone.reasons[0].contains("720 min old"), "{:?}", alone.reasons);
+    take_snapshot(&world.conductor(), RunId([1; 16]), None).await.unwrap();
+    let both = judged(std::slice::from_ref(&record)).await;
+    assert_eq!((both.standing, both.reasons.len()), (Standing::Protected, 0));
+    assert_eq!(both.native.unwrap().ours, 1);
+    assert_eq!(judged(&[]).await.standing, Standing::NeverBackedUp, "never instead of our own");
+    world.clock.sleep(Duration::from_secs(3 * 3600)).await;
+    assert_eq!(judged(&[record]).await.standing, Standing::Unprotected);
+}

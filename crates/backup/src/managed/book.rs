@@ -1,0 +1,178 @@
+//! The book of operations under way, as files.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use backup_core::port::{Handle, HandleBook};
+use backup_core::{Error, ErrorKind, Result, SourceName};
+use serde::{Deserialize, Serialize};
+
+/// One file an operation, below a folder a source. Whoever writes one holds a lock on a file of its
+/// own for as long as it lives: an entry whose writer's lock can be had is abandoned.
+#[derive(Debug)]
+pub struct FileBook {
+    directory: PathBuf,
+    owner: Mutex<Option<Owner>>,
+}
+
+#[derive(Debug)]
+struct Owner {
+    name: String,
+    path: PathBuf,
+    /// Holds the lock.
+    _file: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    owner: String,
+    handle: Handle,
+}
+
+impl FileBook {
+    /// Keeps it in this directory, which is made when the first operation is begun.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), owner: Mutex::new(None) }
+    }
+
+    fn folder(&self, source: &SourceName) -> PathBuf {
+        self.directory.join(source.as_str())
+    }
+
+    fn path(&self, source: &SourceName, key: &str) -> PathBuf {
+        self.folder(source).join(format!("{key}.json"))
+    }
+
+    /// Returns the name under which this process writes; the lock is taken first.
+    fn owner(&self) -> io::Result<String> {
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(owner) = owner.as_ref() {
+            return Ok(owner.name.clone());
+        }
+        fs::create_dir_all(&self.directory)?;
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+        let name = format!("owner-{:016x}", u64::from_le_bytes(random));
+        let path = self.directory.join(&name);
+        let file = File::options().write(true).create_new(true).open(&path)?;
+        file.lock()?;
+        *owner = Some(Owner { name: name.clone(), path, _file: file });
+        Ok(name)
+    }
+
+    fn write(&self, source: &SourceName, key: &str, handle: &Handle) -> io::Result<()> {
+        let entry = Entry { owner: self.owner()?, handle: handle.clone() };
+        let folder = self.folder(source);
+        fs::create_dir_all(&folder)?;
+        let text = serde_json::to_vec_pretty(&entry).map_err(io::Error::other)?;
+        let mut file = tempfile_in(&folder, key)?;
+        file.1.write_all(&text)?;
+        file.1.sync_all()?;
+        fs::rename(&file.0, self.path(source, key))?;
+        File::open(&folder)?.sync_all()
+    }
+
+    /// Whether the writer of an entry has died.
+    fn is_dead(&self, owner: &str, own: &str) -> bool {
+        if owner == own {
+            return false;
+        }
+        match File::options().write(true).open(self.directory.join(owner)) {
+            Ok(file) => !matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    fn take_over(&self, source: &SourceName) -> io::Result<Vec<(String, Handle)>> {
+        let folder = self.folder(source);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let own = self.owner()?;
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            let Some(key) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json"))
+            else {
+                continue;
+            };
+            // One that vanishes meanwhile was struck out.
+            let Ok(text) = fs::read(&path) else { continue };
+            let Ok(entry) = serde_json::from_slice::<Entry>(&text) else {
+                tracing::warn!(path = %path.display(), "an entry of the book of operations cannot be read");
+                continue;
+            };
+            if self.is_dead(&entry.owner, &own) {
+                let dead = self.directory.join(&entry.owner);
+                self.write(source, key, &entry.handle)?;
+                // Nobody holds it; other entries of that owner count as abandoned without it too.
+                let _ = fs::remove_file(dead);
+                found.push((key.to_owned(), entry.handle));
+            }
+        }
+        found.sort_by_key(|(_, handle)| handle.begun_at);
+        Ok(found)
+    }
+
+    fn failed(&self, operation: &str, error: io::Error) -> Error {
+        Error::new(ErrorKind::Failed, operation)
+            .with("directory", self.directory.display())
+            .because(error)
+            .hint("Nothing is begun at a provider that is not written down first; make the directory writable.")
+    }
+}
+
+fn tempfile_in(folder: &Path, key: &str) -> io::Result<(PathBuf, File)> {
+    let path = folder.join(format!(".{key}.new"));
+    Ok((path.clone(), File::create(path)?))
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // Without the file its entries are abandoned, as they should be.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[async_trait]
+impl HandleBook for FileBook {
+    async fn keep(&self, source: &SourceName, key: &str, handle: &Handle) -> Result<()> {
+        self.write(source, key, handle).map_err(|error| self.failed("write down operation", error))
+    }
+
+    async fn strike(&self, source: &SourceName, key: &str) -> Result<()> {
+        match fs::remove_file(self.path(source, key)) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.failed("strike out operation", error)),
+        }
+    }
+
+    async fn abandoned(&self, source: &SourceName) -> Result<Vec<(String, Handle)>> {
+        self.take_over(source).map_err(|error| self.failed("read operations under way", error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use backup_testkit::conformance;
+
+    use super::FileBook;
+
+    #[tokio::test]
+    async fn files_keep_the_contract_of_books() {
+        let folder = tempfile::tempdir().unwrap();
+        conformance::handle_book(|| Arc::new(FileBook::new(folder.path().join("operations"))))
+            .await;
+        let left: Vec<_> = std::fs::read_dir(folder.path().join("operations")).unwrap().collect();
+        assert!(left.iter().all(|entry| entry.as_ref().unwrap().path().is_dir()), "{left:?}");
+    }
+}

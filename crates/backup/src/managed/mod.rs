@@ -1,0 +1,111 @@
+//! Sources whose vendor has a control plane.
+
+mod book;
+mod plane;
+
+use std::sync::Arc;
+
+use backup_config::{ProviderKind, SourceSettings};
+use backup_core::port::{DrillTarget, NoObserver, Observer, Platform, Provider};
+use backup_core::{Error, ErrorKind, Result, RunId, Secret};
+use backup_ops::managed::{Conductor, CopyDrill, ManagedProvider, Patience, Strategy};
+use backup_provider_neon::{NeonConfig, NeonDirect, NeonPlatform};
+
+pub use book::FileBook;
+
+/// The word that makes drills use a throw-away copy at the source's provider.
+pub const DRILL_AT_PROVIDER: &str = "provider";
+use plane::PostgresPlane;
+
+use crate::Composer;
+
+impl Composer {
+    /// Returns the control plane of a source; nothing where it has none. Without a token it is one
+    /// that can do nothing but make the address safe. Connects to nothing.
+    pub fn platform(&self, settings: &SourceSettings) -> Result<Option<Arc<dyn Platform>>> {
+        let url = self.resolve(&settings.url)?;
+        let named = |error: Error| error.with("source", &settings.name);
+        self.platform_of(settings, url).map_err(named)
+    }
+
+    fn platform_of(
+        &self,
+        settings: &SourceSettings,
+        url: Secret,
+    ) -> Result<Option<Arc<dyn Platform>>> {
+        Ok(match settings.provider {
+            ProviderKind::Neon => Some(self.neon(settings, url)?),
+            _ => None,
+        })
+    }
+
+    fn neon(&self, settings: &SourceSettings, url: Secret) -> Result<Arc<dyn Platform>> {
+        let neon = settings.neon.as_ref();
+        let Some(key) = neon.and_then(|neon| neon.api_key.as_ref()) else {
+            return Ok(Arc::new(NeonDirect::new(url)));
+        };
+        let config = NeonConfig {
+            api_key: self.resolve(key)?,
+            project_id: neon.and_then(|neon| neon.project_id.clone()),
+            url,
+            api_url: neon.and_then(|neon| neon.api_url.clone()),
+        };
+        Ok(Arc::new(NeonPlatform::new(config, Arc::clone(self.clock()))?))
+    }
+
+    /// Returns what carries out operations at the vendor of a source; nothing where it has no
+    /// control plane.
+    pub fn conductor(
+        &self,
+        settings: &SourceSettings,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Option<Conductor>> {
+        let Some(platform) = self.platform(settings)? else { return Ok(None) };
+        Ok(Some(Conductor {
+            platform,
+            book: Arc::new(FileBook::new(self.operations_directory()?)),
+            clock: Arc::clone(self.clock()),
+            source: settings.name.clone(),
+            observer,
+            patience: Patience::default(),
+        }))
+    }
+
+    /// Returns the source behind its vendor's control plane; nothing where it has none.
+    pub(crate) fn managed(&self, settings: &SourceSettings) -> Result<Option<Arc<dyn Provider>>> {
+        let Some(conductor) = self.conductor(settings, Arc::new(NoObserver))? else {
+            return Ok(None);
+        };
+        let strategy = if settings.native.freeze { Strategy::Freeze } else { Strategy::Live };
+        let provider = ManagedProvider::new(conductor, self.plane()?, strategy, run_id()?);
+        Ok(Some(Arc::new(provider)))
+    }
+
+    /// Returns a place for drills on copies at the vendor's; `Unsupported` where the source's has
+    /// none, or nobody configured it.
+    pub fn copy_drill(&self, settings: Option<&SourceSettings>) -> Result<Arc<dyn DrillTarget>> {
+        let conductor = match settings {
+            Some(settings) => self.conductor(settings, Arc::new(NoObserver))?,
+            None => None,
+        };
+        let conductor = conductor.ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "drill on a copy at the provider")
+                .because("the source has no provider with an API here")
+                .hint("Drill on this machine, or name a server with --to.")
+        })?;
+        Ok(Arc::new(CopyDrill::new(conductor, self.plane()?, run_id()?)))
+    }
+
+    fn plane(&self) -> Result<Arc<PostgresPlane>> {
+        Ok(Arc::new(PostgresPlane { tools: self.tools().clone(), password: self.password()? }))
+    }
+}
+
+/// Returns an id that no other run has.
+pub fn run_id() -> Result<RunId> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::new(ErrorKind::Unsupported, "name run").because(error.to_string())
+    })?;
+    Ok(RunId(bytes))
+}
