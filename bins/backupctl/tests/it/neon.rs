@@ -90,7 +90,7 @@ async fn a_frozen_branch_is_dumped_restored_drilled_on_and_dropped() {
     );
 
     ctl.run(&["backup", "shop"]).expect(9);
-    ctl.ok(&["backup", "shop", "--accept-shrink"]);
+    ctl.ok(&["backup", "shop", "--accept-shrink", "--verify", "read"]);
     let shown = format!("{}{}", ctl.ok(&["-v", "status"]), ctl.ok(&["snapshots", "--native"]));
     for secret in [KEY, PASSWORD] {
         assert!(!shown.contains(secret));
@@ -184,7 +184,7 @@ async fn a_run_that_was_killed_is_ended_by_the_next_one() {
     killed.wait().unwrap();
     assert_eq!(world.neon.branches().len(), 2, "left behind");
     world.neon.hurry();
-    let done = world.ctl.run(&["backup", "shop"]).expect(0);
+    let done = world.ctl.run(&["-v", "backup", "shop"]).expect(0);
     assert!(done.stderr.contains("an earlier run left behind"), "{}", done.stderr);
     assert_eq!(
         (world.neon.branches(), world.estate.names()),
