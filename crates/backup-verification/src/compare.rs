@@ -1,6 +1,6 @@
 //! A restored database against the evidence of its snapshot: pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backup_core::port::Restored;
 use backup_core::{Evidence, SnapshotKind};
@@ -51,12 +51,20 @@ pub fn compare(
     all
 }
 
+/// Tables and sequences of extensions that a database works without where a server lacks them.
+fn optional(evidence: &Evidence) -> BTreeSet<String> {
+    let text = fact(evidence, "optional_relations").unwrap_or("[]");
+    serde_json::from_str(text).unwrap_or_default()
+}
+
 fn rows(wanted: &Evidence, found: &Evidence) -> Finding {
+    let optional = optional(wanted);
     let (wanted, mut found) = (wanted.row_sets(), found.row_sets());
     let count = wanted.values().map(|set| set.rows).sum::<u64>();
     let mut wrong = Vec::new();
     for (name, set) in &wanted {
         match found.remove(name) {
+            None if optional.contains(name) => {}
             None => wrong.push(format!("{name} is missing, it had {} rows", set.rows)),
             Some(other) if other.rows != set.rows => {
                 wrong.push(format!("{name} has {} rows, not {}", other.rows, set.rows));
@@ -131,6 +139,7 @@ fn sequences(wanted: &Evidence, found: &Evidence) -> Finding {
     if wanted.schema.is_none() {
         return Finding::Unknown("The snapshot was taken before sequences were recorded.".into());
     }
+    let optional = optional(wanted);
     let key = |one: &backup_core::SequenceEvidence| format!("{}.{}", one.schema, one.name);
     let mut others: BTreeMap<String, _> =
         found.sequences.iter().map(|one| (key(one), (one.last_value, one.is_called))).collect();
@@ -142,6 +151,7 @@ fn sequences(wanted: &Evidence, found: &Evidence) -> Finding {
             Some((value, _)) => {
                 wrong.push(format!("{name} stands at {value}, not {}", one.last_value));
             }
+            None if optional.contains(&name) => {}
             None => wrong.push(format!("{name} is missing")),
         }
     }
@@ -154,7 +164,7 @@ fn objects(wanted: &Evidence, found: &Evidence) -> Finding {
         return Finding::Unknown("The snapshot was taken before objects were counted.".into());
     }
     let kinds = wanted.objects.keys().chain(found.objects.keys());
-    let kinds: std::collections::BTreeSet<&String> = kinds.collect();
+    let kinds: BTreeSet<&String> = kinds.collect();
     let of = |evidence: &Evidence, kind: &str| evidence.objects.get(kind).copied().unwrap_or(0);
     let wrong: Vec<String> = kinds
         .into_iter()
@@ -349,6 +359,26 @@ mod tests {
         assert_eq!(other("encoding", "LATIN1"), ["locale"]);
         assert_eq!(other("extensions", "{}"), ["extensions"]);
         assert_eq!(other("large_objects", "1"), ["large objects"]);
+    }
+
+    #[test]
+    fn what_an_optional_extension_holds_may_be_missing_whole_and_not_in_part() {
+        let mut wanted = evidence();
+        let names = r#"["public.orders", "public.ids"]"#;
+        wanted.facts.insert("optional_relations".into(), names.into());
+        let ask = |change: fn(&mut Evidence)| {
+            let mut found = evidence();
+            change(&mut found);
+            (rows(&wanted, &found), sequences(&wanted, &found))
+        };
+        let (rows, sequences) = ask(|found| {
+            found.tables.remove(0);
+            found.sequences.clear();
+        });
+        assert!(matches!(rows, Finding::Equal(_)), "{rows:?}");
+        assert!(matches!(sequences, Finding::Equal(_)), "{sequences:?}");
+        let (rows, _) = ask(|found| found.tables[0].rows = 4);
+        assert!(matches!(rows, Finding::Different(_)), "{rows:?}");
     }
 
     #[test]

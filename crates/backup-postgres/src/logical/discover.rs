@@ -5,6 +5,7 @@ use backup_core::{ByteSize, Finding, Result, SourceIdentity};
 
 use super::catalog::database::Database;
 use super::catalog::tables::{self, Kind, Table};
+use super::hosted::{Hosted, Scope, look};
 use super::pooling::refuse_transaction_pooling;
 use crate::physical::{archiving, readiness};
 use crate::tools::ToolPaths;
@@ -13,12 +14,34 @@ use crate::{Client, ConnectOptions};
 /// Looks at a database without changing anything: what it is, whether a logical backup would
 /// work, and what it would not cover.
 pub async fn discover(connect: &ConnectOptions, tools: &ToolPaths) -> Result<Discovery> {
+    look_at(connect, tools, None).await
+}
+
+/// As [`discover`], at a database that a host has furnished.
+pub async fn discover_hosted(
+    connect: &ConnectOptions,
+    tools: &ToolPaths,
+    hosted: &Hosted,
+) -> Result<Discovery> {
+    look_at(connect, tools, Some(hosted)).await
+}
+
+async fn look_at(
+    connect: &ConnectOptions,
+    tools: &ToolPaths,
+    hosted: Option<&Hosted>,
+) -> Result<Discovery> {
     let mut client = Client::connect(connect).await?;
     let database = Database::read(&mut client, connect).await?;
     if database.is_pooled {
         refuse_transaction_pooling(&mut client, connect).await?;
     }
-    let tables = tables::read(&mut client, &database).await?;
+    let mut tables = tables::read(&mut client, &database).await?;
+    let scope = match hosted {
+        Some(hosted) => look(connect, &database, hosted).await?,
+        None => Scope::default(),
+    };
+    scope.narrow(&mut tables);
     let mut findings = vec![Finding::note(format!(
         "PostgreSQL {}, database {} of {}, {} tables, encoding {}",
         database.server_version,
@@ -36,13 +59,11 @@ pub async fn discover(connect: &ConnectOptions, tools: &ToolPaths) -> Result<Dis
     });
     findings.extend(coverage(&database, &tables));
     findings.extend(privileges(&mut client, &database, &tables).await?);
-    findings.push(readiness(connect, &mut client).await?);
-    match archiving(&mut client).await {
-        Ok(more) => findings.extend(more),
-        // Some hosts hide these views; backups do not need them.
-        Err(error) => findings.push(Finding::note(format!(
-            "how the server keeps its WAL could not be asked: {error}"
-        ))),
+    if hosted.is_some() {
+        // Nobody but the host copies its servers.
+        findings.extend(scope.findings());
+    } else {
+        findings.extend(beneath(connect, &mut client).await?);
     }
     findings.extend(surroundings(&mut client, &database).await?);
     client.close().await;
@@ -56,6 +77,19 @@ pub async fn discover(connect: &ConnectOptions, tools: &ToolPaths) -> Result<Dis
         },
         findings,
     })
+}
+
+/// Returns what can be said about copying the server itself.
+async fn beneath(connect: &ConnectOptions, client: &mut Client) -> Result<Vec<Finding>> {
+    let mut findings = vec![readiness(connect, client).await?];
+    match archiving(client).await {
+        Ok(more) => findings.extend(more),
+        // Some hosts hide these views; backups do not need them.
+        Err(error) => findings.push(Finding::note(format!(
+            "how the server keeps its WAL could not be asked: {error}"
+        ))),
+    }
+    Ok(findings)
 }
 
 /// Returns which database this is.

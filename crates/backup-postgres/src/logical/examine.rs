@@ -18,6 +18,7 @@ use backup_core::{
 use super::archive::Archive;
 use super::backup::LogicalSource;
 use super::fingerprint::of_schema;
+use super::hosted::Scope;
 use super::names::SCHEMA;
 use super::restore::read_part;
 use super::schema_text;
@@ -64,17 +65,25 @@ pub async fn examine(
     };
     let pieces = snapshot.evidence.facts.get("large_objects_read");
     let nowhere = Nowhere::default();
+    let scope = Scope::from_facts(&snapshot.evidence.facts)?;
     let evidence = LogicalSource::open(connect.clone(), tools, &options)
         .await?
+        .with_scope(scope.clone())
         .with_large_objects_in_pieces(pieces.is_some_and(|read| read == "pieces"))
         .copy_to(&nowhere)
         .await?;
     let restored = Archive::parse(&nowhere.schema())?;
-    let stored = Archive::parse(&read_part(parts, SCHEMA).await?.unwrap_or_default())?;
+    let mut stored = Archive::parse(&read_part(parts, SCHEMA).await?.unwrap_or_default())?;
     if snapshot.evidence.schema.is_some_and(|vouched| vouched != of_schema(&stored)) {
         return Err(Error::new(ErrorKind::Integrity, "compare stored schema with manifest")
             .with("snapshot", snapshot.id.short())
             .hint("The stored schema is not the one that was read from the source."));
+    }
+    // What the server lacks was left out, and said so.
+    let has =
+        |name: &str| restored.entries.iter().any(|e| e.kind() == "EXTENSION" && e.tag() == name);
+    for name in scope.optional_extensions.iter().filter(|name| !has(name)) {
+        stored.leave_out_extension(name);
     }
     let schema_differences =
         schema_text::differences(&stored, &restored, how.owners, how.privileges);

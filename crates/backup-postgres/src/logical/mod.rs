@@ -20,7 +20,9 @@
 //! `role_grantees`, `role_others`, `tablespaces` (JSON arrays), `database`, `database_bytes`,
 //! `server_version_num`, `block_size`, `timezone`, `standby`, `identity_from`, `wal_lsn`,
 //! `instant` (RFC 3339), `large_objects`, `large_objects_read` (`pages` or `pieces`),
-//! `row_fingerprint` (how rows are hashed), `collation_version`, `lc_monetary`.
+//! `row_fingerprint` (how rows are hashed), `collation_version`, `lc_monetary`; of a database that
+//! a host has furnished also `scope` (JSON: what was left out) and `optional_relations` (JSON array:
+//! what a restore may lack).
 
 mod archive;
 mod backup;
@@ -29,6 +31,7 @@ mod discover;
 mod examine;
 mod export;
 mod fingerprint;
+mod hosted;
 mod names;
 pub(crate) mod neighbours;
 mod pooling;
@@ -45,10 +48,11 @@ mod survey;
 #[doc(hidden)]
 pub use archive::is_archive;
 pub use backup::LogicalSource;
-pub use discover::discover;
+pub use discover::{discover, discover_hosted};
 pub(crate) use examine::read_through;
 pub use examine::{Examination, Examined, examine};
 pub use export::{ExportOptions, ExportReport, export};
+pub use hosted::Hosted;
 pub use restore::LogicalTarget;
 pub(crate) use restore::{drop_database, maintenance};
-pub use survey::survey;
+pub use survey::{survey, survey_hosted};

@@ -47,6 +47,47 @@ pub(crate) fn roles_in(sql: &str) -> Vec<String> {
     roles
 }
 
+/// Returns statements without those that are carried out in the name of a role that `is_foreign`
+/// says may not be acted for; of the others only the change of name is taken out.
+pub(crate) fn in_own_name(sql: &str, is_foreign: impl Fn(&str) -> bool) -> String {
+    const SET: &str = "SET SESSION AUTHORIZATION ";
+    let mut out = String::with_capacity(sql.len());
+    let mut skipping = false;
+    for line in sql.split_inclusive('\n') {
+        let statement = line.trim().trim_end_matches(';');
+        if let Some(role) = statement.strip_prefix(SET) {
+            skipping = is_foreign(&role.trim_matches('"').replace("\"\"", "\""));
+        } else if statement == "RESET SESSION AUTHORIZATION" {
+            skipping = false;
+        } else if !skipping {
+            out.push_str(line);
+        }
+    }
+    out
+}
+
+/// Returns schema and name of the function that a trigger executes.
+pub(crate) fn function_called(trigger: &str) -> Option<(String, String)> {
+    let mut words = (Words { rest: trigger }).filter(|word| word.kind != Kind::Space);
+    let mut depth = 0_usize;
+    // A condition in parentheses may hold anything.
+    while let Some(word) = words.next() {
+        match word.text {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            "EXECUTE" if depth == 0 => {
+                // FUNCTION, or PROCEDURE of old.
+                words.next()?;
+                let schema = words.next()?.name()?;
+                words.next().filter(|word| word.text == ".")?;
+                return Some((schema, words.next()?.name()?));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Follows the statement to know which words are names.
 #[derive(Default)]
 struct State {
@@ -235,6 +276,31 @@ mod tests {
             ),
             "ALTER DATABASE \"copy\" SET search_path TO 'alice', 'b';\nALTER ROLE \"bob\" IN DATABASE \"copy\" SET work_mem TO '1MB';"
         );
+    }
+
+    #[test]
+    fn grants_in_a_hosts_name_are_left_to_the_host() {
+        let sql = "GRANT SELECT ON TABLE t TO a;\nSET SESSION AUTHORIZATION host_admin;\n\
+             GRANT SELECT ON TABLE t TO b;\nRESET SESSION AUTHORIZATION;\n\
+             SET SESSION AUTHORIZATION \"my role\";\nGRANT SELECT ON TABLE t TO c;\n\
+             RESET SESSION AUTHORIZATION;\n";
+        assert_eq!(
+            in_own_name(sql, |role| role == "host_admin"),
+            "GRANT SELECT ON TABLE t TO a;\nGRANT SELECT ON TABLE t TO c;\n"
+        );
+    }
+
+    #[test]
+    fn a_triggers_function_is_found_behind_its_condition() {
+        let called =
+            |sql: &str| function_called(sql).map(|(schema, name)| format!("{schema}|{name}"));
+        let sql = "CREATE TRIGGER \"EXECUTE x.y\" AFTER UPDATE ON auth.users FOR EACH ROW \
+             WHEN ((new.a = 'EXECUTE'::text)) EXECUTE FUNCTION \"my app\".handle('a', 'b');";
+        assert_eq!(called(sql).as_deref(), Some("my app|handle"));
+        let event = "CREATE EVENT TRIGGER w ON ddl_command_end\n   WHEN TAG IN ('CREATE TABLE')\n   \
+             EXECUTE FUNCTION extensions.w();\n\nALTER EVENT TRIGGER w DISABLE;";
+        assert_eq!(called(event).as_deref(), Some("extensions|w"));
+        assert_eq!(called("CREATE TABLE t ();"), None);
     }
 
     #[test]

@@ -8,7 +8,9 @@ use backup_core::{Error, Result};
 use super::catalog::database::Database;
 use super::catalog::{emptiness, server};
 use super::discover::identity;
-use super::restore::maintenance;
+use super::hosted::Hosted;
+use super::restore::{Furnished, maintenance};
+use crate::tools::ToolPaths;
 use crate::{Client, ConnectOptions, sqlstate};
 
 /// Looks; changes nothing. A database that is not there has no content; fails as connecting does
@@ -36,6 +38,25 @@ pub async fn survey(connect: &ConnectOptions) -> Result<Survey> {
         may_create_roles: offer.can_create_roles,
         may_create_databases: offer.can_create_databases,
     })
+}
+
+/// As [`survey`], of a database that a host has furnished: what is the host's does not count.
+pub async fn survey_hosted(
+    connect: &ConnectOptions,
+    tools: &ToolPaths,
+    hosted: Hosted,
+) -> Result<Survey> {
+    let mut found = survey(connect).await?;
+    if let Some(content) = &mut found.content
+        && let Some(furnished) = Furnished::read(connect, tools, hosted).await?
+    {
+        content.objects = furnished.holds();
+        content.extensions.retain(|name, _| {
+            let name = name.as_str();
+            !hosted.own_extensions.contains(&name) && !hosted.optional_extensions.contains(&name)
+        });
+    }
+    Ok(found)
 }
 
 async fn content(client: &mut Client, connect: &ConnectOptions) -> Result<DatabaseContent> {

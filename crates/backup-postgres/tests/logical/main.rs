@@ -13,7 +13,6 @@ mod encodings;
 mod export;
 mod full_disk;
 mod majors;
-mod memory;
 mod people;
 mod refusals;
 mod round_trip;

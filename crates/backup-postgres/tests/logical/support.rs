@@ -11,10 +11,10 @@ use backup_core::{Result, Snapshot, SnapshotId, SnapshotKind, SourceName, Writer
 use backup_postgres::ConnectOptions;
 use backup_postgres::logical::{LogicalSource, LogicalTarget};
 use backup_postgres::tools::ToolPaths;
+pub(crate) use backup_testkit::MemoryParts;
 use backup_testkit::postgres::Cluster;
 
 pub(crate) use crate::compare::{assert_same, dump, dump_contents};
-pub(crate) use crate::memory::MemoryParts;
 
 /// A committed snapshot.
 pub(crate) struct Taken {

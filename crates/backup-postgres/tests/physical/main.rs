@@ -3,10 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
-#[path = "../logical/memory.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod memory;
-
 mod damage;
 mod incremental;
 mod refusals;

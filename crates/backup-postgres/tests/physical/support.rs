@@ -14,7 +14,7 @@ use backup_postgres::ConnectOptions;
 use backup_postgres::physical::{Access, DirectoryTarget, PhysicalSource};
 use backup_testkit::postgres::Cluster;
 
-use crate::memory::MemoryParts;
+use backup_testkit::MemoryParts;
 
 /// The majors that differ in what a base backup is: old form, new form, manifest version 2.
 pub(crate) fn majors() -> Vec<u32> {

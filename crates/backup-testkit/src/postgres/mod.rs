@@ -157,9 +157,27 @@ impl Cluster {
         }
     }
 
+    /// As [`Cluster::sql`], as another role than `postgres`.
+    ///
+    /// # Panics
+    /// As [`Cluster::sql`].
+    #[track_caller]
+    #[allow(clippy::panic, reason = "a fixture fails the test that uses it")]
+    pub fn sql_as(&self, role: &str, database: &str, sql: &str) -> String {
+        match self.run_sql(role, database, sql) {
+            Ok(text) => text,
+            Err(error) => panic!("{error}\nserver log {}:\n{}", self.log().display(), self.tail()),
+        }
+    }
+
     /// As [`Cluster::sql`], with the failure as a value.
     pub fn try_sql(&self, database: &str, sql: &str) -> io::Result<String> {
+        self.run_sql("postgres", database, sql)
+    }
+
+    fn run_sql(&self, role: &str, database: &str, sql: &str) -> io::Result<String> {
         let mut command = self.command("psql");
+        command.env("PGUSER", role);
         command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-", "-d", database]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;

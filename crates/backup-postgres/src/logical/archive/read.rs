@@ -80,6 +80,18 @@ impl Archive {
     }
 }
 
+impl Archive {
+    /// Takes an extension out, with its comment.
+    pub(crate) fn leave_out_extension(&mut self, name: &str) {
+        let (plain, quoted) = (format!("EXTENSION {name}"), format!("EXTENSION \"{name}\""));
+        self.entries.retain(|entry| match entry.kind() {
+            "EXTENSION" => entry.tag() != name,
+            "COMMENT" => entry.tag() != plain && entry.tag() != quoted,
+            _ => true,
+        });
+    }
+}
+
 #[cfg(test)]
 impl Archive {
     /// An archive of these entries, as pg_dump 15 would head it.

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::logical::catalog::database::Database;
 use crate::logical::catalog::tables::{self, Table};
+use crate::logical::hosted::Scope;
 use crate::logical::session::begin_reading;
 use crate::{Client, ConnectOptions, sqlstate};
 
@@ -46,12 +47,13 @@ impl Instant {
     pub(super) async fn take(
         options: &ConnectOptions,
         database: &Database,
+        scope: &Scope,
         jobs: usize,
         lock_wait: Duration,
     ) -> Result<Self> {
         let mut changed = Vec::new();
         for _ in 0..ATTEMPTS {
-            match attempt(options, database, jobs, lock_wait).await? {
+            match attempt(options, database, scope, jobs, lock_wait).await? {
                 Attempt::Taken(instant) => return Ok(*instant),
                 Attempt::Changed(names) => changed = names,
             }
@@ -82,11 +84,13 @@ enum Attempt {
 async fn attempt(
     options: &ConnectOptions,
     database: &Database,
+    scope: &Scope,
     jobs: usize,
     lock_wait: Duration,
 ) -> Result<Attempt> {
     let mut holder = Client::connect(options).await?;
-    let listed = tables::read(&mut holder, database).await?;
+    let mut listed = tables::read(&mut holder, database).await?;
+    scope.narrow(&mut listed);
     tables::check_readable(&listed, &database.user)?;
     let mut readers = try_join_all((0..jobs).map(|_| Client::connect(options))).await?;
     let everyone_locks = fits_lock_table(&mut holder, listed.len(), jobs).await?;
@@ -101,6 +105,7 @@ async fn attempt(
 
     let snapshot = export(&mut holder).await?;
     let mut tables = tables::read(&mut holder, database).await?;
+    scope.narrow(&mut tables);
     let changed = differences(&listed, &tables);
     if !changed.is_empty() {
         return Ok(Attempt::Changed(changed));

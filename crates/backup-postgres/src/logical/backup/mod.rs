@@ -6,7 +6,7 @@ mod instant;
 mod large_objects;
 mod queue;
 mod rows;
-mod schema;
+pub(crate) mod schema;
 mod source;
 mod stream;
 

@@ -8,36 +8,44 @@ use backup_core::{Error, ErrorKind, Finding, Result};
 use super::stream;
 use crate::ConnectOptions;
 use crate::logical::archive::Archive;
+use crate::logical::hosted::{Hosted, Scope, trim};
 use crate::logical::names::SCHEMA;
 use crate::tools::{Run, Tool};
 
 /// A schema archive, whole and parsed.
-pub(super) struct Schema {
+pub(crate) struct Schema {
     bytes: Vec<u8>,
-    pub(super) archive: Archive,
+    pub(crate) archive: Archive,
     /// What pg_dump warned of.
-    pub(super) findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
 }
 
-/// Dumps the schema as the exported snapshot sees it.
+/// Dumps the schema, as the exported snapshot sees it where one is given.
 ///
 /// Fails when pg_dump fails, or when what it wrote is not a complete archive. An error that a
 /// conflicting lock caused is temporary.
-pub(super) async fn dump(
+pub(crate) async fn dump(
     tool: &Tool,
     options: &ConnectOptions,
-    snapshot: &str,
+    snapshot: Option<&str>,
     encoding: &str,
     lock_wait: Duration,
+    scope: &Scope,
 ) -> Result<Schema> {
-    let finished = Run::new(tool, options)
+    let mut run = Run::new(tool, options);
+    if let Some(snapshot) = snapshot {
+        run = run.arg(format!("--snapshot={snapshot}"));
+    }
+    for argument in scope.dump_arguments(tool.major) {
+        run = run.arg(argument);
+    }
+    let finished = run
         .arg("--format=custom")
         .arg("--compress=0")
         .arg("--section=pre-data")
         .arg("--section=post-data")
         // Large objects are read like rows; pg_dump 17 counts their metadata as data.
         .arg("--no-blobs")
-        .arg(format!("--snapshot={snapshot}"))
         .arg(format!("--lock-wait-timeout={}", lock_wait.as_millis()))
         .arg("--no-password")
         .arg_if(encoding != "SQL_ASCII", "--encoding=UTF8")
@@ -54,6 +62,12 @@ pub(super) async fn dump(
 }
 
 impl Schema {
+    /// Takes out what is the host's alone.
+    pub(crate) fn trim(&mut self, hosted: &Hosted, scope: &Scope) {
+        self.findings.extend(trim(&mut self.archive, hosted, scope));
+        self.bytes = self.archive.to_bytes();
+    }
+
     /// Writes the part.
     pub(super) async fn write(&self, sink: &dyn PartSink, observer: &dyn Observer) -> Result<()> {
         let attributes = stream::attributes([

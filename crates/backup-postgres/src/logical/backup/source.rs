@@ -22,6 +22,7 @@ use crate::logical::catalog::tables::Table;
 use crate::logical::catalog::{objects, sequences};
 use crate::logical::discover::{coverage, identity};
 use crate::logical::fingerprint;
+use crate::logical::hosted::{self, Hosted, Scope};
 use crate::logical::names::{SEQUENCES, table_part};
 use crate::logical::pooling::refuse_transaction_pooling;
 use crate::logical::ranges::Before;
@@ -51,6 +52,8 @@ pub struct LogicalSource {
     large_objects_in_pieces: bool,
     tables: Vec<String>,
     schemas: Vec<String>,
+    hosted: Option<Hosted>,
+    scope: Scope,
     pg_dump: Tool,
     database: Database,
     facts: SourceFacts,
@@ -93,10 +96,26 @@ impl LogicalSource {
             large_objects_in_pieces: false,
             tables: Vec::new(),
             schemas: Vec::new(),
+            hosted: None,
+            scope: Scope::default(),
             pg_dump,
             database,
             facts,
         })
+    }
+
+    /// Copies a database that a host has furnished by these rules.
+    #[must_use]
+    pub fn hosted(mut self, hosted: Hosted) -> Self {
+        self.hosted = Some(hosted);
+        self
+    }
+
+    /// Leaves out what a snapshot left out, so that a restored copy of it is read alike.
+    #[must_use]
+    pub(crate) fn with_scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
     }
 
     /// Waits at most this long for each lock.
@@ -158,16 +177,22 @@ impl LogicalSource {
     async fn copy_once(&self, sink: &dyn PartSink) -> Result<Evidence, Stop> {
         self.phase("take a consistent instant");
         let jobs = self.options.jobs.get();
+        let scope = match &self.hosted {
+            Some(hosted) => hosted::look(&self.connect, &self.database, hosted).await?,
+            None => self.scope.clone(),
+        };
+        let scope = &scope;
         let mut instant =
-            Instant::take(&self.connect, &self.database, jobs, self.lock_wait).await?;
+            Instant::take(&self.connect, &self.database, scope, jobs, self.lock_wait).await?;
         // Which tables a part of a database is, only its schema can tell.
         let mut early = None;
         if self.is_partial() {
-            let schema = self.dump_schema(&instant.snapshot).await?;
+            let schema = self.dump_schema(&instant.snapshot, scope).await?;
             self.narrow(&schema.archive, &mut instant.tables)?;
             early = Some(schema);
         }
         let mut findings = self.findings(&instant.tables);
+        findings.extend(self.hosted.iter().flat_map(|_| scope.findings()));
 
         self.phase("copy rows");
         let rate = RateLimit::new(self.options.max_rate);
@@ -180,7 +205,7 @@ impl LogicalSource {
             encoding: &self.database.locale.encoding,
         };
         // What pg_dump and the holder do takes as long as some segments: side by side.
-        let beside = self.beside_rows(&mut instant.holder, &instant.snapshot, early, sink);
+        let beside = self.beside_rows(&mut instant.holder, &instant.snapshot, scope, early, sink);
         let rows = reading.run(&mut instant.readers).map_err(Stop::from);
         let (beside, mut tables) = futures::future::try_join(beside, rows).await?;
         let mut facts = beside.facts;
@@ -223,18 +248,23 @@ impl LogicalSource {
         })
     }
 
-    async fn dump_schema(&self, snapshot: &str) -> Result<Schema, Stop> {
+    async fn dump_schema(&self, snapshot: &str, scope: &Scope) -> Result<Schema, Stop> {
         let schema = schema::dump(
             &self.pg_dump,
             &self.connect,
-            snapshot,
+            Some(snapshot),
             &self.database.locale.encoding,
             BEHIND_WAITER.min(self.lock_wait),
+            scope,
         );
-        schema.await.map_err(|error| match error.status() {
+        let mut schema = schema.await.map_err(|error| match error.status() {
             ErrorStatus::Temporary => Stop::InTheWay(error),
             _ => Stop::Failed(error.persistent()),
-        })
+        })?;
+        if let Some(hosted) = &self.hosted {
+            schema.trim(hosted, scope);
+        }
+        Ok(schema)
     }
 
     /// Writes schema, globals and sequences, and counts objects; `early` is the schema where it
@@ -243,16 +273,18 @@ impl LogicalSource {
         &self,
         holder: &mut Client,
         snapshot: &str,
+        scope: &Scope,
         early: Option<Schema>,
         sink: &dyn PartSink,
     ) -> Result<Beside, Stop> {
         let observer = &*self.options.observer;
         let schema = match early {
             Some(schema) => schema,
-            None => self.dump_schema(snapshot).await?,
+            None => self.dump_schema(snapshot, scope).await?,
         };
         schema.write(sink, observer).await?;
         let mut facts = facts::read(holder, &self.database).await?;
+        scope.to_facts(&mut facts)?;
         NeededRoles::of(&schema.archive).to_facts(&mut facts);
         let fingerprint = fingerprint::of_schema(&schema.archive);
         let mut findings = schema.findings;
@@ -262,8 +294,8 @@ impl LogicalSource {
             findings,
             facts,
             fingerprint,
-            sequences: self.sequences(holder, sink).await?,
-            objects: objects::count(holder).await?,
+            sequences: self.sequences(holder, scope, sink).await?,
+            objects: objects::count(holder, scope).await?,
         })
     }
 
@@ -279,9 +311,12 @@ impl LogicalSource {
     async fn sequences(
         &self,
         holder: &mut Client,
+        scope: &Scope,
         sink: &dyn PartSink,
     ) -> Result<Vec<SequenceEvidence>> {
-        let sequences = sequences::read(holder, &self.database.user).await?;
+        let mut listed = sequences::list(holder).await?;
+        listed.retain(|sequence| scope.has_sequence(sequence));
+        let sequences = sequences::read(holder, &self.database.user, &listed).await?;
         let mut lines = Vec::new();
         for sequence in &sequences {
             serde_json::to_writer(&mut lines, sequence).map_err(|error| {

@@ -3,7 +3,7 @@
 use backup_core::{Error, ErrorKind, Result, SequenceEvidence};
 use serde::{Deserialize, Serialize};
 
-use super::{flag, number, text};
+use super::{flag, number, optional, text};
 use crate::{Client, quote_ident, quote_literal};
 
 /// Sequences read by one statement.
@@ -30,37 +30,72 @@ impl Sequence {
         }
     }
 
+    /// Returns its name as people write it.
+    pub(crate) fn label(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
+    /// Returns its name as SQL writes it.
+    pub(crate) fn sql_name(&self) -> String {
+        format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name))
+    }
+
     /// Returns the statement that puts it there.
     pub(crate) fn setval(&self) -> String {
-        let name = format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name));
         format!(
             "SELECT pg_catalog.setval({}, {}, {})",
-            quote_literal(&name),
+            quote_literal(&self.sql_name()),
             self.last_value,
             self.is_called
         )
     }
 }
 
-/// Reads all sequences that a dump is about. Sequences are outside transactions: read after the
-/// snapshot was taken, they are never behind the rows in it.
-pub(crate) async fn read(client: &mut Client, user: &str) -> Result<Vec<Sequence>> {
+/// A sequence that a dump is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) readable: bool,
+    /// The extension it belongs to, as its configuration.
+    pub(crate) extension: Option<String>,
+}
+
+/// Lists all sequences that a dump is about.
+pub(crate) async fn list(client: &mut Client) -> Result<Vec<Listed>> {
     let rows = client.query(SEQUENCES).await?;
-    let mut denied = Vec::new();
-    let mut names = Vec::new();
-    for row in &rows {
-        let (schema, name) = (text(row, "nspname")?, text(row, "relname")?);
-        if !flag(row, "readable") {
-            denied.push(format!("{schema}.{name}"));
-        }
-        names.push((schema, name));
-    }
+    rows.iter()
+        .map(|row| {
+            Ok(Listed {
+                schema: text(row, "nspname")?,
+                name: text(row, "relname")?,
+                readable: flag(row, "readable"),
+                extension: optional(row, "extension"),
+            })
+        })
+        .collect()
+}
+
+/// Reads the values of these sequences. They are outside transactions: read after the snapshot
+/// was taken, they are never behind the rows in it.
+pub(crate) async fn read(
+    client: &mut Client,
+    user: &str,
+    listed: &[Listed],
+) -> Result<Vec<Sequence>> {
+    let denied: Vec<String> = listed
+        .iter()
+        .filter(|one| !one.readable)
+        .map(|one| format!("{}.{}", one.schema, one.name))
+        .collect();
     if !denied.is_empty() {
         return Err(Error::new(ErrorKind::SourceUnavailable, "read sequences")
             .with("role", user)
             .with("not readable", denied.join(", "))
             .hint("Grant SELECT on these sequences (or pg_read_all_data) to the backup role."));
     }
+    let names: Vec<(String, String)> =
+        listed.iter().map(|one| (one.schema.clone(), one.name.clone())).collect();
     let mut sequences = Vec::with_capacity(names.len());
     for batch in names.chunks(BATCH) {
         for row in client.query(&values_query(batch)).await? {
@@ -93,7 +128,8 @@ fn values_query(names: &[(String, String)]) -> String {
 }
 
 const SEQUENCES: &str = "\
-SELECT n.nspname, c.relname, pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
+SELECT n.nspname, c.relname, e.extname AS extension, \
+  pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
     AND pg_catalog.has_sequence_privilege(c.oid, 'SELECT') AS readable \
 FROM pg_catalog.pg_class c \
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \

@@ -41,6 +41,8 @@ pub(crate) struct Table {
     pub(crate) load_through: Option<(String, String)>,
     /// Other tables its foreign keys point to (configuration tables only).
     pub(crate) references: Vec<u32>,
+    /// Its rows are not wanted, only its structure.
+    pub(crate) without_rows: bool,
 }
 
 /// What kind of relation holds the rows.
@@ -67,7 +69,10 @@ impl Table {
 
     /// Returns whether its rows belong in a snapshot.
     pub(crate) fn has_rows(&self) -> bool {
-        self.kind == Kind::Plain && !self.is_extensions_own() && !self.out_of_reach
+        self.kind == Kind::Plain
+            && !self.is_extensions_own()
+            && !self.out_of_reach
+            && !self.without_rows
     }
 
     /// Returns whether it must be locked (and so be readable).
@@ -114,6 +119,7 @@ pub(crate) async fn read(client: &mut Client, database: &Database) -> Result<Vec
                 file_now: number(row, "file_now")?,
                 load_through: pair(list(row, "load_through")?),
                 references: list(row, "refs")?.iter().filter_map(|oid| oid.parse().ok()).collect(),
+                without_rows: false,
             })
         })
         .collect()
@@ -165,7 +171,8 @@ pub(crate) fn check_readable(tables: &[Table], user: &str) -> Result<()> {
                 quote_ident(user)
             )));
     }
-    let hidden: Vec<String> = locked().filter(|t| t.hides_rows).map(Table::label).collect();
+    let read = || locked().filter(|table| !table.without_rows);
+    let hidden: Vec<String> = read().filter(|t| t.hides_rows).map(Table::label).collect();
     if hidden.is_empty() {
         return Ok(());
     }
@@ -221,10 +228,10 @@ WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't' \
 ORDER BY c.oid";
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn table(name: &str, readable: bool, hides_rows: bool) -> Table {
+    pub(crate) fn table(name: &str, readable: bool, hides_rows: bool) -> Table {
         Table {
             oid: 1,
             schema: "public".into(),
@@ -242,6 +249,7 @@ mod tests {
             file_now: 1,
             load_through: None,
             references: Vec::new(),
+            without_rows: false,
         }
     }
 

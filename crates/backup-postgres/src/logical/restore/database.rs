@@ -65,7 +65,7 @@ fn mark(snapshot: &str) -> String {
     format!("{MARK}{snapshot}")
 }
 
-fn not_empty(options: &ConnectOptions, mark: Option<String>, found: &[String]) -> Error {
+pub(super) fn not_empty(options: &ConnectOptions, mark: Option<String>, found: &[String]) -> Error {
     let error = Error::new(ErrorKind::Conflict, "restore into database")
         .with("target", options.location())
         .with("holds", found.join(", "));

@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod database;
 mod finish;
+mod hosted;
 mod large_objects;
 mod program;
 mod report;
@@ -16,6 +17,7 @@ mod target;
 mod temporary;
 
 pub(crate) use database::{drop_database, maintenance};
+pub(crate) use hosted::Furnished;
 pub(crate) use large_objects::{Calls, metadata as large_object_metadata};
 pub(crate) use schema::{Files, Schema};
 pub(crate) use sequences::read as sequence_values;

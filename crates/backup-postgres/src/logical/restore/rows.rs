@@ -22,25 +22,35 @@ pub(super) struct Loaded {
     pub(super) bytes: u64,
 }
 
+/// How rows are loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct How {
+    /// Each table's segments one after another.
+    pub(super) ordered: bool,
+    /// Without firing triggers or checking keys: the tables were there before.
+    pub(super) quietly: bool,
+}
+
 /// Loads tables with `jobs` writers; with `ordered`, each table's segments one after another,
-/// so that rows lie in the order they had. A table whose rows differ in number from what was
+/// so that rows lie in the order they had; with `quietly`, without firing triggers or checking
+/// keys. A table whose rows differ in number from what was
 /// copied out is an error.
 pub(super) async fn load(
     connect: &ConnectOptions,
     parts: &Arc<dyn PartSource>,
     tables: Vec<TablePart>,
     jobs: usize,
-    ordered: bool,
+    how: How,
     observer: &Arc<dyn Observer>,
 ) -> Result<Loaded> {
     let (of_extensions, mut plain): (Vec<_>, Vec<_>) =
         tables.into_iter().partition(TablePart::is_of_extension);
     // Their foreign keys exist already: one after another, referenced tables first.
     let first = Queue::new(parts, in_reference_order(of_extensions), true).await?;
-    let mut loaded = run(connect, parts, first, 1, observer).await?;
+    let mut loaded = run(connect, parts, first, 1, how.quietly, observer).await?;
     plain.sort_by_key(|table| Reverse(table.bytes));
-    let queue = Queue::new(parts, plain, ordered).await?;
-    let rest = run(connect, parts, queue, jobs, observer).await?;
+    let queue = Queue::new(parts, plain, how.ordered).await?;
+    let rest = run(connect, parts, queue, jobs, how.quietly, observer).await?;
     loaded.rows += rest.rows;
     loaded.bytes += rest.bytes;
     Ok(loaded)
@@ -102,6 +112,7 @@ async fn run(
     parts: &Arc<dyn PartSource>,
     queue: Arc<Queue>,
     jobs: usize,
+    quietly: bool,
     observer: &Arc<dyn Observer>,
 ) -> Result<Loaded> {
     let mut writers = JoinSet::new();
@@ -110,6 +121,7 @@ async fn run(
             connect: connect.clone(),
             parts: Arc::clone(parts),
             queue: Arc::clone(&queue),
+            quietly,
             observer: Arc::clone(observer),
         };
         writers.spawn(writer.work());
@@ -137,6 +149,7 @@ struct Writer {
     connect: ConnectOptions,
     parts: Arc<dyn PartSource>,
     queue: Arc<Queue>,
+    quietly: bool,
     observer: Arc<dyn Observer>,
 }
 
@@ -144,6 +157,9 @@ impl Writer {
     async fn work(self) -> Result<u64> {
         let mut client = Client::connect(&self.connect).await?;
         prepare_writing(&mut client).await?;
+        if self.quietly {
+            client.execute("SET session_replication_role = replica").await?;
+        }
         let mut bytes = 0;
         let mut unit = None;
         let mut ahead = self.fetch_next(&mut unit);

@@ -40,14 +40,7 @@ impl Schema {
         let mut schema = Self::read_some(parts, &options.tables, &options.schemas).await?;
         RoleMap::new(&options.role_map).apply(&mut schema.archive);
         for name in &options.without_extensions {
-            let comment = format!("EXTENSION {name}");
-            schema.archive.entries.retain(|entry| match entry.kind() {
-                "EXTENSION" => entry.tag() != name,
-                "COMMENT" => {
-                    entry.tag() != comment && entry.tag() != format!("EXTENSION \"{name}\"")
-                }
-                _ => true,
-            });
+            schema.archive.leave_out_extension(name);
         }
         Ok(schema)
     }

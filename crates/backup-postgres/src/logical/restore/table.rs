@@ -84,6 +84,11 @@ impl TablePart {
         self.extension.is_some()
     }
 
+    /// Returns its columns that are not among these.
+    pub(crate) fn columns_without(&self, known: &BTreeSet<String>) -> Vec<String> {
+        self.columns.iter().filter(|name| !known.contains(*name)).cloned().collect()
+    }
+
     /// Returns the table's name as SQL writes it.
     pub(crate) fn sql_name(&self) -> String {
         format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.table))

@@ -6,17 +6,21 @@ use async_trait::async_trait;
 use backup_core::port::{
     PartSource, RestoreOptions, RestorePlan, RestoreReport, RestoreStep, Target,
 };
-use backup_core::{Error, ErrorKind, Result, Snapshot, SnapshotKind};
+use backup_core::{Error, ErrorKind, Finding, Result, Snapshot, SnapshotKind};
 
 use super::check::{Decision, Needs, check};
-use super::database::{Created, Place, look};
+use super::database::{Created, Place, look, not_empty};
+use super::hosted::{Furnished, Loads, adapt};
 use super::program::Program;
 use super::report::Report;
+use super::rows::How;
 use super::schema::Schema;
 use super::table::TablePart;
 use super::{TemporaryFolder, build, finish, large_objects, rows, sequences};
+use crate::logical::archive::Archive;
 use crate::logical::catalog::database::Locale;
 use crate::logical::catalog::server::{self, Offer};
+use crate::logical::hosted::{Hosted, Scope};
 use crate::logical::roles::{NeededRoles, RoleMap};
 use crate::logical::session::prepare_writing;
 use crate::tools::{Tool, ToolPaths};
@@ -34,13 +38,14 @@ pub struct LogicalTarget {
     options: RestoreOptions,
     keep_failed: bool,
     analyze: bool,
+    hosted: Option<Hosted>,
 }
 
 impl LogicalTarget {
     /// Takes where to restore to; connects to nothing yet.
     #[must_use]
     pub fn new(connect: ConnectOptions, tools: ToolPaths, options: RestoreOptions) -> Self {
-        Self { connect, tools, options, keep_failed: false, analyze: true }
+        Self { connect, tools, options, keep_failed: false, analyze: true, hosted: None }
     }
 
     /// Leaves a database that this restore created in place when the restore fails, for looking
@@ -58,39 +63,98 @@ impl LogicalTarget {
         self
     }
 
+    /// Restores into a database that this host has furnished: beside what is the host's.
+    #[must_use]
+    pub fn hosted(mut self, hosted: Hosted) -> Self {
+        self.hosted = Some(hosted);
+        self
+    }
+
     /// Refuses a database that is not there to be restored into, before anything that takes time:
     /// `Conflict` when it holds anything but what a killed restore of `snapshot` left.
     pub async fn check_place(&self, snapshot: &Snapshot) -> Result<()> {
-        let (_, client) = look(&self.connect, &snapshot.id.to_string()).await?;
+        let (_, _, client) = self.look(snapshot).await?;
         client.close().await;
         Ok(())
     }
 
+    /// Looks at the target; `Conflict` when it holds anything that a customer made.
+    async fn look(&self, snapshot: &Snapshot) -> Result<(Place, Option<Furnished>, Client)> {
+        if let Some(hosted) = self.hosted
+            && let Some(furnished) = Furnished::read(&self.connect, &self.tools, hosted).await?
+        {
+            let holds = furnished.holds();
+            if !holds.is_empty() {
+                return Err(not_empty(&self.connect, None, &holds));
+            }
+            let place = Place::Empty { encoding: furnished.encoding().to_owned() };
+            let mut client = Client::connect(&self.connect).await?;
+            furnished.check_quiet(&mut client).await?;
+            return Ok((place, Some(furnished), client));
+        }
+        let (place, client) = look(&self.connect, &snapshot.id.to_string()).await?;
+        Ok((place, None, client))
+    }
+
+    /// Leaves out what the server lacks and a database works without.
+    fn left_out(
+        &self,
+        snapshot: &Snapshot,
+        offer: &Offer,
+    ) -> Result<(RestoreOptions, Option<Finding>)> {
+        let scope = Scope::from_facts(&snapshot.evidence.facts)?;
+        let lacking: Vec<String> = scope
+            .optional_extensions
+            .into_iter()
+            .filter(|name| !offer.extensions.contains(name))
+            .collect();
+        let mut options = self.options.clone();
+        if lacking.is_empty() {
+            return Ok((options, None));
+        }
+        let finding = Finding::warning(format!(
+            "extensions that this server lacks are left out, with the rows of their own tables: {}",
+            lacking.join(", ")
+        ));
+        options.without_extensions.extend(lacking);
+        Ok((options, Some(finding)))
+    }
+
     /// Checks everything that can be known without the snapshot's parts.
-    async fn prepare(&self, snapshot: &Snapshot) -> Result<(Place, Offer, Decision, Tool)> {
+    async fn prepare(&self, snapshot: &Snapshot) -> Result<Prepared> {
         if snapshot.kind != SnapshotKind::Logical || snapshot.identity.engine != "postgres" {
             return Err(Error::new(ErrorKind::Unsupported, "restore into a PostgreSQL database")
                 .with("snapshot kind", snapshot.kind.as_str())
                 .with("engine", &snapshot.identity.engine));
         }
         let tool = self.tools.choose("pg_restore", major_of(&snapshot.evidence)).await?;
-        let (place, mut client) = look(&self.connect, &snapshot.id.to_string()).await?;
+        let (place, furnished, mut client) = self.look(snapshot).await?;
         let offer = server::read(&mut client).await?;
         client.close().await;
+        let (options, finding) = self.left_out(snapshot, &offer)?;
         let map = RoleMap::new(&self.options.role_map);
         let mut needs = Needs::from_facts(
             &snapshot.evidence.facts,
             NeededRoles::from_facts(&snapshot.evidence.facts, &map),
         );
-        needs.extensions.retain(|name| !self.options.without_extensions.contains(name));
+        needs.extensions.retain(|name| !options.without_extensions.contains(name));
+        self.host_owns(furnished.as_ref(), &mut needs);
         if self.is_partial() {
             // What a part of the schema needs is known once the schema was read.
             needs.roles = NeededRoles::default();
             needs.extensions.clear();
             needs.tablespaces.clear();
         }
-        let decision = check(&needs, &offer, &place, &self.options)?;
-        Ok((place, offer, decision, tool))
+        let mut decision = check(&needs, &offer, &place, &options)?;
+        decision.findings.extend(finding);
+        Ok(Prepared { place, furnished, offer, decision, tool, options })
+    }
+
+    /// What the host owns is neither created nor handed over.
+    fn host_owns(&self, furnished: Option<&Furnished>, needs: &mut Needs) {
+        if let (Some(hosted), Some(_)) = (self.hosted, furnished) {
+            needs.roles.owners.retain(|role| !hosted.is_host_role(role));
+        }
     }
 
     fn is_partial(&self) -> bool {
@@ -122,18 +186,29 @@ impl LogicalTarget {
     ) -> Result<RestoreReport> {
         let mut report = Report::new(&*self.options.observer);
         report.phase("check target");
-        let (place, offer, decision, tool) = self.prepare(snapshot).await?;
-        let schema = Schema::read(&**parts, &self.options).await?;
+        let Prepared { place, furnished, offer, decision, tool, options } =
+            self.prepare(snapshot).await?;
+        let mut schema = Schema::read(&**parts, &options).await?;
+        if let Some(furnished) = &furnished {
+            schema.findings.extend(self.adapt(&mut schema.archive, furnished, &offer).await?);
+        }
         let decision = if self.is_partial() {
             let roles = NeededRoles::of(&schema.archive);
-            let needs =
+            let mut needs =
                 Needs::from_facts(&snapshot.evidence.facts, roles).narrowed_to(&schema.archive);
-            check(&needs, &offer, &place, &self.options)?
+            self.host_owns(furnished.as_ref(), &mut needs);
+            check(&needs, &offer, &place, &options)?
         } else {
             decision
         };
         report.found(decision.findings);
         report.found(schema.findings.clone());
+        let tables = self.tables(&**parts, &schema, &options)?;
+        let loads = match &furnished {
+            Some(furnished) => furnished.loads(&schema.archive, tables)?,
+            None => Loads { quietly: Vec::new(), plainly: tables, findings: Vec::new() },
+        };
+        report.found(loads.findings);
 
         report.phase("create database and schema");
         let locale = Locale::from_facts(&snapshot.evidence.facts);
@@ -147,22 +222,17 @@ impl LogicalTarget {
         prepare_writing(&mut client).await?;
         written.anything = true;
         create_roles(&mut client, &decision.create_roles, offer.is_superuser).await?;
+        let closes = furnished.is_some() && !options.no_privileges;
+        if closes {
+            Furnished::reset_default_privileges(&mut client).await?;
+        }
         let folder = TemporaryFolder::create(&self.tools.temporary())?;
-        let tables: Vec<TablePart> = self
-            .tables(&**parts, &schema)?
-            .into_iter()
-            .filter(|table| !self.is_partial() || !table.is_of_extension())
-            .filter(|table| {
-                let left_out = &self.options.without_extensions;
-                table.brought_by.as_ref().is_none_or(|extension| !left_out.contains(extension))
-            })
-            .collect();
-        let plan = build::plan(&schema.archive.entries, &tables, self.analyze);
+        let plan = build::plan(&schema.archive.entries, &loads.plainly, self.analyze);
         let files = schema.write(&folder, &plan.entries)?;
         let program = Program {
             tool: &tool,
             connect: &self.connect,
-            options: &self.options,
+            options: &options,
             no_tablespaces: decision.no_tablespaces,
             server_major: offer.major(),
         };
@@ -171,22 +241,32 @@ impl LogicalTarget {
 
         report.phase("load rows");
         let jobs = self.options.jobs.get();
-        report.inner.tables = tables.len() as u64;
         let observer = &self.options.observer;
-        let loaded =
-            rows::load(&self.connect, parts, tables, jobs, self.options.ordered, observer).await?;
-        report.inner.rows = loaded.rows;
-        report.inner.bytes = loaded.bytes;
+        let ordered = self.options.ordered;
+        for (tables, quietly) in [(loads.quietly, true), (loads.plainly, false)] {
+            report.inner.tables += tables.len() as u64;
+            let how = How { ordered, quietly };
+            let loaded = rows::load(&self.connect, parts, tables, jobs, how, observer).await?;
+            report.inner.rows += loaded.rows;
+            report.inner.bytes += loaded.bytes;
+        }
         if !self.is_partial() {
             let (_, bytes) = large_objects::restore(&self.connect, parts, &self.options).await?;
             report.inner.bytes += bytes;
         }
-        let values = sequences::read(&**parts, schema.sequences().as_ref()).await?;
+        let mut values = sequences::read(&**parts, schema.sequences().as_ref()).await?;
+        sequences::drop_optional(&mut client, &snapshot.evidence.facts, &mut values).await?;
+        if let Some(furnished) = &furnished {
+            furnished.keep_sequences(&schema.archive, &mut values);
+        }
         sequences::set(&mut client, &values).await?;
 
         report.phase("build indexes and constraints");
         report.found(build::run(&self.connect, &plan, jobs, !decision.no_tablespaces).await?);
         program.after_rows(&files).await?;
+        if let Some(furnished) = furnished.as_ref().filter(|_| closes && self.is_partial()) {
+            furnished.put_back_default_privileges(&mut client, &offer.user).await?;
+        }
         if !plan.analyze_later.is_empty() {
             report.phase("gather statistics");
             report.found(finish::analyze(&self.connect, plan.analyze_later, jobs).await?);
@@ -209,13 +289,39 @@ impl LogicalTarget {
         Ok(report.finish())
     }
 
-    fn tables(&self, parts: &dyn PartSource, schema: &Schema) -> Result<Vec<TablePart>> {
+    fn tables(
+        &self,
+        parts: &dyn PartSource,
+        schema: &Schema,
+        options: &RestoreOptions,
+    ) -> Result<Vec<TablePart>> {
         let mut tables = Vec::new();
         for part in parts.parts() {
             tables
                 .extend(TablePart::read(part)?.filter(|t| schema.wants_rows(&t.schema, &t.table)));
         }
+        tables.retain(|table| {
+            let left_out = &options.without_extensions;
+            (!self.is_partial() || !table.is_of_extension())
+                && table.brought_by.as_ref().is_none_or(|extension| !left_out.contains(extension))
+        });
         Ok(tables)
+    }
+
+    async fn adapt(
+        &self,
+        archive: &mut Archive,
+        furnished: &Furnished,
+        offer: &Offer,
+    ) -> Result<Vec<Finding>> {
+        let asks = archive.entries.iter().any(|entry| entry.kind() == "EVENT TRIGGER");
+        let mut takes = true;
+        if asks {
+            let mut client = Client::connect(&self.connect).await?;
+            takes = Furnished::takes_event_triggers(&mut client).await?;
+            client.close().await;
+        }
+        adapt(archive, furnished, offer, takes)
     }
 }
 
@@ -226,7 +332,7 @@ impl Target for LogicalTarget {
     }
 
     async fn plan(&mut self, snapshot: &Snapshot) -> Result<RestorePlan> {
-        let (place, offer, decision, tool) = self.prepare(snapshot).await?;
+        let Prepared { place, offer, decision, tool, .. } = self.prepare(snapshot).await?;
         let tables = self.wanted(snapshot)?;
         let mut plan = RestorePlan {
             steps: Vec::new(),
@@ -288,6 +394,17 @@ impl Target for LogicalTarget {
             (Err(error), None) => Err(error),
         }
     }
+}
+
+/// What is known before anything is written.
+struct Prepared {
+    place: Place,
+    furnished: Option<Furnished>,
+    offer: Offer,
+    decision: Decision,
+    tool: Tool,
+    /// The caller's, with what the server lacks left out.
+    options: RestoreOptions,
 }
 
 /// What a restore has done to the server so far.

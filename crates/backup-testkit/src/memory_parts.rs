@@ -1,4 +1,9 @@
-//! A repository in memory.
+//! Parts in memory: for providers, which see no repository.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what breaks the contract of the sink fails the test that does it"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,9 +15,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-/// Parts of one snapshot, in memory. Holds writers to the sink's contract.
+/// Parts of one snapshot, in memory. Holds writers to the sink's contract: panics where a part is
+/// begun twice, or written to before it is begun or after it is finished.
 #[derive(Default)]
-pub(crate) struct MemoryParts {
+pub struct MemoryParts {
     state: Arc<Mutex<BTreeMap<PartName, Stored>>>,
     previous: Vec<Part>,
     list: Vec<Part>,
@@ -27,18 +33,20 @@ struct Stored {
 }
 
 impl MemoryParts {
-    pub(crate) fn after(previous: &Snapshot) -> Self {
+    /// Parts of a snapshot after that one.
+    #[must_use]
+    pub fn after(previous: &Snapshot) -> Self {
         Self { previous: previous.parts.clone(), ..Self::default() }
     }
 
     /// Parts that may take over what a snapshot has.
-    #[allow(dead_code, reason = "only physical snapshots do")]
-    pub(crate) fn on(snapshot: &Snapshot, parts: &Arc<Self>) -> Self {
+    #[must_use]
+    pub fn on(snapshot: &Snapshot, parts: &Arc<Self>) -> Self {
         Self { base: Some((snapshot.clone(), Arc::clone(parts))), ..Self::after(snapshot) }
     }
 
     /// Commits: every part must have been finished.
-    pub(crate) fn commit(mut self) -> Result<Self> {
+    pub fn commit(mut self) -> Result<Self> {
         let mut list = Vec::new();
         for (name, stored) in self.state.lock().unwrap().iter() {
             let attributes = stored.attributes.clone().ok_or_else(|| unfinished(name))?;
@@ -57,24 +65,29 @@ impl MemoryParts {
         Ok(self)
     }
 
-    pub(crate) fn list(&self) -> &[Part] {
+    /// Returns the parts that were committed.
+    #[must_use]
+    pub fn list(&self) -> &[Part] {
         &self.list
     }
 
     /// Falsifies what a part says of itself.
-    pub(crate) fn change_attribute(&mut self, part: &str, name: &str, value: &str) {
+    pub fn change_attribute(&mut self, part: &str, name: &str, value: &str) {
         let part = self.list.iter_mut().find(|one| one.name.as_str() == part).unwrap();
         part.attributes.insert(name.to_owned(), value.to_owned());
     }
 
     /// Returns a part's segments by address.
-    pub(crate) fn addressed(&self, part: &str) -> BTreeMap<u64, Vec<u8>> {
+    #[must_use]
+    pub fn addressed(&self, part: &str) -> BTreeMap<u64, Vec<u8>> {
         let state = self.state.lock().unwrap();
         let stored = &state[&PartName::new(part)];
         stored.segments.iter().map(|(at, bytes)| (*at, bytes.clone().unwrap())).collect()
     }
 
-    pub(crate) fn bytes(&self, part: &str) -> Vec<u8> {
+    /// Returns what a part holds.
+    #[must_use]
+    pub fn bytes(&self, part: &str) -> Vec<u8> {
         let state = self.state.lock().unwrap();
         let stored = state.get(&PartName::new(part)).unwrap_or_else(|| panic!("no part {part}"));
         stored.segments.values().flat_map(|bytes| bytes.clone().unwrap()).collect()
