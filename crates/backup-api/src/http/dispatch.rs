@@ -240,7 +240,8 @@ fn dress(headers: &mut HeaderMap, encrypted: bool) {
         ),
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
-        ("referrer-policy", "no-referrer"),
+        // With `no-referrer` browsers call our own forms those of nobody (`Origin: null`).
+        ("referrer-policy", "same-origin"),
         ("cross-origin-opener-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
     ];

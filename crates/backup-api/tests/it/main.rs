@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod browser;
 mod described;
 mod fleet;
 mod hostile;

@@ -1,7 +1,9 @@
 //! The metrics, and everything that names one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use backup_api::metrics::{FAMILIES, Kind};
 
@@ -44,6 +46,35 @@ async fn the_page_is_well_formed_and_holds_every_family() {
     assert_eq!(samples["backup_overdue_seconds{source=\"legacy-crm\",job=\"backup\"}"], "25200");
     assert_eq!(samples["backup_source_state{source=\"billing\",state=\"at_risk\"}"], "1");
     served.stop().await;
+}
+
+/// What Prometheus' own checker says of the page, with every family on it.
+#[tokio::test]
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
+async fn promtool_finds_nothing_to_say() {
+    let unpacked = backup_testkit::tools::folder().join("bin/promtool");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).map(|folder| folder.join("promtool"));
+    let Some(promtool) = places.find(|p| p.is_file()).or(unpacked.is_file().then_some(unpacked))
+    else {
+        eprintln!("skipped: promtool is missing; `cargo xtask tools` unpacks it");
+        return;
+    };
+    let served = Served::new(loopback()).await;
+    served.get("/health").await;
+    let page = served.get("/metrics").await.body;
+    served.stop().await;
+    let mut checking = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    checking.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let output = checking.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.trim().is_empty(), "{said}");
 }
 
 #[test]
