@@ -54,6 +54,8 @@ pub struct Lease {
     holder: String,
     seconds: u64,
     generation: u64,
+    /// Someone else holds it now: there is nothing to give back.
+    lost: bool,
 }
 
 impl Lease {
@@ -98,7 +100,8 @@ impl Lease {
             generation = last.checked_add(1).ok_or_else(|| worn_out(&object.name))?;
         }
         let seconds = time.as_secs().clamp(1, MOST_SECONDS);
-        let mut lease = Self { store: Arc::clone(store), activity, holder, seconds, generation };
+        let lease =
+            Self { store: Arc::clone(store), activity, holder, seconds, generation, lost: false };
         lease.write(false).await?;
         lease.check_newest().await?;
         Ok(lease)
@@ -113,8 +116,13 @@ impl Lease {
     /// Extends the lease; `Conflict` when it was lost.
     pub async fn renew(&mut self) -> Result<()> {
         self.generation = self.generation.saturating_add(1);
-        self.write(false).await?;
-        self.check_newest().await
+        let renewed = async {
+            self.write(false).await?;
+            self.check_newest().await
+        };
+        let renewed = renewed.await;
+        self.lost |= matches!(&renewed, Err(error) if error.kind() == ErrorKind::Conflict);
+        renewed
     }
 
     /// A generation may be free to take because a later holder has cleared the history.
@@ -131,8 +139,12 @@ impl Lease {
         layout::name(&format!("{}{generation:016}", folder(&self.activity)))
     }
 
-    /// Gives the lease back and clears its history.
+    /// Gives the lease back and clears its history; `Conflict` for one that was lost, which
+    /// belongs to someone else.
     pub async fn release(mut self) -> Result<()> {
+        if self.lost {
+            return Err(held(&self.activity));
+        }
         let held = self.generation;
         self.generation = self.generation.saturating_add(1);
         self.write(true).await?;
@@ -146,7 +158,7 @@ impl Lease {
         Ok(())
     }
 
-    async fn write(&mut self, released: bool) -> Result<()> {
+    async fn write(&self, released: bool) -> Result<()> {
         let claim = Claim { holder: self.holder.clone(), released, seconds: self.seconds };
         let body = serde_json::to_vec(&claim)
             .map_err(|error| Error::new(ErrorKind::Failed, "write lease").because(error))?;

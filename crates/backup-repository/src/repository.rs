@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::codec::Compressor;
 use crate::config::Config;
 use crate::cut::Cutter;
+use crate::drills::Receipts;
 use crate::heads::Remembered;
 use crate::index::{Index, IndexObject};
 use crate::read::{ChunkReader, SnapshotReader};
@@ -38,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) index: tokio::sync::Mutex<Option<Loaded>>,
     /// Manifests already read, in short.
     pub(crate) heads: Mutex<Remembered>,
+    /// Receipts of drills already read.
+    pub(crate) receipts: Mutex<Receipts>,
     /// Held while they are listed: of two lists the older one must not have the last word.
     pub(crate) listing: tokio::sync::Mutex<()>,
 }
@@ -66,6 +69,7 @@ impl Repository {
             opened_with,
             index: tokio::sync::Mutex::new(None),
             heads: Mutex::default(),
+            receipts: Mutex::default(),
             listing: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }

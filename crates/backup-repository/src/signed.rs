@@ -106,6 +106,15 @@ pub(crate) fn from_writer_signed<T: DeserializeOwned>(
     domain: &str,
     payload: &[u8],
 ) -> Result<T> {
+    from_body(writer_signed(keys, domain, payload)?)
+}
+
+/// Returns the JSON of a writer-signed document, unread; fails as [`from_writer_signed`] does.
+pub(crate) fn writer_signed<'a>(
+    keys: &KeyBundle,
+    domain: &str,
+    payload: &'a [u8],
+) -> Result<&'a [u8]> {
     let mut fields = Fields::new(payload, "signed document");
     let writer: [u8; 32] = fields.array()?;
     let certificate: [u8; 64] = fields.array()?;
@@ -116,6 +125,11 @@ pub(crate) fn from_writer_signed<T: DeserializeOwned>(
         .map_err(|error| {
             error.hint("No writer of this repository signed this object: it may be forged.")
         })?;
+    Ok(body)
+}
+
+/// Reads JSON that was signed.
+pub(crate) fn from_body<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     serde_json::from_slice(body)
         .map_err(|error| Error::new(ErrorKind::Integrity, "read signed document").because(error))
 }

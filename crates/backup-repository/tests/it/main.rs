@@ -10,6 +10,7 @@ mod keep;
 mod keys;
 mod many;
 mod prune;
+mod receipts;
 mod resume;
 mod round_trip;
 mod stress;
