@@ -5,6 +5,7 @@ mod log;
 mod signals;
 mod systemd;
 mod token;
+mod traces;
 mod web;
 
 use std::panic::AssertUnwindSafe;
@@ -62,20 +63,41 @@ async fn run(config: Option<PathBuf>, environment: &Environment) -> Result<()> {
         .map_err(|error| Error::new(ErrorKind::Failed, "catch signals").because(error))?;
     let live = web::Live::new();
     let options = Options { config, environment: environment.clone(), feed: Some(live.feed()) };
-    let waiting = tokio::spawn(systemd::hold_on());
-    let opened = Box::pin(stop.unless(Daemon::open(options))).await;
-    waiting.abort();
+    let opening = Box::pin(Daemon::prepare(options)).await?;
+    let (front, server) = Box::pin(web::bind(opening.unopened(), &live)).await?;
+    // Whoever asks is answered from now on, also while the repository is away.
+    systemd::notify("READY=1");
+    let beat = tokio::spawn(systemd::beat());
+    let announcing = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            stop.requested().await;
+            tracing::info!("stopping");
+            systemd::notify("STOPPING=1");
+        }
+    });
+    let serving = tokio::spawn(Box::pin(server.serve({
+        let stop = stop.clone();
+        async move {
+            stop.requested().await;
+        }
+    })));
+    let waiting = tokio::spawn(systemd::hold_on(opening.unopened().waiting()));
+    let opened = Box::pin(stop.unless(opening.open())).await;
+    // It ends with the opening.
+    let _ = waiting.await;
     let (daemon, life) = match opened {
         Err(error) if stop.asked().is_some() => {
             tracing::info!(%error, "stopped before it began");
+            let _ = serving.await;
             return Ok(());
         }
         opened => opened?,
     };
-    let (bridge, server) = Box::pin(web::bind(&daemon, &live)).await?;
+    let bridge = Box::pin(web::open(&front, &daemon, &live)).await;
+    let keeping = tokio::spawn(Box::pin(async move { bridge.keep().await }));
+    let traced = traces::begin(&daemon, environment);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "backupd runs");
-    systemd::notify("READY=1");
-    let beat = tokio::spawn(systemd::beat());
     let reloading = tokio::spawn({
         let daemon = daemon.clone();
         async move {
@@ -87,22 +109,13 @@ async fn run(config: Option<PathBuf>, environment: &Environment) -> Result<()> {
             }
         }
     });
-    let announcing = tokio::spawn({
-        let stop = stop.clone();
-        async move {
-            stop.requested().await;
-            tracing::info!("stopping");
-            systemd::notify("STOPPING=1");
-        }
-    });
-    let serving = tokio::spawn(Box::pin(web::serve(bridge, server, stop.clone())));
     let ended = Box::pin(daemon.run(life, &stop)).await;
     if stop.asked().is_none() {
         serving.abort();
     }
     // Requests under way end; those that do not are let go by the server itself.
     let _ = serving.await;
-    for task in [beat, reloading, announcing] {
+    for task in [beat, reloading, announcing, keeping].into_iter().chain(traced) {
         task.abort();
     }
     tracing::info!("backupd ends");

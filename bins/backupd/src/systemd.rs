@@ -3,6 +3,9 @@
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use backup::daemon::Waiting;
+use tokio::sync::watch;
+
 /// Tells the service manager, if there is one; whether it hears is its own business.
 pub(crate) fn notify(state: &str) {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
@@ -26,11 +29,18 @@ fn send(path: &std::ffi::OsStr, state: &str) -> std::io::Result<()> {
     socket.send_to_addr(state.as_bytes(), &address).map(|_| ())
 }
 
-/// Asks for more time while what is needed to start is not there yet; goes on until aborted.
-pub(crate) async fn hold_on() {
-    loop {
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        notify("EXTEND_TIMEOUT_USEC=60000000\nSTATUS=waiting for the repository");
+/// Says what is waited for until nothing is; ends with the opening.
+pub(crate) async fn hold_on(mut waiting: watch::Receiver<Option<Waiting>>) {
+    let mut waited = false;
+    while waiting.changed().await.is_ok() {
+        let text = waiting.borrow_and_update().as_ref().map(|waiting| waiting.error.clone());
+        if let Some(text) = text {
+            waited = true;
+            notify(&format!("STATUS=waiting for the repository: {}", text.replace('\n', " ")));
+        }
+    }
+    if waited {
+        notify("STATUS=running");
     }
 }
 

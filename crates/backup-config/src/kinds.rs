@@ -156,6 +156,30 @@ impl FromStr for DrillEvery {
     }
 }
 
+/// To which point a cluster is brought by a drill.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DrillPoint {
+    /// The end of the WAL that is stored.
+    #[default]
+    Latest,
+    /// So long before the drill begins.
+    Before(Period),
+}
+
+impl FromStr for DrillPoint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Ok(period) = text.parse::<Period>()
+            && period.as_secs() > 0
+        {
+            return Ok(Self::Before(period));
+        }
+        word("point", text, &[("latest", Self::Latest)])
+            .map_err(|error| error.hint("Write `latest`, or a length of time such as 6h."))
+    }
+}
+
 /// Where alerts go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NotifyKind {

@@ -53,7 +53,7 @@ pub use channel::{ChannelSettings, NotifySettings};
 pub use command::{CommandRunner, ShellRunner};
 pub use environment::Environment;
 pub use file::{ConfigFile, FILE_NAME, schema};
-pub use kinds::{DeltaMode, DrillEvery, HookMoment, NotifyKind, ProviderKind};
+pub use kinds::{DeltaMode, DrillEvery, DrillPoint, HookMoment, NotifyKind, ProviderKind};
 pub use reference::reference;
 pub use resolve::{Inputs, Overrides};
 pub use secret::{SecretRef, Secrets};

@@ -9,7 +9,9 @@ use backup_schedule::{Blackouts, Retry};
 use jiff::tz::TimeZone;
 
 use crate::nearest::nearest;
-use crate::{Cron, DeltaMode, DrillEvery, HookMoment, NotifySettings, ProviderKind, SecretRef};
+use crate::{
+    Cron, DeltaMode, DrillEvery, DrillPoint, HookMoment, NotifySettings, ProviderKind, SecretRef,
+};
 
 /// Everything that was configured, from flags, environment and file. Secrets are references;
 /// `Debug` shows none.
@@ -165,6 +167,10 @@ pub struct Schedule {
     pub verify: Option<Cron>,
     /// Drills.
     pub drill: Option<Cron>,
+    /// Drills of a cluster at a point in time; none where it is not copied physically.
+    pub point_drill: Option<Cron>,
+    /// Drills from nothing but the repository and a recovery key.
+    pub disaster_drill: Option<Cron>,
     /// Forgetting by the retention policy; absent: after each good backup.
     pub forget: Option<Cron>,
     /// Each job starts later by a share of this.
@@ -277,6 +283,10 @@ pub struct DrillSettings {
     pub every: Option<DrillEvery>,
     /// How often from nothing but the repository and a recovery key.
     pub disaster: Option<DrillEvery>,
+    /// Where drills to a point in time lead.
+    pub point: DrillPoint,
+    /// The recovery sheet or key of drills from nothing else; absent where none are held.
+    pub sheet: Option<SecretRef>,
     /// How long a restore may take until the database answers.
     pub rto: Option<Period>,
     /// The server to restore to; absent: one started on this machine.

@@ -7,8 +7,8 @@ mod common;
 use std::path::Path;
 
 use backup_config::{
-    ChannelSettings, ConfigFile, Environment, Inputs, Overrides, ProviderKind, Settings,
-    TemplateFacts, template,
+    ChannelSettings, ConfigFile, DrillPoint, Environment, Inputs, Overrides, ProviderKind,
+    Settings, TemplateFacts, template,
 };
 use backup_core::ErrorKind;
 use common::{from_env, from_file, load, secrets};
@@ -54,6 +54,8 @@ drill_interval = "30d"
 backup = "*/15 * * * *"
 verify = "0 5 * * sun"
 drill = "0 6 1 * *"
+point_drill = "0 7 * * sat"
+disaster_drill = "0 9 1 */3 *"
 forget = "0 7 * * *"
 jitter = "10m"
 blackout = ["mon-fri 08:00-18:00"]
@@ -95,6 +97,8 @@ app = "app_copy"
 [drill]
 every = "weekly"
 disaster = "quarterly"
+point = "6h"
+sheet = "file:sheet.txt"
 rto = "30m"
 to = "env:DRILL_SERVER"
 smoke = "bin/check"
@@ -273,6 +277,33 @@ fn a_schedule_of_drills_is_a_promise_whose_first_one_is_awaited() {
     assert!(!stated.drill_awaited);
     assert!(!protection("protection.level = \"drilled\"\n").drill_awaited);
     assert_eq!(protection("drill.every = \"snapshot\"\n").drill_interval, None);
+}
+
+#[test]
+fn drills_to_a_point_need_a_cluster_and_those_from_nothing_a_key() {
+    let schedule = |all: &str, own: &str| {
+        let text = format!("{all}\n[[source]]\nname = \"a\"\nurl = \"env:X\"\n{own}\n");
+        from_file(&text).map(|settings| settings.source("a").unwrap().clone())
+    };
+    let point = "schedule.point_drill = \"0 7 * * sat\"";
+    let physical = "backup.mode = \"physical\"";
+    assert_eq!(schedule(point, "").unwrap().schedule.point_drill, None, "it concerns clusters");
+    let cluster = schedule(point, physical).unwrap();
+    assert!(cluster.schedule.point_drill.is_some());
+    assert_eq!(cluster.drill.point, DrillPoint::Latest);
+    let own = schedule("drill.point = \"latest\"", "drill.point = \"6h\"").unwrap();
+    assert_eq!(own.drill.point, DrillPoint::Before("6h".parse().unwrap()));
+    let error = schedule("", point).unwrap_err();
+    assert!(error.to_string().contains("source.schedule.point_drill"), "{error}");
+    assert!(error.remedy().unwrap().contains("physical"));
+    let error = schedule("drill.point = \"yesterday\"", "").unwrap_err();
+    assert!(error.to_string().contains("yesterday"), "{error}");
+
+    let nothing = "schedule.disaster_drill = \"0 9 1 */3 *\"";
+    let error = schedule(nothing, "").unwrap_err();
+    assert!(error.to_string().contains("drill.sheet"), "{error}");
+    let held = schedule(nothing, "drill.sheet = \"command:vault read sheet\"").unwrap();
+    assert_eq!(held.drill.sheet.unwrap().setting(), "source.drill.sheet");
 }
 
 /// The full file above must stay full: every key of the reference occurs in it.

@@ -43,6 +43,29 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind.
+    const ALL: [Self; 13] = [
+        Self::Failed,
+        Self::Usage,
+        Self::ConfigInvalid,
+        Self::Unsupported,
+        Self::SourceUnavailable,
+        Self::StoreUnavailable,
+        Self::Integrity,
+        Self::WrongKey,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Suspect,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// Returns the kind of that [word](Self::as_str); nothing for a word that is none.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// Returns the process exit code that documents this kind.
     #[must_use]
     pub fn exit_code(self) -> u8 {

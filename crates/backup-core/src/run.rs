@@ -11,7 +11,7 @@ use crate::{Error, ErrorKind, RunId, SnapshotId, SourceName};
 
 /// What can be run on a schedule or by request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum JobKind {
     /// Take a snapshot of a source, prove it, and apply its retention.
     Backup,
@@ -19,6 +19,10 @@ pub enum JobKind {
     Verify,
     /// Restore the newest snapshot of a source elsewhere and question it.
     Drill,
+    /// Bring a cluster elsewhere to a point in time, by a physical snapshot and stored WAL.
+    PointDrill,
+    /// Restore the newest snapshot of a source from nothing but the repository and a recovery key.
+    DisasterDrill,
     /// Apply the retention of a source.
     Forget,
     /// Reclaim what no snapshot of the repository needs.
@@ -27,7 +31,15 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Backup, Self::Verify, Self::Drill, Self::Forget, Self::Prune];
+    pub const ALL: [Self; 7] = [
+        Self::Backup,
+        Self::Verify,
+        Self::Drill,
+        Self::PointDrill,
+        Self::DisasterDrill,
+        Self::Forget,
+        Self::Prune,
+    ];
 
     /// Returns the stable word used in JSON and tables.
     #[must_use]
@@ -36,6 +48,8 @@ impl JobKind {
             Self::Backup => "backup",
             Self::Verify => "verify",
             Self::Drill => "drill",
+            Self::PointDrill => "point_drill",
+            Self::DisasterDrill => "disaster_drill",
             Self::Forget => "forget",
             Self::Prune => "prune",
         }
@@ -53,9 +67,9 @@ impl FromStr for JobKind {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-            Error::new(ErrorKind::Usage, "parse job kind")
-                .with("text", text.escape_debug())
-                .hint("Known are backup, verify, drill, forget and prune.")
+            Error::new(ErrorKind::Usage, "parse job kind").with("text", text.escape_debug()).hint(
+                "Known are backup, verify, drill, point_drill, disaster_drill, forget and prune.",
+            )
         })
     }
 }
@@ -114,6 +128,8 @@ pub enum Trigger {
     CatchUp,
     /// An earlier attempt failed.
     Retry,
+    /// A snapshot was committed, and its owner wants each of them drilled.
+    Snapshot,
     /// A person or a program asked.
     Request,
     /// It is known from the repository alone: its record was lost.
@@ -128,6 +144,7 @@ impl Trigger {
             Self::Schedule => "schedule",
             Self::CatchUp => "catch_up",
             Self::Retry => "retry",
+            Self::Snapshot => "snapshot",
             Self::Request => "request",
             Self::Rebuilt => "rebuilt",
         }
@@ -272,10 +289,13 @@ mod tests {
         let shop: SourceName = "shop".parse().unwrap();
         for (key, text) in [
             (JobKey::of(JobKind::Backup, &shop), "backup shop"),
+            (JobKey::of(JobKind::PointDrill, &shop), "point_drill shop"),
             (JobKey::whole(JobKind::Prune), "prune"),
         ] {
             assert_eq!(key.to_string(), text);
             assert_eq!(text.parse::<JobKey>().unwrap(), key);
+            let kind = serde_json::to_string(&key.kind).unwrap();
+            assert_eq!(kind, format!("\"{}\"", key.kind), "one word everywhere");
         }
         for bad in ["", "backups shop", "backup ", "backup a/b"] {
             assert!(bad.parse::<JobKey>().is_err(), "{bad:?}");

@@ -58,6 +58,12 @@ pub struct JobState {
     pub failures: u32,
     /// When to try again.
     pub retry_at: Option<Timestamp>,
+    /// Since when it is wanted for something that happened; absent when nothing waits for it.
+    #[serde(default)]
+    pub wanted_at: Option<Timestamp>,
+    /// The newest thing that it was wanted for: it is wanted once for each.
+    #[serde(default)]
+    pub wanted_for: Option<String>,
 }
 
 impl JobState {
@@ -65,7 +71,7 @@ impl JobState {
     /// count.
     #[must_use]
     pub fn from(served: Timestamp) -> Self {
-        Self { served, due: None, failures: 0, retry_at: None }
+        Self { served, due: None, failures: 0, retry_at: None, wanted_at: None, wanted_for: None }
     }
 
     /// Its run was found to have ended without a word: the program was killed. It is run again,

@@ -168,11 +168,15 @@ impl Scheduler {
             let state = &mut entry.state;
             let longest = SignedDuration::try_from(entry.job.retry.most * 2).unwrap_or(SET_BACK);
             let retry = latest.checked_add(longest).unwrap_or(latest);
-            if state.served <= latest && state.retry_at.is_none_or(|at| at <= retry) {
+            let sound = state.served <= latest
+                && state.retry_at.is_none_or(|at| at <= retry)
+                && state.wanted_at.is_none_or(|at| at <= latest);
+            if sound {
                 continue;
             }
             state.served = state.served.min(now);
             state.retry_at = state.retry_at.map(|at| at.min(now));
+            state.wanted_at = state.wanted_at.map(|at| at.min(now));
             entry.serve(entry.state.served);
             corrected.push(key.clone());
         }
@@ -248,6 +252,7 @@ impl Scheduler {
         let Some(entry) = self.entries.get_mut(&start.key) else { return };
         entry.request = None;
         entry.state.retry_at = None;
+        entry.state.wanted_at = None;
         if start.trigger != Trigger::Retry {
             entry.state.failures = 0;
             entry.state.due = start.due;
@@ -281,6 +286,21 @@ impl Scheduler {
     pub fn request(&mut self, key: &JobKey, request: Request) -> bool {
         let Some(entry) = self.entries.get_mut(key) else { return false };
         entry.request.get_or_insert(request);
+        self.requeue(key);
+        true
+    }
+
+    /// Has a job run when it may, because of something that happened: once for each such thing,
+    /// and once for all that happened before it began. Returns whether it is new; then store its
+    /// state.
+    pub fn want(&mut self, key: &JobKey, what: &str, now: Timestamp) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else { return false };
+        let state = &mut entry.state;
+        if state.wanted_for.as_deref() == Some(what) {
+            return false;
+        }
+        state.wanted_for = Some(what.to_owned());
+        state.wanted_at.get_or_insert(now);
         self.requeue(key);
         true
     }
@@ -374,7 +394,8 @@ impl Entry {
     /// Since when, or from when on, it should run.
     fn wants(&self) -> Option<Timestamp> {
         let request = self.request.as_ref().map(|request| request.at);
-        request.or_else(|| [self.next, self.state.retry_at].into_iter().flatten().min())
+        let own = [self.next, self.state.retry_at, self.state.wanted_at];
+        request.or_else(|| own.into_iter().flatten().min())
     }
 
     /// The end of the blackout that keeps it from starting at `at`.
@@ -392,7 +413,7 @@ impl Entry {
             JobKind::Backup => 0,
             JobKind::Forget => 10,
             JobKind::Verify | JobKind::Prune => 60,
-            JobKind::Drill => 120,
+            JobKind::Drill | JobKind::PointDrill | JobKind::DisasterDrill => 120,
         };
         let rank = since.checked_add(SignedDuration::from_mins(patience)).unwrap_or(since);
         (self.request.is_none(), rank)
@@ -411,6 +432,11 @@ impl Entry {
             return start;
         }
         let Some(due) = self.next.filter(|next| *next <= now) else {
+            if let Some(wanted) = self.state.wanted_at.filter(|wanted| *wanted <= now) {
+                start.trigger = Trigger::Snapshot;
+                start.due = Some(wanted);
+                return start;
+            }
             start.trigger = Trigger::Retry;
             start.due = self.state.due;
             start.attempt = self.state.failures.saturating_add(1);

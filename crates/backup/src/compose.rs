@@ -50,6 +50,12 @@ impl Composer {
         self
     }
 
+    /// Returns the environment it builds with.
+    #[must_use]
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// Returns where PostgreSQL's programs are looked for.
     #[must_use]
     pub fn tools(&self) -> &ToolPaths {

@@ -28,6 +28,7 @@ mod cluster_check;
 mod compose;
 #[cfg(unix)]
 pub mod daemon;
+mod disaster;
 mod drill;
 mod embed;
 mod export;
@@ -62,6 +63,7 @@ pub use backup_ops::{BackupReceipt, restore::RestoreReceipt};
 
 pub use cluster_check::check_clusters;
 pub use compose::Composer;
+pub use disaster::{bare_environment, repository_on_sheet};
 pub use drill::drill_request;
 pub use embed::Backup;
 pub use export::{ExportOptions, ExportReport, export};

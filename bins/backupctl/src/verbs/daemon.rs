@@ -98,10 +98,14 @@ impl<'a> Daemon<'a> {
     }
 }
 
+/// Returns the error that a run ended with, of its kind: what failed there fails here. That the
+/// run was stopped does not mean that this program was.
 fn failure(run: &Run) -> Error {
-    let error = Error::new(ErrorKind::Failed, "have the daemon run a job")
-        .with("job", &run.job)
-        .with("run", run.id);
+    let kind = run.error.as_ref().and_then(|error| ErrorKind::of(&error.kind));
+    let stopped = matches!(kind, Some(ErrorKind::Interrupted | ErrorKind::Terminated));
+    let kind = kind.filter(|_| !stopped).unwrap_or(ErrorKind::Failed);
+    let error =
+        Error::new(kind, "have the daemon run a job").with("job", &run.job).with("run", run.id);
     match &run.error {
         Some(known) => {
             let error = error.because(known.message.clone());
@@ -145,4 +149,41 @@ async fn show(session: &Session, name: &SourceName, run: &Run) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use backup_core::{RunId, Trigger};
+
+    use super::*;
+
+    #[test]
+    fn what_failed_there_ends_here_with_the_same_code() {
+        let job = JobKey::of(JobKind::Backup, &"shop".parse().unwrap());
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut run = Run::begin(RunId([7; 16]), job, Trigger::Request, now);
+        let mut code = |kind| {
+            let error = Error::new(kind, "read rows").because("no").hint("Look.");
+            run.error = Some((&error).into());
+            let failure = failure(&run);
+            assert_eq!(failure.remedy(), Some("Look."));
+            failure.kind().exit_code()
+        };
+        for kind in [
+            ErrorKind::ConfigInvalid,
+            ErrorKind::SourceUnavailable,
+            ErrorKind::StoreUnavailable,
+            ErrorKind::Integrity,
+            ErrorKind::WrongKey,
+            ErrorKind::NotFound,
+            ErrorKind::Conflict,
+            ErrorKind::Suspect,
+        ] {
+            assert_eq!(code(kind), kind.exit_code(), "{kind:?}");
+        }
+        // It was the run that was stopped, not this program.
+        assert_eq!((code(ErrorKind::Interrupted), code(ErrorKind::Terminated)), (1, 1));
+        run.error = None;
+        assert_eq!(failure(&run).kind(), ErrorKind::Failed);
+    }
 }

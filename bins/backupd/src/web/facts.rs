@@ -7,14 +7,11 @@ use async_trait::async_trait;
 use backup::daemon::Daemon;
 use backup::ops::document::{ForgetDocument, ShowDocument, SnapshotDocument};
 use backup_api::port::{Facts, RunFilter, SnapshotFilter};
-use backup_api::view::{Fleet, LiveEvent, Plan, Run, RunDetail, SourceHistory, Window};
-use backup_core::port::RunFilter as CoreFilter;
-use backup_core::{Error, ErrorKind, HeadRecord, Result, RunId, SnapshotId, SourceName};
-use futures::stream::{self, BoxStream, StreamExt};
-use tokio::sync::broadcast::error::RecvError;
+use backup_api::view::{Fleet, Gap, LiveEvent, Plan, Run, RunDetail, SourceHistory, Window};
+use backup_core::{Error, ErrorKind, HeadRecord, Result, SnapshotId, SourceName};
+use futures::stream::BoxStream;
 
-use super::live::Notes;
-use super::{Bridge, ledger, paint, translate};
+use super::{Bridge, gaps, paint, recorded, translate};
 
 /// Snapshots a history shows.
 const SHOWN: usize = 400;
@@ -35,7 +32,7 @@ impl Facts for Bridge {
         Ok(SourceHistory {
             source: source.clone(),
             windows: windows(&self.daemon, source, own),
-            gaps: Vec::new(),
+            gaps: self.gaps(source, own),
             snapshots: own.iter().map(|record| SnapshotDocument::of(record)).collect(),
             sizes: own.iter().map(|record| paint::size(record)).collect(),
             drills: drills.iter().map(translate::held).collect(),
@@ -68,38 +65,11 @@ impl Facts for Bridge {
         if let Some(source) = &filter.source {
             self.known(source)?;
         }
-        let most = u32::try_from(filter.offset.saturating_add(filter.limit)).unwrap_or(u32::MAX);
-        let mut runs = Vec::new();
-        for kind in translate::kinds(filter.job) {
-            let wanted = CoreFilter {
-                source: filter.source.clone(),
-                kind: *kind,
-                state: filter.state.map(translate::core_state),
-                limit: Some(most),
-                ..CoreFilter::default()
-            };
-            runs.extend(self.daemon.catalog().runs(&wanted).await?);
-        }
-        let active = |run: &backup_core::Run| translate::state(run.state).is_active();
-        runs.sort_by_key(|run| Reverse((active(run), run.id)));
-        let page = runs.iter().skip(filter.offset).take(filter.limit);
-        Ok(page.map(|run| translate::run(run, self.live.notes(run.id).as_ref())).collect())
+        recorded::runs(self.daemon.catalog(), &self.live, filter).await
     }
 
     async fn run(&self, id: &str) -> Result<RunDetail> {
-        let parsed: RunId = id.parse().map_err(|_| missing("run", id))?;
-        let run = self.daemon.catalog().run(parsed).await?.ok_or_else(|| missing("run", id))?;
-        let notes = match self.live.notes(parsed) {
-            Some(notes) => Some(notes),
-            None => {
-                let kept = self.daemon.catalog().get(super::keep::NOTES, id).await?;
-                kept.map(|text| ledger::read::<Notes>(&text)).transpose()?
-            }
-        };
-        let shown = translate::run(&run, notes.as_ref());
-        let (phases, log) = notes.map(|notes| (notes.phases, notes.log)).unwrap_or_default();
-        let phases = if phases.is_empty() { translate::phases(&run) } else { phases };
-        Ok(RunDetail { run: shown, phases, log })
+        recorded::run(self.daemon.catalog(), &self.live, id).await
     }
 
     async fn plan(&self, source: &SourceName) -> Result<Plan> {
@@ -127,21 +97,26 @@ impl Facts for Bridge {
     }
 
     fn subscribe(&self) -> BoxStream<'static, LiveEvent> {
-        let events = self.live.subscribe();
-        stream::unfold(events, |mut events| async move {
-            loop {
-                match events.recv().await {
-                    Ok(event) => return Some((event, events)),
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
-                }
-            }
-        })
-        .boxed()
+        self.live.stream()
     }
 }
 
 impl Bridge {
+    /// The holes in what can be brought back, oldest first; `own` is oldest first.
+    fn gaps(&self, source: &SourceName, own: &[&HeadRecord]) -> Vec<Gap> {
+        let now = self.daemon.clock().now();
+        if let Some(stream) = self.daemon.streams().get(source)
+            && !gaps::ranges(stream).is_empty()
+        {
+            return gaps::between(stream, now);
+        }
+        let good = own.iter().filter(|record| !record.snapshot.is_suspect());
+        let good: Vec<_> = good.map(|record| record.snapshot.started_at).collect();
+        let fleet = self.fleet.borrow().clone();
+        let days = fleet.source(source.as_str()).map(|source| source.days.as_slice());
+        gaps::missed(days.unwrap_or_default(), &good, now)
+    }
+
     /// `NotFound` when there is no such source.
     pub(super) fn known(&self, source: &SourceName) -> Result<()> {
         match self.fleet.borrow().source(source.as_str()) {
@@ -151,10 +126,14 @@ impl Bridge {
     }
 }
 
-/// The ranges that can be brought back: with WAL any instant, else those of snapshots.
+/// The ranges that can be brought back, oldest first: with WAL any instant, else those of
+/// snapshots.
 fn windows(daemon: &Daemon, source: &SourceName, own: &[&HeadRecord]) -> Vec<Window> {
-    let stream = daemon.streams().get(source).and_then(translate::continuous);
-    stream.or_else(|| paint::window(own)).into_iter().collect()
+    let continuous = daemon.streams().get(source).map(gaps::ranges).unwrap_or_default();
+    if continuous.is_empty() {
+        return paint::window(own).into_iter().collect();
+    }
+    continuous
 }
 
 /// The snapshots of a source, newest first.

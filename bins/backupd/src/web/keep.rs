@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use backup::daemon::{Daemon, remember_size, sizes};
+use backup::daemon::{Daemon, Loaded, remember_size, sizes};
 use backup::ops::health::{GrowthPoint, forecast};
 use backup_api::view::{self, Forecast, Growth, Repository};
 use backup_core::{Result, Run, RunState};
@@ -31,7 +31,7 @@ const POINTS: usize = 400;
 impl Bridge {
     pub(super) async fn new(daemon: Daemon, live: Arc<Live>) -> Self {
         let fleet = paint::fleet(&Facts::empty(&daemon), &Past::default());
-        let repository = watch::Sender::new(unmeasured(&daemon));
+        let repository = watch::Sender::new(unmeasured(&daemon.loaded()));
         let records = daemon.snapshots();
         let bridge = Self {
             daemon,
@@ -47,7 +47,7 @@ impl Bridge {
     }
 
     /// Goes on for ever.
-    pub(super) async fn keep(&self) {
+    pub(crate) async fn keep(&self) {
         tokio::join!(self.keep_runs(), self.keep_fleet(), self.keep_streams(), self.keep_measure());
     }
 
@@ -188,7 +188,7 @@ impl Bridge {
         let mut kept = sizes(catalog).await?;
         kept.drain(..kept.len().saturating_sub(POINTS));
         let available = measured.room.map(|room| room.available_bytes);
-        self.repository.send_replace(unmeasured(&self.daemon).map(|known| {
+        self.repository.send_replace(unmeasured(&self.daemon.loaded()).map(|known| {
             Repository {
                 measured_at: Some(now),
                 stored_bytes: Some(measured.bytes),
@@ -213,8 +213,7 @@ impl Bridge {
 }
 
 /// The repository before it was measured; nothing where none is configured.
-fn unmeasured(daemon: &Daemon) -> Option<Repository> {
-    let loaded = daemon.loaded();
+pub(super) fn unmeasured(loaded: &Loaded) -> Option<Repository> {
     let settings = loaded.settings.repository.as_ref()?;
     Some(Repository {
         name: "main".into(),

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use backup::daemon::Feed;
 use backup_api::view::{LiveEvent, LiveKind, LogLevel, LogLine, Phase, Run};
 use backup_core::{ByteSize, Event, FindingKind, RunId, SourceName};
+use futures::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 /// Progress is told no more often than this.
 const OFTEN: Duration = Duration::from_millis(250);
@@ -56,8 +58,22 @@ impl Live {
         Arc::new(move |run, event| live.happened(run, event, Timestamp::now()))
     }
 
-    pub(super) fn subscribe(&self) -> broadcast::Receiver<LiveEvent> {
+    fn subscribe(&self) -> broadcast::Receiver<LiveEvent> {
         self.events.subscribe()
+    }
+
+    /// Returns what happens from now on; a listener that is too slow misses some of it.
+    pub(super) fn stream(&self) -> BoxStream<'static, LiveEvent> {
+        stream::unfold(self.subscribe(), |mut events| async move {
+            loop {
+                match events.recv().await {
+                    Ok(event) => return Some((event, events)),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        })
+        .boxed()
     }
 
     pub(super) fn notes(&self, run: RunId) -> Option<Notes> {

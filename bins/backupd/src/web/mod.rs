@@ -2,11 +2,15 @@
 
 mod actions;
 mod facts;
+mod front;
+mod gaps;
 mod keep;
 mod ledger;
 mod live;
+mod lobby;
 mod paint;
 mod past;
+mod recorded;
 mod settings;
 mod strip;
 mod tokens;
@@ -14,13 +18,13 @@ mod translate;
 
 use std::sync::{Arc, Mutex};
 
-use backup::daemon::Daemon;
-use backup::ops::Interrupt;
+use backup::daemon::{Daemon, Unopened};
 use backup_api::view::{Fleet, Repository};
 use backup_api::{Ports, Server};
 use backup_core::{HeadRecord, Result};
 use tokio::sync::watch;
 
+pub(crate) use front::Front;
 pub(crate) use ledger::StateLedger;
 pub(crate) use live::Live;
 
@@ -34,31 +38,26 @@ pub(crate) struct Bridge {
     past: Mutex<past::Past>,
 }
 
-/// Takes the address the daemon is to serve on.
-pub(crate) async fn bind(daemon: &Daemon, live: &Arc<Live>) -> Result<(Arc<Bridge>, Server)> {
-    let settings = settings::read(&daemon.loaded().settings.daemon)?;
-    let bridge = Arc::new(Bridge::new(daemon.clone(), Arc::clone(live)).await);
+/// Takes the address the daemon is to serve on; what is asked before [`open`] is answered without
+/// the repository.
+pub(crate) async fn bind(unopened: &Unopened, live: &Arc<Live>) -> Result<(Arc<Front>, Server)> {
+    let settings = settings::read(&unopened.loaded().settings.daemon)?;
+    let front = Arc::new(Front::new(lobby::Lobby::new(unopened.clone()).await, Arc::clone(live)));
+    let catalog = Arc::clone(unopened.catalog());
     let ports = Ports {
-        facts: bridge.clone(),
-        actions: bridge.clone(),
-        ledger: Arc::new(StateLedger::new(daemon.directory(), Arc::clone(daemon.catalog()))),
-        clock: Arc::clone(daemon.clock()),
+        facts: front.clone(),
+        actions: front.clone(),
+        ledger: Arc::new(StateLedger::new(unopened.directory(), catalog)),
+        clock: Arc::clone(unopened.clock()),
     };
     let server = Server::bind(settings, ports).await?;
     tracing::info!(address = %server.address()?, "serving HTTP");
-    Ok((bridge, server))
+    Ok((front, server))
 }
 
-/// Serves until the daemon is asked to stop, and keeps what is served up to date meanwhile.
-pub(crate) async fn serve(bridge: Arc<Bridge>, server: Server, stop: Interrupt) {
-    let stopped = stop.clone();
-    let serving = server.serve(async move {
-        stopped.requested().await;
-    });
-    tokio::pin!(serving);
-    tokio::select! {
-        () = &mut serving => return,
-        () = bridge.keep() => {}
-    }
-    serving.await;
+/// Has the daemon answer from now on, and keeps what is served up to date for ever.
+pub(crate) async fn open(front: &Front, daemon: &Daemon, live: &Arc<Live>) -> Arc<Bridge> {
+    let bridge = Arc::new(Bridge::new(daemon.clone(), Arc::clone(live)).await);
+    front.open(Arc::clone(&bridge));
+    bridge
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use backup::config::SourceSettings;
+use backup::config::{DrillEvery, SourceSettings};
 use backup::daemon::{Daemon, Loaded, Status, StreamStanding};
 use backup::ops::SourceStatus;
 use backup::ops::alerting::Undelivered;
@@ -180,7 +180,7 @@ fn source(facts: &Facts, lookup: &Lookup<'_>, settings: &SourceSettings) -> Sour
 /// Returns the run that a drill was; absent when another program held it.
 fn drill_run(receipt: &DrillReceipt, runs: &[&Run]) -> Option<String> {
     let held = |run: &&&Run| {
-        run.job.kind == JobKind::Drill
+        matches!(translate::job(run.job.kind), Job::Drill | Job::PointDrill | Job::DisasterDrill)
             && run.started_at <= receipt.at
             && run.ended_at.is_none_or(|end| end >= receipt.at)
     };
@@ -210,10 +210,13 @@ pub(super) fn size(record: &HeadRecord) -> SizePoint {
 
 fn next(facts: &Facts, lookup: &Lookup<'_>, settings: &SourceSettings) -> Vec<Next> {
     let schedule = &settings.schedule;
+    let each = settings.drill.every == Some(DrillEvery::Snapshot);
     let jobs = [
         (JobKind::Backup, &schedule.backup),
         (JobKind::Verify, &schedule.verify),
         (JobKind::Drill, &schedule.drill),
+        (JobKind::PointDrill, &schedule.point_drill),
+        (JobKind::DisasterDrill, &schedule.disaster_drill),
         (JobKind::Forget, &schedule.forget),
     ];
     let mut next: Vec<_> = jobs
@@ -223,9 +226,14 @@ fn next(facts: &Facts, lookup: &Lookup<'_>, settings: &SourceSettings) -> Vec<Ne
             let at = lookup.next.get(&key).copied();
             let active = lookup.active.get(&settings.name);
             let running = active.is_some_and(|active| active.iter().any(|run| run.job == key));
+            let schedule = match cron {
+                Some(cron) => cron.as_str(),
+                None if each && kind == JobKind::Drill => "each snapshot",
+                None => return None,
+            };
             Some(Next {
                 job: translate::job(kind),
-                schedule: cron.as_ref()?.as_str().to_owned(),
+                schedule: schedule.to_owned(),
                 zone: facts.loaded.settings.zone.iana_name().unwrap_or("UTC").to_owned(),
                 // A time that has passed and nothing runs: it waits for its turn, or is late.
                 overdue_since: at.filter(|at| *at < facts.now && !running),

@@ -14,6 +14,8 @@ pub(super) fn job(kind: JobKind) -> Job {
         JobKind::Backup => Job::Backup,
         JobKind::Verify => Job::Verify,
         JobKind::Drill => Job::Drill,
+        JobKind::PointDrill => Job::PointDrill,
+        JobKind::DisasterDrill => Job::DisasterDrill,
         // Of a source: what retention lets go. Of the repository: the space it leaves.
         JobKind::Forget | JobKind::Prune => Job::Prune,
     }
@@ -24,6 +26,8 @@ pub(super) fn key(job: Job, source: &SourceName) -> JobKey {
         Job::Backup => JobKind::Backup,
         Job::Verify => JobKind::Verify,
         Job::Drill => JobKind::Drill,
+        Job::PointDrill => JobKind::PointDrill,
+        Job::DisasterDrill => JobKind::DisasterDrill,
         Job::Prune => JobKind::Forget,
     };
     JobKey::of(kind, source)
@@ -35,6 +39,8 @@ pub(super) fn kinds(job: Option<Job>) -> &'static [Option<JobKind>] {
         Some(Job::Backup) => &[Some(JobKind::Backup)],
         Some(Job::Verify) => &[Some(JobKind::Verify)],
         Some(Job::Drill) => &[Some(JobKind::Drill)],
+        Some(Job::PointDrill) => &[Some(JobKind::PointDrill)],
+        Some(Job::DisasterDrill) => &[Some(JobKind::DisasterDrill)],
         Some(Job::Prune) => &[Some(JobKind::Forget), Some(JobKind::Prune)],
     }
 }
@@ -75,6 +81,7 @@ pub(super) fn run(run: &backup_core::Run, notes: Option<&Notes>) -> Run {
             Trigger::Schedule | Trigger::Rebuilt => RunCause::Schedule,
             Trigger::CatchUp => RunCause::CatchUp,
             Trigger::Retry => RunCause::Retry,
+            Trigger::Snapshot => RunCause::Follow,
             Trigger::Request => RunCause::Manual,
         },
         by: run.actor.clone(),

@@ -9,6 +9,8 @@
 )]
 
 mod alerts;
+mod away;
+mod clusters;
 mod config;
 mod drill;
 mod faults;
@@ -16,6 +18,8 @@ mod http;
 mod kills;
 mod nightly;
 mod receiver;
+#[cfg(feature = "otlp")]
+mod traces;
 mod via_daemon;
 mod wal;
 mod world;

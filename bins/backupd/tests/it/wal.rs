@@ -216,6 +216,19 @@ fn after_a_gap_one_new_base_is_taken_and_then_all_is_well() {
     // The new base is good: it comes up on a server of its own.
     let drill = world.request(JobKind::Drill, true);
     assert_eq!(drill.state, RunState::Succeeded, "{drill:?}");
+    // So does what it was at the end of stored WAL, which was written since.
+    cluster.sql("shop", "insert into orders values (-2, 'y'); select pg_switch_wal()");
+    acknowledged(&cluster);
+    let drill = world.request(JobKind::PointDrill, true);
+    assert_eq!(drill.state, RunState::Succeeded, "{drill:?}");
+    let history = json(&address(&daemon), "/api/v1/sources/shop/history");
+    assert_eq!(history["drills"][0]["run"], drill.id.to_string(), "{history}");
+    // What the gap cost is seen: a hole between two ranges.
+    let gaps = history["gaps"].as_array().unwrap();
+    assert_eq!(gaps.len(), 1, "{history}");
+    assert!(gaps[0]["reason"].to_string().contains("makes up for it"), "{history}");
+    assert_eq!(history["windows"].as_array().unwrap().len(), 2, "{history}");
+    assert_eq!(history["windows"][0]["to"], gaps[0]["from"]);
     daemon.terminate();
     assert_eq!(asked(&world), 2, "once, not again");
     let mut runs = world.runs();

@@ -101,7 +101,7 @@ families! {
     OVERDUE Gauge "backup_overdue_seconds" ["source", "job"]
         "For how long a job should have run and did not; 0 when it is not overdue."
     WAL_UP Gauge "backup_wal_streaming" ["source"]
-        "1 while the WAL stream is connected."
+        "1 while WAL arrives at this daemon, 0 while it should and does not; no sample while another daemon receives it."
     WAL_LAG Gauge "backup_wal_lag_seconds" ["source"]
         "Seconds between now and the newest durable WAL."
     WAL_LAG_BYTES Gauge "backup_wal_lag_bytes" ["source"]

@@ -39,13 +39,24 @@ pub enum Job {
     Verify,
     /// Restore elsewhere and ask questions.
     Drill,
+    /// Bring a cluster elsewhere to a point in time and ask questions.
+    PointDrill,
+    /// Restore from nothing but the repository and a recovery key, and ask questions.
+    DisasterDrill,
     /// Forget what retention lets go, and reclaim its space.
     Prune,
 }
 
 impl Job {
     /// Every job, in the order people meet them.
-    pub const ALL: [Self; 4] = [Self::Backup, Self::Verify, Self::Drill, Self::Prune];
+    pub const ALL: [Self; 6] = [
+        Self::Backup,
+        Self::Verify,
+        Self::Drill,
+        Self::PointDrill,
+        Self::DisasterDrill,
+        Self::Prune,
+    ];
 
     /// Returns the stable word used in JSON, labels and addresses.
     #[must_use]
@@ -54,6 +65,8 @@ impl Job {
             Self::Backup => "backup",
             Self::Verify => "verify",
             Self::Drill => "drill",
+            Self::PointDrill => "point_drill",
+            Self::DisasterDrill => "disaster_drill",
             Self::Prune => "prune",
         }
     }

@@ -284,7 +284,7 @@ pub struct Gap {
 /// A WAL stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Wal {
-    /// Whether it is connected.
+    /// Whether it arrives at this daemon.
     pub streaming: bool,
     /// Seconds between now and the newest durable WAL: what would be lost if the server died.
     pub lag_seconds: Option<f64>,

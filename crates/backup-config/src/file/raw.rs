@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::text::{Hidden, Patience, Text};
-use crate::{Cron, DeltaMode, DrillEvery, HookMoment, NotifyKind, ProviderKind};
+use crate::{Cron, DeltaMode, DrillEvery, DrillPoint, HookMoment, NotifyKind, ProviderKind};
 
 /// Settings of backupctl and backupd.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -148,6 +148,11 @@ pub(crate) struct RawSchedule {
     pub(crate) verify: Option<Text<Cron>>,
     /// Drills of the newest snapshot; a source whose scheduled drills do not pass is at risk.
     pub(crate) drill: Option<Text<Cron>>,
+    /// Drills of a cluster at the point that `drill.point` names, by a physical snapshot and
+    /// stored WAL.
+    pub(crate) point_drill: Option<Text<Cron>>,
+    /// Drills from nothing but the repository and the recovery key in `drill.sheet`.
+    pub(crate) disaster_drill: Option<Text<Cron>>,
     /// Forgetting by the retention policy; by default after each good backup.
     pub(crate) forget: Option<Text<Cron>>,
     /// Each job of a source starts later by a share of this that is always the same; default
@@ -245,6 +250,12 @@ pub(crate) struct RawDrill {
     /// How often from nothing but the repository and a recovery key, in the same words; default
     /// never.
     pub(crate) disaster: Option<Text<DrillEvery>>,
+    /// To which point `schedule.point_drill` brings a cluster: `latest`, the end of stored WAL, or
+    /// so long before the drill begins, such as `6h`; default `latest`.
+    pub(crate) point: Option<Text<DrillPoint>>,
+    /// The recovery sheet, or the recovery key alone, for `schedule.disaster_drill`: as a rule
+    /// `file:PATH` or `command:LINE`; read when such a drill begins.
+    pub(crate) sheet: Option<Hidden>,
     /// How long a restore may take until the database answers, such as `30m`; a source whose
     /// newest drill took longer is at risk.
     pub(crate) rto: Option<Text<Period>>,

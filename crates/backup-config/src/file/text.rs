@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Unexpected, Visitor};
 
 use crate::kinds::{DELTA_MODES, HOOK_MOMENTS, LEVELS, MODES, NOTIFY_KINDS, SEVERITIES, word};
-use crate::{Cron, DeltaMode, DrillEvery, HookMoment, NotifyKind, ProviderKind};
+use crate::{Cron, DeltaMode, DrillEvery, DrillPoint, HookMoment, NotifyKind, ProviderKind};
 
 /// A meaning that text can have.
 pub(crate) trait FromText: Sized {
@@ -218,6 +218,16 @@ impl FromText for DrillEvery {
 
     fn schema() -> Schema {
         json_schema!({ "type": "string", "examples": ["snapshot", "weekly", "quarterly", "10d"] })
+    }
+}
+
+impl FromText for DrillPoint {
+    fn from_text(text: &str) -> Result<Self, Error> {
+        Self::from_str(text)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "examples": ["latest", "6h"] })
     }
 }
 

@@ -100,6 +100,8 @@ impl Layer {
             backup: self.backup.clone().or_else(|| pick(|s| s.backup.clone().map(|c| c.0))),
             verify: pick(|s| s.verify.clone().map(|c| c.0)),
             drill: pick(|s| s.drill.clone().map(|c| c.0)),
+            point_drill: pick(|s| s.point_drill.clone().map(|c| c.0)),
+            disaster_drill: pick(|s| s.disaster_drill.clone().map(|c| c.0)),
             forget: pick(|s| s.forget.clone().map(|c| c.0)),
         })
     }
@@ -143,8 +145,8 @@ pub(super) fn restore(own: &RawRestore, all: &RawRestore) -> RestorePreferences 
     }
 }
 
-/// Merges how drills of a source are held with how they are in general; `to` is left to the
-/// caller, who knows where secrets are written.
+/// Merges how drills of a source are held with how they are in general; `to` and `sheet` are left
+/// to the caller, who knows where secrets are written.
 pub(super) fn drill(own: &RawDrill, all: &RawDrill) -> Result<DrillSettings> {
     let period = |own: &Option<crate::file::text::Text<Period>>, all: &Option<_>| {
         own.as_ref().or(all.as_ref()).map(|period| period.0)
@@ -156,6 +158,8 @@ pub(super) fn drill(own: &RawDrill, all: &RawDrill) -> Result<DrillSettings> {
     Ok(DrillSettings {
         every: every(&own.every, &all.every),
         disaster: every(&own.disaster, &all.disaster),
+        point: own.point.as_ref().or(all.point.as_ref()).map(|point| point.0).unwrap_or_default(),
+        sheet: None,
         rto: period(&own.rto, &all.rto),
         to: None,
         smoke: own.smoke.clone().or_else(|| all.smoke.clone()),
@@ -163,6 +167,38 @@ pub(super) fn drill(own: &RawDrill, all: &RawDrill) -> Result<DrillSettings> {
         question_timeout: period(&own.question_timeout, &all.question_timeout),
         asserts: asserts.collect::<Result<_>>()?,
     })
+}
+
+/// Checks the schedules of drills against what they need. What holds for all sources and only
+/// concerns clusters is left out for the others.
+pub(super) fn drill_schedules(
+    schedule: &mut Schedule,
+    own: &RawSchedule,
+    drill: &DrillSettings,
+    mode: SnapshotKind,
+) -> Result<()> {
+    let wrong = |key| Error::new(ErrorKind::ConfigInvalid, "read configuration").with("key", key);
+    if mode != SnapshotKind::Physical {
+        if own.point_drill.is_some() {
+            return Err(wrong("source.schedule.point_drill")
+                .with("mode", mode.as_str())
+                .because("points in time need a physical snapshot")
+                .hint(
+                    "Write backup.mode = \"physical\" into its [[source]], or leave point_drill \
+                     out.",
+                ));
+        }
+        schedule.point_drill = None;
+    }
+    if schedule.disaster_drill.is_some() && drill.sheet.is_none() {
+        return Err(wrong("schedule.disaster_drill")
+            .because("it needs a recovery key, and drill.sheet names none")
+            .hint(
+                "Write drill.sheet = \"file:/path/of/recovery-sheet.txt\", or a command: that \
+                 fetches it.",
+            ));
+    }
+    Ok(())
 }
 
 /// Merges how the write-ahead log of a source is received with how it is in general; nothing when

@@ -4,7 +4,7 @@ use backup_core::{Error, ErrorKind, Result, SnapshotKind, SourceName};
 use percent_encoding::percent_decode_str;
 
 use super::Resolver;
-use super::layer::{Layer, drill, restore, wal};
+use super::layer::{Layer, drill, drill_schedules, restore, wal};
 use crate::file::raw::{RawBackup, RawFile, RawNative, RawSource};
 use crate::settings::{NativeSettings, NeonSettings, SourceSettings, unknown_source};
 use crate::{ProviderKind, SecretRef};
@@ -179,8 +179,14 @@ impl Resolver<'_> {
             (None, Some(to)) => Some(self.written_url("drill.to", to)),
             (None, None) => None,
         };
-        let schedule = layer.schedule(&raw.schedule, &file.schedule)?;
+        drill.sheet = match (&raw.drill.sheet, &file.drill.sheet) {
+            (Some(sheet), _) => Some(self.written("source.drill.sheet", sheet)),
+            (None, Some(sheet)) => Some(self.written("drill.sheet", sheet)),
+            (None, None) => None,
+        };
+        let mut schedule = layer.schedule(&raw.schedule, &file.schedule)?;
         let configured = mode.or(all_mode).unwrap_or(default_mode);
+        drill_schedules(&mut schedule, &raw.schedule, &drill, configured)?;
         Ok(SourceSettings {
             mode: overrides.mode.unwrap_or(configured),
             jobs: overrides.jobs.or(layer.jobs).or(jobs).or(all_jobs),

@@ -14,6 +14,7 @@ pub struct Handle(mpsc::Sender<Command>);
 #[derive(Debug)]
 pub(super) enum Command {
     Request { key: JobKey, actor: Option<String>, answer: oneshot::Sender<Result<Run>> },
+    Want { key: JobKey, what: String, answer: oneshot::Sender<Result<bool>> },
     Cancel { run: RunId, actor: Option<String>, answer: oneshot::Sender<Result<Run>> },
     Replace { jobs: Vec<Job>, concurrency: NonZeroUsize, patience: Duration },
 }
@@ -34,6 +35,13 @@ impl Handle {
     /// there is no such job, `Conflict` when it waits or runs already.
     pub async fn request(&self, key: JobKey, actor: Option<String>) -> Result<Run> {
         self.ask(|answer| Command::Request { key, actor, answer }).await
+    }
+
+    /// Has a job run when it may, because of something that happened: once for each, however
+    /// often this is called and however often the program is started again. It is written down
+    /// when this returns. Returns whether a run of the job waits or is under way now.
+    pub async fn want(&self, key: JobKey, what: String) -> Result<bool> {
+        self.ask(|answer| Command::Want { key, what, answer }).await
     }
 
     /// Asks a run to stop and returns it as it is then; `NotFound` when none of that id waits or

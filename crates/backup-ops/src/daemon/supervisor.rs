@@ -220,6 +220,9 @@ impl Supervisor {
             Command::Request { key, actor, answer } => {
                 let _ = answer.send(self.request(key, actor).await);
             }
+            Command::Want { key, what, answer } => {
+                let _ = answer.send(Ok(self.want(key, &what).await));
+            }
             Command::Cancel { run, actor, answer } => {
                 let _ = answer.send(self.cancel(run, actor).await);
             }
@@ -260,6 +263,19 @@ impl Supervisor {
         self.queued.insert(id, run.clone());
         self.watcher.changed(&run);
         Ok(run)
+    }
+
+    /// Notes that a job is wanted; returns whether it waits or runs.
+    async fn want(&mut self, key: JobKey, what: &str) -> bool {
+        let new = self.scheduler.want(&key, what, self.clock.now());
+        let runs = self.scheduler.running().contains(&key);
+        let Some(state) = self.scheduler.state(&key).cloned() else { return false };
+        let waits = state.wanted_at.is_some() || state.retry_at.is_some();
+        if new {
+            tracing::info!(job = %key, what, "a job is wanted");
+            self.memory.keep_states(vec![(key, state)]).await;
+        }
+        runs || waits
     }
 
     async fn cancel(&mut self, id: RunId, actor: Option<String>) -> Result<Run> {

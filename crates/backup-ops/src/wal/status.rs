@@ -51,6 +51,8 @@ pub struct Window {
     pub timeline: u32,
     /// Position up to which.
     pub end: Lsn,
+    /// When the segment that ends there was stored; absent where no WAL follows the snapshot.
+    pub stored_at: Option<Timestamp>,
 }
 
 impl WalStatus {
@@ -216,7 +218,16 @@ fn window(inventory: &Inventory, base: &RecoveryBase) -> Window {
     let timeline = newest_descendant(inventory, base);
     let path = inventory.path_to(timeline).unwrap_or_else(|| vec![(base.timeline, None)]);
     let end = reach(inventory, &path, base);
-    Window { snapshot: base.snapshot, from: base.finished_at, start: base.stop, timeline, end }
+    let runs = inventory.timelines.get(&timeline).map(|wal| wal.runs(inventory.segment_size));
+    let last = runs.unwrap_or_default().into_iter().find(|run| run.end == end);
+    Window {
+        snapshot: base.snapshot,
+        from: base.finished_at,
+        start: base.stop,
+        timeline,
+        end,
+        stored_at: last.map(|run| run.stored_at),
+    }
 }
 
 /// Returns whether what is on one timeline is in the past of another, as far as is known.

@@ -217,3 +217,44 @@ fn a_new_configuration_keeps_what_is_known() {
     s.replace(Vec::new(), NonZeroUsize::MIN, now);
     assert_eq!(s.plan(now), Default::default());
 }
+
+#[test]
+fn what_is_wanted_runs_once_whatever_happens_meanwhile() {
+    let drill = key(JobKind::Drill, "shop");
+    let mut only = job(drill.clone(), "0 2 * * *");
+    only.timetable = None;
+    only.blackouts = Blackouts::new(vec!["08:00-18:00".parse().unwrap()]).unwrap();
+    let mut s = scheduler(vec![only.clone()], 1, "2026-01-01T00:00:00Z");
+    assert!(!s.want(&backup("shop"), "a", at("2026-01-01T00:00:00Z")), "no such job");
+    assert!(s.want(&drill, "a", at("2026-01-01T09:00:00Z")));
+    // Unlike what a person asks for, it waits for the end of a blackout.
+    assert!(step(&mut s, "2026-01-01T09:00:00Z").is_empty());
+    assert!(!s.want(&drill, "a", at("2026-01-01T10:00:00Z")), "known");
+    assert!(s.want(&drill, "b", at("2026-01-01T11:00:00Z")), "takes the place of the first");
+    // A restart forgets nothing: states are kept as text.
+    let state = serde_json::to_string(s.state(&drill).unwrap()).unwrap();
+    let again = |state: &str| {
+        let states = BTreeMap::from([(drill.clone(), serde_json::from_str(state).unwrap())]);
+        Scheduler::new(vec![only.clone()], states, NonZeroUsize::MIN, at("2026-01-01T17:00:00Z"))
+    };
+    let mut s = again(&state);
+    assert!(!s.want(&drill, "b", at("2026-01-01T17:30:00Z")));
+    let started = step(&mut s, "2026-01-01T18:00:00Z");
+    assert_eq!((started.len(), started[0].trigger), (1, Trigger::Snapshot));
+    assert_eq!(started[0].due, Some(at("2026-01-01T09:00:00Z")));
+    // Killed now, it is tried again as any run is; wanted again it is not.
+    let state = serde_json::to_string(s.state(&drill).unwrap()).unwrap();
+    let mut killed = again(&state);
+    assert!(!killed.want(&drill, "b", at("2026-01-01T18:01:00Z")));
+    assert!(step(&mut killed, "2026-01-01T18:01:00Z").is_empty());
+    // What comes while it runs is run after it.
+    assert!(s.want(&drill, "c", at("2026-01-01T18:05:00Z")));
+    assert!(step(&mut s, "2026-01-01T18:05:00Z").is_empty());
+    s.ended(&drill, Ending::Succeeded, at("2026-01-01T18:10:00Z"));
+    assert_eq!(step(&mut s, "2026-01-01T18:10:00Z").len(), 1);
+    s.ended(&drill, Ending::Succeeded, at("2026-01-01T18:20:00Z"));
+    assert!(step(&mut s, "2026-01-01T19:00:00Z").is_empty());
+    // States of before say nothing of it.
+    let old = r#"{"served":"2026-01-01T00:00:00Z","due":null,"failures":0,"retry_at":null}"#;
+    assert_eq!(again(old).next_run(&drill, at("2026-01-01T19:00:00Z")), None);
+}

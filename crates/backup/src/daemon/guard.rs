@@ -110,6 +110,14 @@ pub fn panicked(what: &'static str, panic: &(dyn std::any::Any + Send)) -> Error
 /// How long a lease lasts; it is renewed three times as often.
 pub(super) const LEASE: Duration = Duration::from_secs(180);
 
+/// What fails where another program has taken the lease.
+const KEEP: &str = "keep lease";
+
+/// Whether work ended because another program has taken its lease.
+pub(super) fn lost_lease(error: &Error) -> bool {
+    error.operation() == KEEP
+}
+
 /// Runs `work` while the lease is held, then gives it back. A lease that is lost ends the work.
 pub(super) async fn while_leased<T>(
     mut lease: Lease,
@@ -130,10 +138,47 @@ pub(super) async fn while_leased<T>(
     let done = tokio::select! {
         biased;
         done = work => done,
-        error = renewing => Err(Error::new(ErrorKind::Failed, "keep lease").because(error)),
+        error = renewing => Err(Error::new(ErrorKind::Failed, KEEP).because(error)),
     };
     if let Err(error) = lease.release().await {
         tracing::debug!(%error, "a lease could not be given back; it lapses");
     }
     done
+}
+
+#[cfg(test)]
+mod tests {
+    use backup_crypto::KeySecret;
+    use backup_repository::{NewKey, Repository, Settings};
+    use backup_testkit::{FakeClock, MemoryStore};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_loses_a_lease_says_so_and_takes_nothing_from_who_has_it() {
+        let time = Arc::new(FakeClock::manual(jiff::Timestamp::UNIX_EPOCH));
+        let store = Arc::new(MemoryStore::new().with_clock(Arc::clone(&time) as _));
+        let secret = KeySecret::KeyFile(crate::generate_key_file().unwrap());
+        let key = NewKey { secret, label: "test".into() };
+        let clock = Arc::clone(&time) as Arc<dyn Clock>;
+        let repository =
+            Repository::init(store, clock, vec![key], Settings::default()).await.unwrap();
+        let lease = async |holder| repository.lease("wal shop", holder, LEASE).await;
+        let mine = lease("one").await.unwrap();
+        assert_eq!(lease("two").await.unwrap_err().kind(), ErrorKind::Conflict);
+        // This machine slept for longer than the lease lasts.
+        time.advance(LEASE + Duration::from_secs(1));
+        let mut theirs = lease("two").await.unwrap();
+        let awake: Arc<dyn Clock> = Arc::new(FakeClock::default());
+        let work = std::future::pending::<Result<()>>();
+        let error = while_leased(mine, &awake, work).await.unwrap_err();
+        assert!(lost_lease(&error), "{error}");
+        theirs.renew().await.unwrap();
+        assert_eq!(lease("three").await.unwrap_err().kind(), ErrorKind::Conflict);
+        let failed = while_leased(theirs, &awake, async {
+            Err::<(), _>(Error::new(ErrorKind::Conflict, "stream WAL"))
+        });
+        assert!(!lost_lease(&failed.await.unwrap_err()), "it failed for another reason");
+        assert!(lease("three").await.is_ok(), "it was given back");
+    }
 }

@@ -15,6 +15,8 @@ pub(super) fn jobs(settings: &Settings) -> Vec<Job> {
             (JobKind::Backup, &schedule.backup),
             (JobKind::Verify, &schedule.verify),
             (JobKind::Drill, &schedule.drill),
+            (JobKind::PointDrill, &schedule.point_drill),
+            (JobKind::DisasterDrill, &schedule.disaster_drill),
             (JobKind::Forget, &schedule.forget),
         ] {
             let key = JobKey::of(kind, &source.name);

@@ -1,6 +1,7 @@
 //! A daemon, composed: jobs from settings, work on the repository, what is remembered, who is told.
 //!
-//! [`Daemon::open`] opens everything, [`Daemon::run`] runs until it is asked to stop. Programs ask
+//! [`Daemon::open`] opens everything ([`Daemon::prepare`] all but the repository, which may be away
+//! for long), [`Daemon::run`] runs until it is asked to stop. Programs ask
 //! a running one through its control socket, with [`Client`].
 
 mod alerts;
@@ -12,6 +13,7 @@ mod hook;
 mod jobs;
 mod ledger;
 mod look;
+mod opening;
 mod remembered;
 mod scene;
 mod serve;
@@ -19,6 +21,8 @@ mod start;
 mod state;
 mod steps;
 mod stream;
+#[cfg(feature = "otlp")]
+mod traces;
 mod unable;
 mod work;
 
@@ -27,6 +31,7 @@ pub use drill::HeldDrill;
 pub use evidence::{AUDIT, audit_facts, recorded_runs};
 pub use guard::panicked;
 pub use look::Measured;
+pub use opening::{Opening, Unopened, Waiting};
 pub use remembered::{hear_runs, remember_size, remembered, sizes};
 pub use serve::Life;
 pub use start::{Daemon, Options};

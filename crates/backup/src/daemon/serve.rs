@@ -8,7 +8,7 @@ use backup_config::Settings;
 use backup_core::{Error, ErrorKind, ErrorStatus, JobKey, Result, Run, RunState};
 use backup_ops::daemon::{Commands, Supervisor};
 use backup_ops::health::RepositoryHealth;
-use backup_ops::{Interrupt, SourceStatus};
+use backup_ops::{Interrupt, SourceStatus, Standing};
 use backup_schedule::Why;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::{UnixListener, UnixStream};
@@ -175,7 +175,16 @@ impl Daemon {
                 self.judge_streams(&mut sources, now);
                 inner.scene.note(|problems| problems.repository = None);
                 inner.work.voice.judged(None, now).await;
-                inner.work.voice.stand(&sources, now).await;
+                let awaited = self.follow_snapshots(&sources).await;
+                // Nobody is called for what a drill is about to prove; if it does not, that is told.
+                let soon = |source: &SourceStatus| {
+                    awaited.contains(&source.source)
+                        && source.standing == Standing::AtRisk
+                        && source.reasons.len() == 1
+                };
+                let told: Vec<SourceStatus> =
+                    sources.iter().filter(|source| !soon(source)).cloned().collect();
+                inner.work.voice.stand(&told, now).await;
                 self.note_drills(&sources).await;
                 let repository = self.look_at_repository(&sources, now).await;
                 inner.work.voice.heed(&sources, Some(&repository), now).await;

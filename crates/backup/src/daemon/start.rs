@@ -3,31 +3,27 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
 
 use backup_catalog::{Found, SqliteCatalog};
 use backup_config::{Environment, Overrides};
-use backup_core::port::{Catalog, Clock, NoObserver};
-use backup_core::{Error, ErrorKind, ErrorStatus, JobKey, Result, RunId};
-use backup_ops::Interrupt;
+use backup_core::port::{Catalog, Clock};
+use backup_core::{JobKey, Result, RunId};
 use backup_ops::daemon::{Handle, RunIds, Setup, Supervisor, handle, rebuild, recover, states_of};
 use backup_repository::Repository;
 use backup_schedule::{JobState, Scheduler};
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::alerts::{Voice, desk};
 use super::jobs::jobs;
 use super::ledger::CatalogLedger;
+use super::opening::{Opening, Unopened};
 use super::remembered::{OWN, REPOSITORY, ended, recall};
 use super::scene::Scene;
 use super::serve::Life;
 use super::state::{StateDirectory, state_directory};
 use super::work::{Feed, Loaded, Work};
 use crate::{Composer, load_settings};
-
-/// People are told of a store that is away for so long: a network may need a moment.
-const AWAY: Duration = Duration::from_secs(5);
 
 /// What a daemon is started with.
 pub struct Options {
@@ -61,24 +57,22 @@ pub(super) struct Inner {
 }
 
 impl Daemon {
-    /// Reads the configuration, locks the daemon's directory, opens catalog and repository, and
-    /// finds out what was under way when it last ended. Nothing runs yet.
+    /// Reads the configuration, locks the daemon's directory, opens catalog and channels, and finds
+    /// out what was under way when it last ended. Nothing runs yet.
     ///
-    /// `Conflict` when another daemon uses the directory. A store that is away is waited for, and
-    /// a catalog that cannot be used is said and replaced: by what the repository knows, or by
-    /// memory that ends with the program.
-    pub async fn open(options: Options) -> Result<(Self, Life)> {
+    /// `Conflict` when another daemon uses the directory. A catalog that cannot be used is said
+    /// and replaced: by what the repository knows, or by memory that ends with the program.
+    pub async fn prepare(options: Options) -> Result<Opening> {
         let loaded = load(options.config.as_deref(), &options.environment)?;
         let settings = loaded.settings.clone();
         let state = StateDirectory::lock(state_directory(&settings, &options.environment)?)?;
         let clock = crate::system_clock();
         let scene = Arc::new(Scene::default());
-        let (catalog, found) = open_catalog(&state.path, clock.now(), &scene)?;
+        let now = clock.now();
+        let (catalog, found) = open_catalog(&state.path, now, &scene)?;
         let destinations = loaded.composer.destinations(&settings.notify)?;
         let ledger = Arc::new(CatalogLedger(Arc::clone(&catalog)));
         let voice = Voice::new(desk(ledger, Arc::clone(&clock), destinations).await?);
-        let repository = open_repository(&loaded, clock.as_ref(), &voice).await?;
-        let now = clock.now();
         let jobs = jobs(&settings);
         let recovered = match recover(catalog.as_ref(), &jobs, now).await {
             Ok(recovered) => recovered,
@@ -91,18 +85,52 @@ impl Daemon {
         for run in &recovered.interrupted {
             tracing::warn!(run = %run.id, job = %run.job, "a run was interrupted; it runs again");
         }
+        let waiting = watch::Sender::default();
+        let unopened = Unopened {
+            loaded: Arc::new(loaded),
+            directory: state.path.clone(),
+            catalog,
+            clock,
+            voice,
+            started_at: now,
+            waiting: waiting.subscribe(),
+        };
+        Ok(Opening {
+            config: options.config,
+            environment: options.environment,
+            feed: options.feed,
+            state,
+            found,
+            scene,
+            jobs,
+            recovered,
+            waiting,
+            unopened,
+        })
+    }
+}
+
+impl Opening {
+    /// Opens the repository and puts everything together; nothing runs yet. A store that is away
+    /// is waited for, for ever.
+    pub async fn open(self) -> Result<(Daemon, Life)> {
+        let repository = self.repository().await?;
+        let Self { config, environment, feed, state, found, scene, jobs, recovered, .. } = self;
+        let Unopened { loaded, catalog, clock, voice, started_at, .. } = self.unopened;
+        let settings = loaded.settings.clone();
+        let now = clock.now();
         know(catalog.as_ref(), &repository, &scene, now).await;
         let mut states = recovered.states;
         if found != Found::Catalog {
             restore(catalog.as_ref(), &repository, &mut states).await;
         }
         let work = Arc::new(Work {
-            loaded: RwLock::new(Arc::new(loaded)),
+            loaded: RwLock::new(loaded),
             repository,
             clock: Arc::clone(&clock),
             catalog: Arc::clone(&catalog),
             voice,
-            feed: options.feed.unwrap_or_else(|| Arc::new(|_: RunId, _: &backup_core::Event| {})),
+            feed: feed.unwrap_or_else(|| Arc::new(|_: RunId, _: &backup_core::Event| {})),
             holder: holder(catalog.as_ref()).await,
         });
         let supervisor = Supervisor::new(Setup {
@@ -117,17 +145,17 @@ impl Daemon {
         });
         let (handle, commands) = handle();
         let (reloads, heard) = mpsc::channel(4);
-        let daemon = Self {
+        let daemon = Daemon {
             inner: Arc::new(Inner {
-                config: options.config,
-                environment: options.environment,
+                config,
+                environment,
                 state,
                 clock,
                 catalog,
                 work,
                 handle,
                 scene,
-                started_at: now,
+                started_at,
                 listen: settings.daemon.listen,
                 reloads,
             }),
@@ -167,40 +195,6 @@ fn open_catalog(
             Ok((Arc::new(SqliteCatalog::in_memory()?), Found::Nothing))
         }
     }
-}
-
-/// Opens the repository; a store that is away is waited for, and people are told.
-async fn open_repository(loaded: &Loaded, clock: &dyn Clock, voice: &Voice) -> Result<Repository> {
-    let settings = loaded.settings.repository()?;
-    let secret = loaded.composer.key_secret(settings.key()?)?;
-    let opening = async {
-        let begun = clock.elapsed();
-        let mut pause = Duration::from_secs(1);
-        loop {
-            let opened = loaded.composer.open(settings, &secret, true, Arc::new(NoObserver)).await;
-            match opened {
-                Err(error) if error.status() != ErrorStatus::Permanent => {
-                    tracing::error!(%error, hint = error.remedy(), "the repository is away; trying again");
-                    if clock.elapsed().saturating_sub(begun) >= AWAY {
-                        voice.repository(Some(&error), clock.now()).await;
-                    }
-                    clock.sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(60));
-                }
-                opened => return opened,
-            }
-        }
-    };
-    // Nothing runs yet that would send what is told.
-    let desk = voice.desk();
-    let never = Interrupt::never();
-    let opened = tokio::select! {
-        biased;
-        opened = opening => opened?,
-        () = desk.serve(&never) => return Err(Error::new(ErrorKind::Failed, "open repository")),
-    };
-    voice.repository(None, clock.now()).await;
-    Ok(opened)
 }
 
 /// Fills a catalog that was lost with what the repository knows.

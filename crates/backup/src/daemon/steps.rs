@@ -115,7 +115,7 @@ impl Work {
         Ok(if snapshot.is_suspect() { Verdict::Suspect } else { Verdict::Good })
     }
 
-    /// Reads back every snapshot of the source.
+    /// Reads back every snapshot of the source, and compares those of clusters with their manifests.
     pub(super) async fn verify(
         &self,
         task: &Task<'_>,
@@ -133,14 +133,24 @@ impl Work {
         }
         report.numbers.insert("snapshots".into(), snapshots.len() as u64);
         let request = Request { snapshots, depth: Depth::Read };
-        let found = task
+        let (found, files) = task
             .guard
             .watch(|interrupt| async move {
-                verify::verify(&self.repository, &request, &self.clock, &task.observer, &interrupt)
-                    .await
+                let (clock, observer) = (&self.clock, &task.observer);
+                let verifying =
+                    verify::verify(&self.repository, &request, clock, observer, &interrupt);
+                let mut found = verifying.await?;
+                // Checksums are those that were noted: every byte has just been read.
+                let comparing =
+                    crate::check_clusters(&self.repository, &mut found, false, observer.as_ref());
+                let files = interrupt.unless(comparing).await?;
+                Ok((found, files))
             })
             .await?;
         report.numbers.insert("read_bytes".into(), found.bytes_read);
+        if files > 0 {
+            report.numbers.insert("files_compared".into(), files);
+        }
         verify::demand(&found)?;
         let sources = BTreeSet::from([source.clone()]);
         let found = task.guard.watch(|interrupt| async move {

@@ -78,7 +78,12 @@ impl Work {
         match order.key.kind {
             _ if !self.repository.can_read() => return Ok(false),
             JobKind::Backup => {}
-            JobKind::Drill => return self.drilled_since(source, due).await,
+            JobKind::Drill | JobKind::PointDrill | JobKind::DisasterDrill => {
+                return match self.followed(order).await? {
+                    Some(held) => Ok(held),
+                    None => self.drilled_since(order.key.kind, source, due).await,
+                };
+            }
             _ => return Ok(false),
         }
         let records = self.repository.scan_heads().await?.records;
@@ -106,7 +111,9 @@ impl Work {
         match task.order.key.kind {
             JobKind::Backup => self.backup(task, &source()?, report).await,
             JobKind::Verify => self.verify(task, &source()?, report).await,
-            JobKind::Drill => self.drill(task, &source()?, report).await,
+            JobKind::Drill | JobKind::PointDrill | JobKind::DisasterDrill => {
+                self.drill(task, &source()?, report).await
+            }
             JobKind::Forget => self.forget(task, &source()?, report).await,
             JobKind::Prune => self.prune(task, report).await,
         }

@@ -22,7 +22,7 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it and waits until it says where it serves.
+    /// Starts it and waits until it runs, its repository open.
     pub(super) fn start(program: &Path, folder: &Path) -> Result<Self> {
         let mut child = bare(program)
             .arg("--config")
@@ -35,12 +35,16 @@ impl Daemon {
             .context("cannot start backupd")?;
         let mut lines = BufReader::new(child.stderr.take().context("no log")?).lines();
         let mut said = String::new();
+        let mut address = None;
         let address = loop {
             let Some(line) = lines.next() else { bail!("backupd ended:\n{said}") };
             let line = line?;
             if let Some((_, rest)) = line.split_once("serving HTTP address=") {
                 let word = rest.split_whitespace().next().unwrap_or_default();
-                break word.parse().with_context(|| line.clone())?;
+                address = Some(word.parse().with_context(|| line.clone())?);
+            }
+            if let Some(address) = address.filter(|_| line.contains("backupd runs")) {
+                break address;
             }
             said.push_str(&line);
             said.push('\n');

@@ -50,6 +50,7 @@ const RINGS: &[(&str, Ring)] = &[
     ("backup-storage", Ring::Adapter),
     ("backup-notify", Ring::Adapter),
     ("backup-catalog", Ring::Adapter),
+    ("backup-traces", Ring::Adapter),
     ("backup-postgres", Ring::Engine),
     ("backup-mysql", Ring::Engine),
     ("backup-files", Ring::Engine),

@@ -56,13 +56,16 @@ fn program(path: &PathBuf, folder: &Path) -> Command {
     command
 }
 
-/// The address that the daemon says it serves on.
+/// The address that the daemon says it serves on, once it runs.
 fn address(daemon: &mut Child) -> Result<String> {
     let mut lines = BufReader::new(daemon.stderr.take().context("no log")?).lines();
     let mut said = String::new();
+    let mut address = None;
     while let Some(line) = lines.next().transpose()? {
         if let Some((_, rest)) = line.split_once("serving HTTP address=") {
-            let address = rest.split_whitespace().next().unwrap_or_default().to_owned();
+            address = rest.split_whitespace().next().map(str::to_owned);
+        }
+        if let Some(address) = address.take_if(|_| line.contains("backupd runs")) {
             // Nobody reads on, and the daemon must not be held up by that.
             std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
             return Ok(address);

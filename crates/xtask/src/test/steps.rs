@@ -7,6 +7,9 @@ use super::session::Session;
 use crate::command::works;
 use crate::{graph, tools};
 
+/// What is off by default is tested too; builds of programs alone show the default.
+const FEATURES: &str = "--features=backupd/otlp";
+
 /// Everything the other steps need; no more is downloaded after this but crates.
 pub(super) fn tools(_: &Session) -> Result<Count> {
     tools::install(tools::Wanted { bench: false, fuzz: true })?;
@@ -23,19 +26,19 @@ pub(super) fn graph(_: &Session) -> Result<Count> {
 }
 
 pub(super) fn clippy(session: &Session) -> Result<Count> {
-    let words =
-        ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
-    session.check(&mut session.cargo(&words))
+    let words = ["clippy", "--workspace", "--all-targets", FEATURES, "--locked", "--quiet", "--"];
+    session.check(session.cargo(&words).args(["-D", "warnings"]))
 }
 
 /// By nextest where it is installed (a process per test), else by cargo itself.
 pub(super) fn tests(session: &Session) -> Result<Count> {
     if works("cargo", &["nextest", "--version"]) {
-        let words = ["nextest", "run", "--workspace", "--locked", "--no-fail-fast"];
+        let words = ["nextest", "run", "--workspace", FEATURES, "--locked", "--no-fail-fast"];
         let shown = ["--cargo-quiet", "--status-level", "fail", "--final-status-level", "slow"];
         return session.count(session.cargo(&words).args(shown));
     }
-    let words = ["test", "--workspace", "--tests", "--locked", "--no-fail-fast", "--quiet"];
+    let words =
+        ["test", "--workspace", "--tests", FEATURES, "--locked", "--no-fail-fast", "--quiet"];
     session.count(&mut session.cargo(&words))
 }
 

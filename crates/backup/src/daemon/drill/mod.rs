@@ -1,15 +1,19 @@
 //! Drills by the daemon: held as `backupctl drill` holds them, and remembered for those who look.
 
+mod follow;
+mod subject;
+
 use std::sync::PoisonError;
 
 use backup_core::port::Catalog;
-use backup_core::{Result, RunId, SourceName};
+use backup_core::{JobKind, Result, RunId, SourceName};
+use backup_ops::SourceStatus;
 use backup_ops::daemon::{Report, Verdict};
 use backup_ops::drill::{self, DrillReceipt};
-use backup_ops::{Selector, SourceStatus, select};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::subject::Subject;
 use super::start::Daemon;
 use super::work::{Task, Work};
 
@@ -29,37 +33,25 @@ pub struct HeldDrill {
 }
 
 impl Work {
-    /// Drills the newest snapshot of the source that is not suspect. The receipt is stored
-    /// whatever it says; one that does not say "passed" is the error.
+    /// Drills what the job is about. The receipt is stored whatever it says; one that does not say
+    /// "passed" is the error.
     pub(super) async fn drill(
         &self,
         task: &Task<'_>,
         source: &SourceName,
         report: &mut Report,
     ) -> Result<Verdict> {
-        let settings = task.loaded.settings.source(source.as_str())?;
-        let composer = &task.loaded.composer;
-        let to = composer.drill_url(&settings.drill)?;
-        let at_provider = to.as_ref().is_some_and(|to| to.expose() == crate::DRILL_AT_PROVIDER);
-        let target = if at_provider {
-            composer.copy_drill(Some(settings))?
-        } else {
-            composer.drill_target(to.as_ref(), &settings.restore)?
-        };
-        let jobs = settings.restore.jobs.unwrap_or_else(crate::machine::default_jobs);
-        let request = crate::drill_request(&settings.drill, jobs, PROGRAM);
-        let records = task.guard.asked.unless(self.repository.scan_heads()).await?.records;
-        let newest = select(&records, &Selector::LatestOf(source.clone()))?.snapshot.id;
-        let snapshot = &task.guard.asked.unless(self.repository.snapshot(newest)).await?.snapshot;
+        let subject = task.guard.asked.unless(self.subject(task, source)).await?;
+        let Subject { repository, snapshot, target, request } = &subject;
         report.snapshot = Some(snapshot.id);
         let receipt = task
             .guard
             .watch(|interrupt| async move {
                 drill::drill(
-                    &self.repository,
+                    repository,
                     target.as_ref(),
                     snapshot,
-                    &request,
+                    request,
                     &self.clock,
                     &task.observer,
                     &interrupt,
@@ -83,14 +75,31 @@ impl Work {
         Ok(Verdict::Good)
     }
 
-    /// Whether somebody has drilled the source since then, and could tell.
-    pub(super) async fn drilled_since(&self, source: &SourceName, due: Timestamp) -> Result<bool> {
-        let of_source = |receipt: &DrillReceipt| receipt.source == source.as_str();
-        let told = |receipt: &DrillReceipt| receipt.verdict != "inconclusive";
-        let receipts: Vec<DrillReceipt> =
-            self.repository.drills(|receipt: &DrillReceipt| receipt.at >= due).await?;
-        Ok(receipts.iter().any(|r| r.at >= due && of_source(r) && told(r)))
+    /// Whether somebody has held such a drill of the source since then, and could tell.
+    pub(super) async fn drilled_since(
+        &self,
+        kind: JobKind,
+        source: &SourceName,
+        due: Timestamp,
+    ) -> Result<bool> {
+        let such = |receipt: &DrillReceipt| match kind {
+            JobKind::PointDrill => {
+                receipt.replay.as_ref().is_some_and(|replay| replay.timeline.is_some())
+            }
+            JobKind::DisasterDrill => receipt.disaster,
+            _ => true,
+        };
+        let receipts = self.repository.drills(|receipt: &DrillReceipt| receipt.at >= due).await?;
+        let held = |receipt: &DrillReceipt| {
+            receipt.at >= due && receipt.source == source.as_str() && such(receipt) && told(receipt)
+        };
+        Ok(receipts.iter().any(held))
     }
+}
+
+/// Whether a drill could tell whether the backup is good.
+fn told(receipt: &DrillReceipt) -> bool {
+    receipt.verdict != "inconclusive"
 }
 
 impl Daemon {

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::Link;
 use super::standing::REPORT;
-use crate::daemon::guard::{LEASE, while_leased};
+use crate::daemon::guard::{LEASE, lost_lease, while_leased};
 use crate::daemon::start::Daemon;
 use crate::daemon::work::Loaded;
 use crate::wal::{StreamNews, WalStreamRequest, slot_name, wal_stream};
@@ -105,7 +105,15 @@ impl Daemon {
             Err(error) if error.kind() == ErrorKind::Unsupported => streaming.await,
             Err(error) => Err(error),
         };
-        Ended::Failed(ended.err().unwrap_or_else(|| Error::new(ErrorKind::Failed, "receive WAL")))
+        match ended {
+            // This one could not renew it in time, and another daemon has begun: nothing is wrong.
+            Err(error) if lost_lease(&error) => {
+                tracing::warn!(%source, %error, "another daemon receives WAL from now on");
+                Ended::Elsewhere
+            }
+            Err(error) => Ended::Failed(error),
+            Ok(()) => Ended::Failed(Error::new(ErrorKind::Failed, "receive WAL")),
+        }
     }
 
     async fn stream(&self, request: &WalStreamRequest, stop: &Interrupt) -> Result<()> {
