@@ -92,6 +92,34 @@ async fn a_missing_root_says_that_a_volume_may_not_be_mounted() {
 }
 
 #[tokio::test]
+async fn what_stands_in_the_place_of_an_unmounted_volume_is_not_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, moved) = (folder.path().join("repository"), folder.path().join("moved"));
+    let writer = store_at(&root).await;
+    writer.create(&name("wal/one"), "body".into()).await.unwrap();
+    // One that has looked at it, and not written yet.
+    let reader = store_at(&root).await;
+    fs::rename(&root, &moved).unwrap();
+    let refused = async || {
+        for store in [&writer, &reader] {
+            let error = store.create(&name("wal/two"), "body".into()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{error:?}");
+            assert!(error.remedy().unwrap().contains("mounted"), "{error:?}");
+        }
+    };
+    refused().await;
+    assert!(!root.exists());
+    fs::create_dir_all(root.join("TMP")).unwrap();
+    fs::create_dir_all(root.join("wal")).unwrap();
+    refused().await;
+    fs::remove_dir_all(&root).unwrap();
+    fs::rename(&moved, &root).unwrap();
+    for (store, object) in [(&writer, "wal/two"), (&reader, "wal/three")] {
+        store.create(&name(object), "body".into()).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_file_in_the_way_is_named() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("packs"), "x").unwrap();

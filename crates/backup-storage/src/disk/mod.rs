@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use backup_core::port::{Object, RequestCounts, Store, StoreCapabilities};
@@ -35,6 +35,8 @@ pub(crate) struct DiskStore {
 #[derive(Debug)]
 struct Disk {
     root: PathBuf,
+    /// Device and inode of the root, once it was there.
+    seen: OnceLock<(u64, u64)>,
     /// Directories whose own entries this process has made durable.
     settled: Mutex<HashSet<PathBuf>>,
     /// Cleared once the filesystem was seen to have no hard links.
@@ -47,7 +49,9 @@ impl DiskStore {
     pub(crate) fn new(root: PathBuf) -> Self {
         let (settled, links, swept) =
             (Mutex::default(), AtomicBool::new(true), AtomicBool::new(false));
-        Self { disk: Arc::new(Disk { root, settled, links, swept }) }
+        let disk = Disk { root, seen: OnceLock::new(), settled, links, swept };
+        disk.look();
+        Self { disk: Arc::new(disk) }
     }
 
     /// Runs `work` where blocking is allowed.

@@ -19,7 +19,35 @@ const TEMPORARY: &str = "TMP";
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Disk {
+    /// Remembers which directory the root is, if it is there.
+    pub(super) fn look(&self) {
+        if let Ok(metadata) = self.root.metadata() {
+            // Only the first counts.
+            let _ = self.seen.set((metadata.dev(), metadata.ino()));
+        }
+    }
+
+    /// Fails if the root is another directory than it was: below an unmounted volume's place, what
+    /// is written would be hidden as soon as it is mounted again.
+    fn demand_root(&self) -> Result<()> {
+        // The first object makes it.
+        let Some((device, inode)) = self.seen.get() else { return Ok(()) };
+        let gone = |error| {
+            unavailable("write object", &self.root, error).hint(
+                "The directory went away while this program used it: is its volume still mounted? \
+                 Nothing is written in its place.",
+            )
+        };
+        let metadata = self.root.metadata().map_err(gone)?;
+        // A network filesystem that is mounted again has another device number.
+        let same = metadata.ino() == *inode
+            && (metadata.dev() == *device
+                || fs::read_dir(&self.root).is_ok_and(|mut entries| entries.next().is_some()));
+        if same { Ok(()) } else { Err(gone(io::Error::other("another directory is there"))) }
+    }
+
     pub(super) fn create(&self, name: &ObjectName, body: &[u8]) -> Result<()> {
+        self.demand_root()?;
         let path = self.path(name);
         let parent = path.parent().unwrap_or(&self.root);
         let temporary = self.root.join(TEMPORARY);
@@ -39,6 +67,9 @@ impl Disk {
         if result.is_ok() || taken {
             sync_directory(parent)
                 .map_err(|error| unavailable("make object durable", &path, error))?;
+            if self.seen.get().is_none() {
+                self.look();
+            }
         }
         result
     }
