@@ -19,7 +19,7 @@ use backup::ops::{Interrupt, Promise, Selector, SourceStatus};
 use backup::repository::Repository;
 use backup::retention::Policy;
 use backup::{Composer, KeySecret};
-use backup_core::port::{Catalog, Clock, Observer, Provider};
+use backup_core::port::{Catalog, Clock, Observer, PhysicalOptions, Provider};
 use backup_core::{
     Error, ErrorKind, Result, SnapshotKind, SnapshotRecord, SourceName, VerifyLevel,
 };
@@ -53,6 +53,7 @@ pub(crate) struct ChosenSource {
     pub(crate) kind: SnapshotKind,
     pub(crate) jobs: Option<NonZeroUsize>,
     pub(crate) max_rate: Option<u64>,
+    pub(crate) physical: PhysicalOptions,
 }
 
 impl Session {
@@ -228,6 +229,7 @@ impl Session {
             kind: source.mode,
             jobs: source.jobs,
             max_rate: source.max_rate.map(|rate| rate.0),
+            physical: source.physical,
         })
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use backup_core::port::PhysicalAccess;
 use backup_core::{Error, ErrorKind, Result, Severity, SnapshotKind, VerifyLevel};
 use backup_retention::Period;
 
@@ -255,6 +256,11 @@ pub(crate) const MODES: [(&str, SnapshotKind); 3] = [
     ("logical", SnapshotKind::Logical),
     ("physical", SnapshotKind::Physical),
     ("files", SnapshotKind::Files),
+];
+pub(crate) const PLACES: [(&str, PhysicalAccess); 3] = [
+    ("auto", PhysicalAccess::Auto),
+    ("local", PhysicalAccess::Local),
+    ("remote", PhysicalAccess::Remote),
 ];
 pub(crate) const LEVELS: [(&str, VerifyLevel); 4] = [
     ("none", VerifyLevel::None),

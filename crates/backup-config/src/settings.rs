@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use backup_core::port::PhysicalOptions;
 use backup_core::{ByteSize, Error, ErrorKind, Result, SnapshotKind, SourceName, VerifyLevel};
 use backup_retention::{Period, Policy};
 use backup_schedule::{Blackouts, Retry};
@@ -112,6 +113,8 @@ pub struct SourceSettings {
     pub jobs: Option<NonZeroUsize>,
     /// Bytes per second read from it.
     pub max_rate: Option<ByteSize>,
+    /// Where the files of a cluster are read, and how much of them.
+    pub physical: PhysicalOptions,
     /// What is kept.
     pub retention: Policy,
     /// How far back any moment stays within reach, where WAL is stored.

@@ -39,6 +39,8 @@ session_token = "hunter2"
 mode = "logical"
 jobs = 4
 max_rate = "20MiB"
+physical_from = "remote"
+full_read = true
 
 [retention]
 policy = "7 daily, 4 weekly, 12 monthly"
@@ -134,7 +136,7 @@ neon.project_id = "quiet-sun-1"
 [[source]]
 name = "ledger"
 url = "postgres://ledger@db/ledger"
-backup.mode = "physical"
+backup = { mode = "physical", physical_from = "local", full_read = false }
 wal = { slot = "keeps", max_lag = "1m" }
 
 [[source]]

@@ -89,11 +89,11 @@ async fn one(
         max_rate: args.max_rate.map(|rate| rate.0).or(source.max_rate),
         physical: PhysicalOptions {
             from: match args.physical_from {
-                None => PhysicalAccess::Auto,
+                None => source.physical.from,
                 Some(FilesFrom::Local) => PhysicalAccess::Local,
                 Some(FilesFrom::Remote) => PhysicalAccess::Remote,
             },
-            full_read: args.full_read,
+            full_read: args.full_read || source.physical.full_read,
         },
         accept_new_identity: args.accept_new_identity,
         plausibility: Plausibility { accepted: args.accept_shrink, ..Plausibility::default() },

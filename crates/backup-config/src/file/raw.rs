@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use backup_core::port::PhysicalAccess;
 use backup_core::{ByteSize, Severity, SnapshotKind, SourceName, VerifyLevel};
 use backup_retention::{Period, Policy};
 use backup_schedule::Blackout;
@@ -98,6 +99,13 @@ pub(crate) struct RawBackup {
     pub(crate) jobs: Option<NonZeroUsize>,
     /// Bytes per second read from the source, such as `20MiB`; default unlimited.
     pub(crate) max_rate: Option<Text<ByteSize>>,
+    /// Where the files of a cluster are read: `local` (out of the data directory, or not at all),
+    /// `remote` (over the replication protocol) or `auto` (local where that is possible); default
+    /// `auto`.
+    pub(crate) physical_from: Option<Text<PhysicalAccess>>,
+    /// Whether a cluster is always read whole, even where the server knows what changed since the
+    /// last snapshot; default `false`.
+    pub(crate) full_read: Option<bool>,
 }
 
 /// What is kept; see `docs/retention.md`.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr as _;
 
+use backup_core::port::PhysicalAccess;
 use backup_core::{ByteSize, Error, ErrorKind, Severity, SnapshotKind, SourceName, VerifyLevel};
 use backup_retention::{Period, Policy};
 use backup_schedule::Blackout;
@@ -13,7 +14,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Unexpected, Visitor};
 
-use crate::kinds::{DELTA_MODES, HOOK_MOMENTS, LEVELS, MODES, NOTIFY_KINDS, SEVERITIES, word};
+use crate::kinds::{
+    DELTA_MODES, HOOK_MOMENTS, LEVELS, MODES, NOTIFY_KINDS, PLACES, SEVERITIES, word,
+};
 use crate::{Cron, DeltaMode, DrillEvery, DrillPoint, HookMoment, NotifyKind, ProviderKind};
 
 /// A meaning that text can have.
@@ -273,6 +276,7 @@ macro_rules! from_words {
 from_words! {
     ProviderKind, "provider", ProviderKind::WORDS;
     SnapshotKind, "mode", MODES;
+    PhysicalAccess, "place", PLACES;
     VerifyLevel, "level", LEVELS;
     DeltaMode, "delta mode", DELTA_MODES;
     HookMoment, "moment", HOOK_MOMENTS;

@@ -1,5 +1,6 @@
 //! The sources: those of the file, and the one of the environment.
 
+use backup_core::port::{PhysicalAccess, PhysicalOptions};
 use backup_core::{Error, ErrorKind, Result, SnapshotKind, SourceName};
 use percent_encoding::percent_decode_str;
 
@@ -191,6 +192,7 @@ impl Resolver<'_> {
             mode: overrides.mode.unwrap_or(configured),
             jobs: overrides.jobs.or(layer.jobs).or(jobs).or(all_jobs),
             max_rate: overrides.max_rate.or(layer.max_rate).or(rate).or(all_rate),
+            physical: physical(&raw.backup, &file.backup),
             retention: overrides
                 .retention
                 .unwrap_or_else(|| layer.retention(&raw.retention, &file.retention)),
@@ -261,6 +263,15 @@ fn native(raw: &RawNative) -> NativeSettings {
         retention: raw.retention.as_ref().map(|policy| policy.0),
         keep_for: raw.keep_for.as_ref().map_or(default.keep_for, |period| period.0),
         rpo: raw.rpo.as_ref().map(|period| period.0),
+    }
+}
+
+/// Each key of the source beats the general one.
+fn physical(own: &RawBackup, all: &RawBackup) -> PhysicalOptions {
+    let from = own.physical_from.as_ref().or(all.physical_from.as_ref());
+    PhysicalOptions {
+        from: from.map_or(PhysicalAccess::Auto, |from| from.0),
+        full_read: own.full_read.or(all.full_read).unwrap_or_default(),
     }
 }
 

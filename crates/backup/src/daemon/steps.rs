@@ -84,7 +84,7 @@ impl Work {
             kind: settings.mode,
             jobs: settings.jobs.unwrap_or_else(crate::machine::default_jobs),
             max_rate: settings.max_rate.map(|rate| rate.0),
-            physical: <_>::default(),
+            physical: settings.physical,
             accept_new_identity: false,
             plausibility: Plausibility::default(),
             verify: depth(settings.protection.level),
