@@ -76,7 +76,7 @@ pub use provider::{database_name, has_password, provider};
 pub use scratch::{scratch_cluster, scratch_recovery};
 pub use settings::{load_channels, load_settings, promises, settings_from_nothing, wal_retention};
 pub use smoke::SmokeCommand;
-pub use store::open_store;
+pub use store::{open_store, repository_place};
 pub use tls::install_tls;
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use backup_config::RepositorySettings;
 use backup_core::Result;
 use backup_core::port::Store;
 use backup_storage::{CreateIfAbsent, StoreOptions, StoreUrl};
@@ -14,4 +15,21 @@ pub async fn open_store(url: &str, options: &StoreOptions) -> Result<Arc<dyn Sto
         options.create_if_absent = CreateIfAbsent::Known(true);
     }
     backup_storage::open(url, &options).await
+}
+
+/// Names the place that settings mean, in words that are the same wherever they are read: two
+/// programs with equal words speak of one repository. Holds no secret.
+pub fn repository_place(settings: &RepositorySettings) -> Result<String> {
+    Ok(match StoreUrl::parse(&settings.url)? {
+        StoreUrl::Disk(path) => {
+            // Relative paths mean another folder in another process.
+            let path = std::path::absolute(&path).unwrap_or(path);
+            format!("disk {}", path.display())
+        }
+        _ => {
+            let word = |word: &Option<String>| word.clone().unwrap_or_default();
+            let (endpoint, region) = (word(&settings.endpoint), word(&settings.region));
+            format!("{} endpoint={endpoint} region={region}", settings.url)
+        }
+    })
 }

@@ -37,6 +37,10 @@ pub(crate) struct WalPushArgs {
     /// The source's name now means another cluster, on purpose
     #[arg(long)]
     pub(crate) accept_new_identity: bool,
+
+    /// Store it here, even where a daemon of this repository runs
+    #[arg(long)]
+    pub(crate) no_daemon: bool,
 }
 
 /// `wal fetch`.

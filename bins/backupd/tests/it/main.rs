@@ -17,6 +17,7 @@ mod faults;
 mod http;
 mod kills;
 mod nightly;
+mod push;
 mod receiver;
 #[cfg(feature = "otlp")]
 mod traces;

@@ -12,6 +12,8 @@ use backup::{Backup, Secret};
 use backup_core::{JobKey, JobKind, Run, SnapshotRecord};
 use backup_testkit::postgres::Cluster;
 
+use crate::via_daemon::backupctl;
+
 pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 
 /// A generous ceiling: other work loads the machine.
@@ -20,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(150);
 pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
     environment: Vec<(String, String)>,
+    /// User and group to be, and where the program is that they can reach.
+    user: Option<(u32, u32)>,
+    program: PathBuf,
 }
 
 /// A daemon under way; dropped, it is killed.
@@ -32,7 +37,8 @@ impl World {
     /// A repository with a daemon for this database, every minute of the real clock.
     pub(crate) fn new(cluster: &Cluster) -> Self {
         let folder = tempfile::Builder::new().prefix("backupd-").tempdir().unwrap();
-        let mut world = Self { folder, environment: Vec::new() };
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_backupd"));
+        let mut world = Self { folder, environment: Vec::new(), user: None, program };
         let path = std::env::var("PATH").unwrap_or_default();
         world.set("PATH", &format!("{}:{path}", cluster.bin("").display()));
         world.set("BACKUP_REPOSITORY", &world.repository());
@@ -45,6 +51,41 @@ impl World {
             Backup::open_or_create(&world.repository(), Secret::new(PASSPHRASE)).await.unwrap();
         });
         world
+    }
+
+    /// Makes everything the user's that servers run as, where this process is root and they are
+    /// not: what they start may then use it. Returns the other program, for that user.
+    pub(crate) fn give_to_servers(&mut self) -> PathBuf {
+        let control = self.path("backupctl");
+        std::fs::copy(backupctl(), &control).unwrap();
+        if rustix::process::geteuid().is_root() {
+            let users = std::fs::read_to_string("/etc/passwd").unwrap();
+            let line = users.lines().find(|line| line.starts_with("nobody:")).unwrap();
+            let number = |field: usize| line.split(':').nth(field).unwrap().parse().unwrap();
+            let (user, group) = (number(2), number(3));
+            self.user = Some((user, group));
+            // What was built may lie below root's home.
+            let reachable = self.path("backupd");
+            std::fs::copy(&self.program, &reachable).unwrap();
+            self.program = reachable;
+            let owner = format!("{user}:{group}");
+            let given = Command::new("chown").args(["-R", &owner]).arg(self.folder.path()).status();
+            assert!(given.unwrap().success());
+        }
+        control
+    }
+
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// A program as the user that the daemon is.
+    pub(crate) fn as_user(&self, mut command: Command) -> Command {
+        if let Some((user, group)) = self.user {
+            std::os::unix::process::CommandExt::uid(&mut command, user);
+            std::os::unix::process::CommandExt::gid(&mut command, group);
+        }
+        command
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -70,14 +111,13 @@ impl World {
     }
 
     fn wrapped(&self, prelude: Option<&str>) -> Command {
-        let program = env!("CARGO_BIN_EXE_backupd");
         let mut command = match prelude {
             Some(prelude) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("{prelude} exec \"$0\""), program]);
+                shell.args(["-c", &format!("{prelude} exec \"$0\"")]).arg(&self.program);
                 shell
             }
-            None => Command::new(program),
+            None => Command::new(&self.program),
         };
         command
             .env_clear()
@@ -86,7 +126,7 @@ impl World {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        command
+        self.as_user(command)
     }
 
     /// Starts a daemon and waits until it answers.

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use backup_core::{Error, ErrorKind, JobKey, Result, Run, RunId};
+use backup_core::{Error, ErrorKind, JobKey, Result, Run, RunId, SourceName};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -31,8 +31,25 @@ pub enum Question {
         /// Who asks.
         actor: Option<String>,
     },
+    /// Store a file of a server's `pg_wal`; see [`hand_over`](super::hand_over).
+    PushWal(WalOrder),
     /// Read the configuration again.
     Reload,
+}
+
+/// A WAL file to store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalOrder {
+    /// The repository that is meant, as [`repository_place`](crate::repository_place) names it.
+    pub repository: String,
+    /// Whose log.
+    pub source: SourceName,
+    /// The file, by its absolute path.
+    pub path: PathBuf,
+    /// The cluster's system identifier, where whoever asks knows it.
+    pub system: Option<u64>,
+    /// The source is another cluster from now on, on purpose.
+    pub accept_new_identity: bool,
 }
 
 /// What is answered.
@@ -45,6 +62,18 @@ pub enum Answer {
     Run(Box<Run>),
     /// How everything stands.
     Status(Box<Status>),
+    /// At work on a WAL file: a sign of life.
+    Working,
+    /// A WAL file is durable in the repository.
+    Pushed {
+        /// The size of its object; absent where the same bytes were stored before.
+        stored: Option<u64>,
+    },
+    /// The daemon cannot do that; whoever asks may be able to.
+    Declined {
+        /// Why.
+        reason: String,
+    },
     /// It did not work.
     Failed {
         /// The kind's exit code.
@@ -109,12 +138,7 @@ impl Client {
         while let Some(line) = lines.next_line().await.map_err(failed)? {
             let answer: Answer = serde_json::from_str(&line).map_err(|e| failed(e.into()))?;
             if let Answer::Failed { exit_code, message, hint } = &answer {
-                let error =
-                    Error::new(kind_of(*exit_code), "ask the daemon").because(message.clone());
-                return Err(match hint {
-                    Some(hint) => error.hint(hint.clone()),
-                    None => error,
-                });
+                return Err(failure(*exit_code, message, hint.as_deref()));
             }
             each(&answer);
             last = Some(answer);
@@ -153,6 +177,15 @@ impl From<&Error> for Answer {
             message: error.to_string(),
             hint: error.remedy().map(str::to_owned),
         }
+    }
+}
+
+/// Returns what failed in the daemon as an error of whoever asked.
+pub(super) fn failure(exit_code: u8, message: &str, hint: Option<&str>) -> Error {
+    let error = Error::new(kind_of(exit_code), "ask the daemon").because(message.to_owned());
+    match hint {
+        Some(hint) => error.hint(hint.to_owned()),
+        None => error,
     }
 }
 

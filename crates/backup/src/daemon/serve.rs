@@ -120,6 +120,7 @@ impl Daemon {
         let answer = match control::read(&mut stream).await {
             Ok(Question::Status) => Ok(Answer::Status(Box::new(self.status()))),
             Ok(Question::Reload) => self.reload().await.map(|()| Answer::Done),
+            Ok(Question::PushWal(order)) => return self.answer_push(&mut stream, order).await,
             Ok(Question::Cancel { run, actor }) => {
                 let run = self.inner.handle.cancel(run, actor).await;
                 run.map(|run| Answer::Run(Box::new(run)))

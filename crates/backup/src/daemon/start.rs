@@ -18,6 +18,7 @@ use super::alerts::{Voice, desk};
 use super::jobs::jobs;
 use super::ledger::CatalogLedger;
 use super::opening::{Opening, Unopened};
+use super::pushes::Pushes;
 use super::remembered::{OWN, REPOSITORY, ended, recall};
 use super::scene::Scene;
 use super::serve::Life;
@@ -50,6 +51,7 @@ pub(super) struct Inner {
     pub(super) work: Arc<Work>,
     pub(super) handle: Handle,
     pub(super) scene: Arc<Scene>,
+    pub(super) pushes: Pushes,
     pub(super) started_at: Timestamp,
     /// Where it serves since it was started.
     pub(super) listen: String,
@@ -155,6 +157,7 @@ impl Opening {
                 work,
                 handle,
                 scene,
+                pushes: Pushes::default(),
                 started_at,
                 listen: settings.daemon.listen,
                 reloads,

@@ -1,7 +1,9 @@
 //! `wal push`: one file, durable before exit 0.
 
+use backup::daemon::{WalOrder, hand_over, state_directory};
 use backup::ops::wal::WalPut;
-use backup::wal::{WalPushRequest, wal_push};
+use backup::repository_place;
+use backup::wal::{WalPushRequest, system_near, wal_push};
 use backup_core::{ByteSize, Error, ErrorKind, Result};
 
 use crate::args::WalPushArgs;
@@ -20,6 +22,11 @@ pub(super) async fn run(session: &Session, args: WalPushArgs) -> Result<Ending> 
         accept_new_identity: args.accept_new_identity,
     };
     let push = async {
+        if !args.no_daemon
+            && let Some(put) = through_daemon(session, &request).await?
+        {
+            return Ok(put);
+        }
         let repository = session.writing_repository().await?;
         wal_push(repository, &request).await
     };
@@ -31,4 +38,24 @@ pub(super) async fn run(session: &Session, args: WalPushArgs) -> Result<Ending> 
         WalPut::Known => session.screen.detail(&format!("{name} was stored before")),
     }
     Ok(Ending::Ok)
+}
+
+/// Has a daemon of this repository store the file, where one runs; `None` where none does.
+async fn through_daemon(session: &Session, request: &WalPushRequest) -> Result<Option<WalPut>> {
+    let settings = session.settings()?;
+    // Where none can be, none is.
+    let Ok(directory) = state_directory(settings, session.environment()) else { return Ok(None) };
+    let Ok(path) = std::path::absolute(&request.path) else { return Ok(None) };
+    let order = WalOrder {
+        repository: repository_place(settings.repository()?)?,
+        source: request.source.clone(),
+        path,
+        // Here the directory that this runs in counts, which the daemon does not know.
+        system: match request.system {
+            Some(system) => Some(system),
+            None => system_near(&request.path)?,
+        },
+        accept_new_identity: request.accept_new_identity,
+    };
+    hand_over(&directory, order).await
 }

@@ -1,0 +1,286 @@
+//! WAL that servers push through the daemon: each file is stored before it is acknowledged, and
+//! what a server will hand over next is stored while its next command is still starting.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use backup_core::{ErrorKind, Result, WalFile, WalSegment};
+use backup_repository::{Repository, WalPut};
+use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::control::{self, Answer, WalOrder};
+use super::hand_over::BEAT;
+use super::start::Daemon;
+use crate::wal::{WalPushRequest, wal_push};
+
+/// Files that are stored before they are asked for, at most, of each server.
+const AHEAD: usize = 8;
+/// Of them so many at the same time; each is in memory. Larger segments than these bytes are not
+/// stored ahead.
+const AT_ONCE: usize = 3;
+const LARGEST: u64 = 64 << 20;
+
+/// What is being stored before it is asked for.
+pub(super) struct Pushes {
+    ahead: Mutex<HashMap<PathBuf, Ahead>>,
+    room: Arc<Semaphore>,
+}
+
+impl Default for Pushes {
+    fn default() -> Self {
+        Self { ahead: Mutex::default(), room: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+/// A file on its way.
+struct Ahead {
+    /// What it looked like when it was read.
+    seen: Seen,
+    order: WalOrder,
+    /// Nothing when it could not be stored: then whoever asks for it hears why.
+    done: JoinHandle<Option<WalPut>>,
+}
+
+/// By what a file that was written again is told from the one that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
+    status_changed: (i64, i64),
+}
+
+impl Seen {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            changed: (metadata.mtime(), metadata.mtime_nsec()),
+            status_changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Daemon {
+    /// Stores a WAL file and answers; signs of life go out meanwhile. Whoever asked may be gone,
+    /// and then nobody is answered.
+    pub(super) async fn answer_push(&self, stream: &mut UnixStream, order: WalOrder) {
+        let mut push = std::pin::pin!(self.push(order));
+        loop {
+            if !control::write(stream, &Answer::Working).await {
+                return;
+            }
+            tokio::select! {
+                biased;
+                answer = &mut push => {
+                    control::write(stream, &answer).await;
+                    return;
+                }
+                () = self.inner.clock.sleep(BEAT) => {}
+            }
+        }
+    }
+
+    async fn push(&self, order: WalOrder) -> Answer {
+        let loaded = self.inner.work.loaded();
+        let own = loaded.settings.repository().and_then(crate::repository_place);
+        match own {
+            Ok(own) if own == order.repository => {}
+            _ => return declined("it keeps another repository"),
+        }
+        if !order.path.is_absolute() {
+            return declined("the path is relative");
+        }
+        let seen = match tokio::fs::metadata(&order.path).await {
+            Ok(metadata) if metadata.is_file() => Seen::of(&metadata),
+            // Another user, another container: whoever asks may see it.
+            _ => return declined("it cannot read the file"),
+        };
+        match self.inner.pushes.store(&self.inner.work.repository, order, seen).await {
+            Ok(put) => Answer::Pushed {
+                stored: match put {
+                    WalPut::Stored(bytes) => Some(bytes),
+                    WalPut::Known => None,
+                },
+            },
+            Err(error) if error.kind() == ErrorKind::NotFound => declined("the file is gone"),
+            Err(error) => {
+                tracing::warn!(%error, hint = error.remedy(), "a WAL file was not stored");
+                Answer::from(&error)
+            }
+        }
+    }
+}
+
+fn declined(reason: &str) -> Answer {
+    Answer::Declined { reason: reason.to_owned() }
+}
+
+impl Pushes {
+    /// Stores a file, durable when this returns, unless it is so already; stores those that come
+    /// next before they are asked for.
+    async fn store(&self, repository: &Repository, order: WalOrder, seen: Seen) -> Result<WalPut> {
+        let taken = self.lock().remove(&order.path);
+        if let Some(ahead) = taken.filter(|ahead| ahead.seen == seen && ahead.order == order) {
+            self.go_ahead(repository, &order).await;
+            if let Ok(Some(put)) = ahead.done.await {
+                return Ok(put);
+            }
+        }
+        let put = wal_push(repository, &request(&order)).await?;
+        tracing::debug!(file = %order.path.display(), "a WAL file is stored");
+        // Not before this one is: where nothing can be stored, nothing piles up.
+        self.go_ahead(repository, &order).await;
+        Ok(put)
+    }
+
+    /// Begins to store the segments that the server will hand over after this one.
+    async fn go_ahead(&self, repository: &Repository, order: &WalOrder) {
+        let Some((folder, from)) = segment_of(&order.path) else { return };
+        let of_it = |path: &Path| {
+            let found = segment_of(path).filter(|(of, _)| *of == folder);
+            found.map(|(_, segment)| segment)
+        };
+        {
+            let mut ahead = self.lock();
+            // The server is beyond these, or went back.
+            ahead.retain(|path, _| of_it(path).is_none_or(|segment| segment > from));
+            // Looking costs time where many wait.
+            if ahead.keys().filter_map(|path| of_it(path)).count() > AHEAD / 2 {
+                return;
+            }
+        }
+        let shown = folder.to_owned();
+        let Ok(found) = tokio::task::spawn_blocking(move || ready(&shown, from)).await else {
+            return;
+        };
+        let mut ahead = self.lock();
+        ahead.retain(|path, _| of_it(path).is_none() || found.contains_key(path));
+        for (path, seen) in found {
+            let order =
+                WalOrder { path: path.clone(), accept_new_identity: false, ..order.clone() };
+            ahead.entry(path).or_insert_with(|| {
+                let done = self.begin(repository.clone(), &order);
+                Ahead { seen, order, done }
+            });
+        }
+    }
+
+    fn begin(&self, repository: Repository, order: &WalOrder) -> JoinHandle<Option<WalPut>> {
+        let (room, request) = (Arc::clone(&self.room), request(order));
+        tokio::spawn(async move {
+            let _room = room.acquire_owned().await.ok()?;
+            match wal_push(&repository, &request).await {
+                Ok(put) => Some(put),
+                Err(error) => {
+                    tracing::debug!(file = %request.path.display(), %error, "not stored ahead");
+                    None
+                }
+            }
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Ahead>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn request(order: &WalOrder) -> WalPushRequest {
+    WalPushRequest {
+        source: order.source.clone(),
+        path: order.path.clone(),
+        system: order.system,
+        accept_new_identity: order.accept_new_identity,
+    }
+}
+
+/// Returns the folder and the number of a segment's path; nothing for another file's.
+fn segment_of(path: &Path) -> Option<(&Path, WalSegment)> {
+    let name = path.file_name()?.to_str()?;
+    match name.parse() {
+        Ok(WalFile::Segment(segment)) => Some((path.parent()?, segment)),
+        _ => None,
+    }
+}
+
+/// Returns the segments after `from` that a server waits to hand over, the next ones: it lists
+/// them beside its log.
+fn ready(folder: &Path, from: WalSegment) -> BTreeMap<PathBuf, Seen> {
+    let entries = std::fs::read_dir(folder.join("archive_status"));
+    let mut next = BTreeSet::new();
+    for entry in entries.into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let ready = name.to_str().and_then(|name| name.strip_suffix(".ready"));
+        let segment = ready.and_then(|name| name.parse::<WalSegment>().ok());
+        if let Some(segment) = segment.filter(|segment| *segment > from) {
+            next.insert(segment);
+            if next.len() > AHEAD {
+                next.pop_last();
+            }
+        }
+    }
+    let paths = next.into_iter().map(|segment| folder.join(segment.to_string()));
+    paths
+        .filter_map(|path| {
+            let metadata = std::fs::metadata(&path).ok()?;
+            let fits = metadata.is_file() && metadata.len() <= LARGEST;
+            fits.then(|| (path, Seen::of(&metadata)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_hands_over_next_is_found_beside_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let status = folder.path().join("archive_status");
+        std::fs::create_dir(&status).unwrap();
+        let name = |number: u32| format!("0000000100000000000000{number:02X}");
+        for number in 1..20 {
+            std::fs::write(folder.path().join(name(number)), "x").unwrap();
+            let state = if number < 4 { "done" } else { "ready" };
+            std::fs::write(status.join(format!("{}.{state}", name(number))), "").unwrap();
+        }
+        // Listed, and not there; and what is no segment.
+        std::fs::remove_file(folder.path().join(name(7))).unwrap();
+        for stray in ["00000002.history.ready", "notes.ready", "0000000100000000000000FF.tmp"] {
+            std::fs::write(status.join(stray), "").unwrap();
+        }
+        let found = ready(folder.path(), name(4).parse().unwrap());
+        let names: Vec<_> =
+            found.keys().map(|path| path.file_name().unwrap().to_string_lossy()).collect();
+        let wanted: Vec<String> = (5..13).filter(|number| *number != 7).map(name).collect();
+        assert_eq!(names, wanted);
+        let nothing = ready(folder.path(), name(19).parse().unwrap());
+        assert!(nothing.is_empty());
+        assert!(ready(Path::new("/nowhere"), name(1).parse().unwrap()).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_was_written_again_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let seen = || Seen::of(&std::fs::metadata(&path).unwrap());
+        std::fs::write(&path, "one").unwrap();
+        let first = seen();
+        assert_eq!(first, seen());
+        std::fs::write(&path, "more").unwrap();
+        assert_ne!(first, seen());
+        // The same length under the same name: what was there before is still open elsewhere.
+        let kept = std::fs::File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let second = Seen::of(&kept.metadata().unwrap());
+        std::fs::write(&path, "less").unwrap();
+        assert_ne!(second, seen());
+    }
+}
