@@ -108,6 +108,7 @@ impl PartSink for MemoryParts {
         Ok(self.base.as_ref().map(|(snapshot, parts)| BaseSnapshot {
             snapshot: snapshot.clone(),
             parts: parts.clone(),
+            near: true,
         }))
     }
 

@@ -27,7 +27,11 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> 
     if let Some(memory) = &memory {
         backup::daemon::hear_runs(memory.as_ref(), &mut sources, now).await?;
     }
-    session.interrupt.unless(async { Ok(count_natives_in(session, &mut sources).await) }).await?;
+    let natives = async {
+        count_natives_in(session, &mut sources).await;
+        Ok(())
+    };
+    session.interrupt.unless(natives).await?;
     let repository = session.repository().await?;
     let (url, memory) = (session.repository_url()?, memory.as_deref());
     let look = backup::repository_health(repository, &url, memory, &sources, now);

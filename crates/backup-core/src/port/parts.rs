@@ -59,6 +59,8 @@ pub struct BaseSnapshot {
     pub snapshot: Snapshot,
     /// What it holds.
     pub parts: Arc<dyn PartSource>,
+    /// Whether reading it costs little: to store what changed, what stood there is read anyway.
+    pub near: bool,
 }
 
 /// Takes the bytes of one segment. Dropping it without `finish` abandons it, which makes its

@@ -12,7 +12,8 @@ pub struct BaseBackupOptions {
     pub label: String,
     /// Checkpoint at once (a burst of writes) instead of spread out (a wait of minutes).
     pub fast_checkpoint: bool,
-    /// Send the WAL from start to stop with the backup, at its end.
+    /// Send the WAL from start to stop with the backup, at its end. Then the server does not wait
+    /// until that is archived, which may be never.
     pub wal: bool,
     /// Ceiling in KiB per second; the server takes 32 to 1048576.
     pub max_rate_kib: Option<u32>,
@@ -47,6 +48,7 @@ impl BaseBackupOptions {
         options.push(format!("CHECKPOINT '{checkpoint}'"));
         if self.wal {
             options.push("WAL".into());
+            options.push("WAIT false".into());
         }
         options.extend(self.rate());
         options.push("TABLESPACE_MAP".into());
@@ -65,7 +67,7 @@ impl BaseBackupOptions {
             words.push("FAST".into());
         }
         if self.wal {
-            words.push("WAL".into());
+            words.push("WAL NOWAIT".into());
         }
         words.extend(self.rate());
         words.push("TABLESPACE_MAP NOVERIFY_CHECKSUMS".into());
@@ -89,13 +91,13 @@ mod tests {
         let mut options = BaseBackupOptions::new("it's");
         assert_eq!(
             options.command(180_001),
-            "BASE_BACKUP (LABEL 'it''s', PROGRESS, CHECKPOINT 'fast', WAL, TABLESPACE_MAP, \
-             VERIFY_CHECKSUMS false, MANIFEST 'yes')"
+            "BASE_BACKUP (LABEL 'it''s', PROGRESS, CHECKPOINT 'fast', WAL, WAIT false, \
+             TABLESPACE_MAP, VERIFY_CHECKSUMS false, MANIFEST 'yes')"
         );
         assert_eq!(
             options.command(140_011),
-            "BASE_BACKUP LABEL 'it''s' PROGRESS FAST WAL TABLESPACE_MAP NOVERIFY_CHECKSUMS \
-             MANIFEST 'yes'"
+            "BASE_BACKUP LABEL 'it''s' PROGRESS FAST WAL NOWAIT TABLESPACE_MAP \
+             NOVERIFY_CHECKSUMS MANIFEST 'yes'"
         );
         options.max_rate_kib = Some(1);
         options.incremental = true;

@@ -70,6 +70,12 @@ impl Scanner {
         self.end
     }
 
+    /// Returns where the last whole record begins, if one was seen whole.
+    #[must_use]
+    pub fn last_start(&self) -> Option<Lsn> {
+        self.previous
+    }
+
     /// Returns whether the WAL went on to the end of what was fed.
     #[must_use]
     pub fn is_running(&self) -> bool {

@@ -1,14 +1,17 @@
 //! What a restore refuses, before it writes anything.
 
+use std::sync::Arc;
+
 use backup_core::ErrorKind;
 use backup_core::port::Target;
 use backup_postgres::ConnectOptions;
 use backup_postgres::logical::discover;
 use backup_postgres::physical::DirectoryTarget;
 use backup_postgres::tools::ToolPaths;
+use backup_testkit::parts::{Wrong, WrongParts};
 use backup_testkit::postgres::Cluster;
 
-use crate::support::{majors, restore, restore_options, take};
+use crate::support::{majors, one, restore, restore_options, start, take};
 
 #[tokio::test]
 async fn nothing_that_is_there_is_ever_overwritten() {
@@ -34,6 +37,31 @@ async fn nothing_that_is_there_is_ever_overwritten() {
         assert!(error.to_string().contains("postmaster.pid"), "{error}");
         cluster.kill9();
     }
+}
+
+#[tokio::test]
+async fn a_restore_that_breaks_off_leaves_nothing_that_starts() {
+    let Some(cluster) = Cluster::start(one()) else { return };
+    cluster.sql("postgres", "create table t as select generate_series(1, 1000) as n");
+    let taken = take(&cluster.url("postgres")).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("data");
+    let last = taken.snapshot.part("data/wal").unwrap().segments - 1;
+    let position = usize::try_from(last).unwrap();
+    let wrong = Wrong::DroppedSegment { part: "data/wal".into(), position };
+    let parts = Arc::new(WrongParts::new(taken.parts.clone(), wrong));
+    let mut target = DirectoryTarget::new(&root, restore_options());
+    target.plan(&taken.snapshot).await.unwrap();
+    let error = target.restore(&taken.snapshot, parts).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Integrity, "{error:?}");
+    assert!(root.join("PG_VERSION").exists() && !root.join("global/pg_control").exists());
+    assert!(start(cluster.major(), &root).is_err());
+    // Going on writes what is missing.
+    let mut options = restore_options();
+    options.delta = true;
+    restore(&taken, &root, options).await.unwrap();
+    let copy = start(cluster.major(), &root).unwrap();
+    assert_eq!(copy.sql("postgres", "select count(*) from t").trim(), "1000");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! There and back, while the cluster is written to.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -92,6 +93,27 @@ async fn under_load(major: u32, access: Access) {
         assert_eq!(copy.sql("postgres", "select count(*) from loose").trim(), "0");
         amcheck(&copy);
     }
+}
+
+#[tokio::test]
+async fn pages_that_were_never_used_take_no_room() {
+    let Some(cluster) = Cluster::start(one()) else { return };
+    cluster.sql("postgres", "create table t as select generate_series(1, 1000) as n; checkpoint");
+    let path = cluster.sql("postgres", "select pg_relation_filepath('t')").trim().to_owned();
+    // As after a crash in the middle of loading rows.
+    let file = cluster.data_directory().join(&path);
+    let bytes = file.metadata().unwrap().len() + (40 << 20);
+    std::fs::File::options().write(true).open(&file).unwrap().set_len(bytes).unwrap();
+    let taken = take(&cluster.url("postgres")).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let restored = folder.path().join("data");
+    restore(&taken, &restored, restore_options()).await.unwrap();
+    let copy = restored.join(&path).metadata().unwrap();
+    assert_eq!(copy.len(), bytes);
+    assert!(copy.blocks() * 512 < 4 << 20, "{} bytes", copy.blocks() * 512);
+    program(&cluster, "pg_verifybackup", &[&restored.display().to_string()]);
+    let copy = start(cluster.major(), &restored).unwrap();
+    assert_eq!(copy.sql("postgres", "select count(*) from t").trim(), "1000");
 }
 
 #[tokio::test]

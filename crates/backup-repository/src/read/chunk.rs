@@ -1,6 +1,6 @@
 //! One chunk, from the store to its checked plaintext.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use backup_core::port::Store;
@@ -15,6 +15,9 @@ use crate::window::Windows;
 
 /// How many packs' keys are remembered; a few hundred bytes each.
 const OPENERS: usize = 4096;
+/// How many chunks wait to be used once more; an engine that patches leaves one at a time for each
+/// of its readers.
+const SHARED: usize = 12;
 
 /// Reads chunks through their bases; every link is authenticated, and its plaintext is hashed
 /// and compared with its id before it is used.
@@ -22,11 +25,28 @@ pub(crate) struct ChunkReader {
     keys: Arc<KeyBundle>,
     windows: Windows,
     openers: Mutex<HashMap<PackId, Arc<ObjectOpener>>>,
+    shared: Mutex<VecDeque<(ChunkId, Bytes)>>,
 }
 
 impl ChunkReader {
     pub(crate) fn new(keys: Arc<KeyBundle>, store: Arc<dyn Store>) -> Self {
-        Self { keys, windows: Windows::new(store), openers: Mutex::default() }
+        let (openers, shared) = (Mutex::default(), Mutex::default());
+        Self { keys, windows: Windows::new(store), openers, shared }
+    }
+
+    /// Leaves a chunk that was read for whoever needs it next; only the last few are kept.
+    pub(crate) fn share(&self, id: ChunkId, plain: Bytes) {
+        if let Ok(mut shared) = self.shared.lock() {
+            shared.truncate(SHARED - 1);
+            shared.push_front((id, plain));
+        }
+    }
+
+    /// Takes a chunk that was left here.
+    pub(crate) fn take_shared(&self, id: &ChunkId) -> Option<Bytes> {
+        let mut shared = self.shared.lock().ok()?;
+        let at = shared.iter().position(|(known, _)| known == id)?;
+        shared.remove(at).map(|(_, plain)| plain)
     }
 
     /// Returns the key under which chunks have their ids.

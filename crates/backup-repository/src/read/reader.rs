@@ -20,11 +20,19 @@ pub(crate) struct SnapshotReader {
     index: Arc<Index>,
     parts: Vec<Part>,
     maps: Mutex<HashMap<PartName, Arc<SegmentMap>>>,
+    /// Whether chunks are left for the writer of the next snapshot, which takes them as bases.
+    shares: bool,
 }
 
 impl SnapshotReader {
     pub(crate) fn new(chunks: Arc<ChunkReader>, index: Arc<Index>, snapshot: &Snapshot) -> Self {
-        Self { chunks, index, parts: snapshot.parts.clone(), maps: Mutex::default() }
+        let (parts, maps) = (snapshot.parts.clone(), Mutex::default());
+        Self { chunks, index, parts, maps, shares: false }
+    }
+
+    /// Leaves the chunks that are read in their reader.
+    pub(crate) fn sharing(self) -> Self {
+        Self { shares: true, ..self }
     }
 
     async fn map(&self, name: &PartName) -> Result<Arc<SegmentMap>> {
@@ -87,8 +95,8 @@ impl PartSource for SnapshotReader {
                 .with("part", part)
                 .with("position", position)
         })?;
-        let (chunks, index, name) =
-            (Arc::clone(&self.chunks), Arc::clone(&self.index), part.clone());
+        let (chunks, index, name, shares) =
+            (Arc::clone(&self.chunks), Arc::clone(&self.index), part.clone(), self.shares);
         Ok(stream::iter(segment)
             .then(move |chunk| {
                 let (chunks, index, name) = (Arc::clone(&chunks), Arc::clone(&index), name.clone());
@@ -101,7 +109,11 @@ impl PartSource for SnapshotReader {
                             "compare chunk length",
                         )));
                     }
-                    Ok(Bytes::from(plain))
+                    let plain = Bytes::from(plain);
+                    if shares {
+                        chunks.share(chunk.id, plain.clone());
+                    }
+                    Ok(plain)
                 }
             })
             .boxed())

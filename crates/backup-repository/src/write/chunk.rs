@@ -9,6 +9,7 @@ use std::time::Duration;
 use backup_core::port::Clock;
 use backup_core::{ChunkId, Error, ErrorKind, Result};
 use backup_crypto::ChunkIdKey;
+use bytes::Bytes;
 
 use super::packer::{Lane, Packer};
 use super::previous::Place;
@@ -142,7 +143,7 @@ impl ChunkStore {
     }
 
     /// Whether a base would pay for a chunk of that length.
-    fn wants_base(&self, length: usize) -> bool {
+    pub(super) fn wants_base(&self, length: usize) -> bool {
         let wanted = match self.settings.delta {
             DeltaMode::Off => false,
             DeltaMode::On => true,
@@ -163,11 +164,14 @@ impl ChunkStore {
         }
         let whole_estimate =
             (u64::from(root.sealed) * length as u64 / u64::from(root.raw).max(1)) as usize;
+        if let Some(plain) = self.reader.take_shared(&id) {
+            return Some(Base { id, plain, depth, whole_estimate });
+        }
         let started = self.clock.elapsed();
         match self.reader.read(&self.index, &id).await {
             Ok((plain, fetched)) => {
                 self.measure(fetched, self.clock.elapsed().saturating_sub(started));
-                Some(Base { id, plain, depth, whole_estimate })
+                Some(Base { id, plain: plain.into(), depth, whole_estimate })
             }
             Err(error) => {
                 tracing::warn!(%error, "a base could not be read; the chunk is stored whole");
@@ -198,7 +202,7 @@ enum Met {
 
 struct Base {
     id: ChunkId,
-    plain: Vec<u8>,
+    plain: Bytes,
     depth: u8,
     whole_estimate: usize,
 }

@@ -18,7 +18,11 @@ use super::previous::Previous;
 use super::segment::SegmentWriter;
 use super::shared::{Run, Shared};
 use crate::cut::Cutter;
+use crate::read::SnapshotReader;
 use crate::repository::Repository;
+
+/// As long as what an engine patches.
+const PIECE: usize = 1 << 20;
 
 /// What is to be backed up.
 #[derive(Clone, Debug)]
@@ -116,8 +120,11 @@ impl PartSink for SnapshotWriter {
         else {
             return Ok(None);
         };
-        let parts = shared.repository.reader(&snapshot).await?;
-        Ok(Some(BaseSnapshot { snapshot, parts }))
+        let chunks = &shared.chunks;
+        let (reader, index) = (Arc::clone(&chunks.reader), Arc::clone(&chunks.index));
+        let parts = Arc::new(SnapshotReader::new(reader, index, &snapshot).sharing());
+        let near = chunks.wants_base(PIECE);
+        Ok(Some(BaseSnapshot { snapshot, parts, near }))
     }
 
     async fn keep(&self, part: &PartName, address: u64) -> Result<bool> {

@@ -5,7 +5,7 @@ use backup_core::{Error, ErrorKind, Result};
 use super::file::FileWriter;
 use super::group::{GroupWriter, MOST_PIECE};
 use crate::physical::changes::{BaseFile, BaseGroup, Increment};
-use crate::physical::files::name::Relation;
+use crate::physical::files::name::{Fork, Relation};
 
 /// Takes the bytes of an increment, and writes the whole file.
 pub(super) struct Merging<'g, 'a> {
@@ -125,6 +125,9 @@ impl<'g, 'a> Merging<'g, 'a> {
     }
 
     async fn keep(&mut self, piece: u64) -> Result<bool> {
+        if self.is_map() {
+            return Ok(false);
+        }
         let same = self.before.1.piece_bytes(piece) == self.piece_bytes(piece);
         match &mut self.writer {
             Some(writer) if same => writer.keep(self.before.1).await,
@@ -139,9 +142,19 @@ impl<'g, 'a> Merging<'g, 'a> {
         }
     }
 
+    /// Whether it is a visibility map. Servers clear bits there without writing so into the WAL, and
+    /// so do not send all pages that changed: those that are not sent are cleared, which only means
+    /// that rows are looked at until the next vacuum.
+    fn is_map(&self) -> bool {
+        self.relation.fork == Fork::Visibility
+    }
+
     /// Returns a piece as it was, as long as it is now: behind its former end are zeros.
     async fn read(&self, piece: u64) -> Result<Vec<u8>> {
-        let mut bytes = self.before.0.read(self.before.1, piece).await?;
+        let mut bytes = match self.is_map() {
+            true => Vec::new(),
+            false => self.before.0.read(self.before.1, piece).await?,
+        };
         bytes.resize(usize::try_from(self.piece_bytes(piece)).unwrap_or_default(), 0);
         Ok(bytes)
     }

@@ -1,5 +1,7 @@
 //! Taking a physical backup.
 
+mod archive;
+mod bounds;
 mod cluster;
 mod copied;
 mod file;
@@ -7,8 +9,13 @@ mod group;
 mod local;
 mod manifest_part;
 mod merge;
+mod notes;
+mod patch;
+mod proof;
 mod read;
+mod reading;
 mod remote;
+mod served;
 mod source;
 mod walk;
 

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 pub use backup_core::port::PhysicalAccess as Access;
 use backup_core::port::{PartSink, Source, SourceFacts, SourceOptions};
-use backup_core::{Error, ErrorKind, Evidence, Finding, Result, SourceIdentity};
+use backup_core::{Error, ErrorKind, Event, Evidence, Finding, Result, SourceIdentity};
 
-use super::{local, remote};
+use super::{local, remote, served};
 use crate::physical::changes::{self, Base, NoBase};
 use crate::physical::facts::{ClusterFacts, WHOLE_CLUSTER};
 use crate::replication::Replication;
-use crate::{Client, ConnectOptions};
+use crate::{Client, ConnectOptions, sqlstate};
 
 /// A cluster that is copied over the replication protocol, or out of its data directory.
 pub struct PhysicalSource {
@@ -90,7 +90,9 @@ impl Source for PhysicalSource {
         let cluster = self.cluster.clone();
         let directory = match self.access {
             Access::Remote => Err("asked not to".to_owned()),
-            Access::Auto | Access::Local => local::directory(connect, &mut session, &cluster).await,
+            Access::Auto | Access::Local => {
+                served::directory(connect, &mut session, &cluster).await
+            }
         };
         let base = if options.physical.full_read || cluster.version < changes::FIRST_VERSION {
             Err(NoBase::Expected)
@@ -100,14 +102,18 @@ impl Source for PhysicalSource {
         let mut copied = match directory {
             Ok(root) => {
                 session.close().await;
-                local::copy(connect, cluster, options, &root, base, sink).await?
+                let copy = local::copy(connect, cluster, options, &root, base, sink).await;
+                copy.map_err(promoted)?
             }
             Err(reason) if self.access == Access::Local => {
                 return Err(Error::new(ErrorKind::SourceUnavailable, "read data directory")
                     .because(reason)
                     .hint("Run on the server's host as a user that may read its data directory."));
             }
-            Err(_) => remote::copy(connect, session, cluster, options, base, sink).await?,
+            Err(_) => {
+                let copy = remote::copy(connect, session, cluster, options, base, sink).await;
+                copy.map_err(promoted)?
+            }
         };
         let way = if copied.local {
             "out of the data directory"
@@ -123,4 +129,27 @@ impl Source for PhysicalSource {
             ..Evidence::default()
         })
     }
+}
+
+/// A server that is not what it was when the copy began (a standby that was promoted, above all)
+/// gives none; the next one begins anew.
+fn promoted(error: Error) -> Error {
+    match sqlstate(&error) {
+        Some("55000") => error.into_kind(ErrorKind::SourceUnavailable).temporary().hint(
+            "Nothing was committed. Run the backup again: it is taken of the server as it is now.",
+        ),
+        _ => error,
+    }
+}
+
+/// What a copy brought besides its parts.
+pub(super) struct Outcome {
+    pub(super) facts: ClusterFacts,
+    pub(super) findings: Vec<Finding>,
+    /// Whether the data directory was read.
+    pub(super) local: bool,
+}
+
+pub(super) fn phase(options: &SourceOptions, phase: &str) {
+    options.observer.on_event(&Event::PhaseStarted { phase: phase.to_owned() });
 }

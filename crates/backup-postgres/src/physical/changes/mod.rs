@@ -12,7 +12,7 @@ mod increment;
 mod summary;
 
 pub(crate) use base::{Base, BaseFile, BaseGroup, NoBase};
-pub(crate) use blocks::ChangedBlocks;
+pub(crate) use blocks::{Change, ChangedBlocks, Pages};
 pub(crate) use increment::{Increment, real_path, whole_label};
 pub(crate) use summary::read;
 

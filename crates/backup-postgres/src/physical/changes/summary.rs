@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use backup_core::{Lsn, Result};
 
-use super::blocks::ChangedBlocks;
+use super::blocks::{ChangedBlocks, FEW, PAGES};
 use crate::physical::facts::ClusterFacts;
 use crate::physical::files::address::PIECE;
 use crate::{Client, ConnectOptions, sqlstate};
@@ -46,14 +46,25 @@ async fn ask(
     let mut changed = ChangedBlocks::default();
     let (timeline, from, to) = (now.timeline, base.start, now.start);
     let blocks = PIECE as u64 / now.block_bytes.max(1);
+    // A bit for each block of a piece, of the few that are sent: the server sums them up, whatever
+    // their number.
+    let pages = if blocks <= PAGES as u64 {
+        format!("1::bit({PAGES}) OPERATOR(pg_catalog.<<) (c.relblocknumber % {blocks})::integer")
+    } else {
+        format!("(-1)::bit({PAGES})")
+    };
     let mut copy = client
         .copy_out(&format!(
-            "COPY (SELECT DISTINCT c.reltablespace, c.reldatabase, c.relfilenode, \
-             c.relforknumber, CASE WHEN c.is_limit_block THEN c.relblocknumber \
-             ELSE c.relblocknumber / {blocks} END, c.is_limit_block \
+            "COPY (SELECT c.reltablespace, c.reldatabase, c.relfilenode, c.relforknumber, \
+             v.number, c.is_limit_block, CASE WHEN NOT c.is_limit_block AND \
+             pg_catalog.bit_count(pg_catalog.bit_or(v.pages)) <= {FEW} \
+             THEN pg_catalog.bit_or(v.pages) END \
              FROM pg_catalog.pg_available_wal_summaries() s CROSS JOIN LATERAL \
              pg_catalog.pg_wal_summary_contents(s.tli, s.start_lsn, s.end_lsn) c \
-             WHERE s.tli = {timeline} AND s.start_lsn < '{to}' AND s.end_lsn > '{from}') TO STDOUT"
+             CROSS JOIN LATERAL (SELECT CASE WHEN c.is_limit_block THEN c.relblocknumber \
+             ELSE c.relblocknumber / {blocks} END AS number, {pages} AS pages) v \
+             WHERE s.tli = {timeline} AND s.start_lsn < '{to}' AND s.end_lsn > '{from}' \
+             GROUP BY 1, 2, 3, 4, 5, 6) TO STDOUT"
         ))
         .await?;
     let mut buffer = Vec::new();

@@ -12,7 +12,7 @@ use backup_core::{Error, ErrorKind, Event, PartName, Result};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::place;
+use super::{place, sparse};
 use crate::physical::files::address::PIECE;
 use crate::physical::files::row::{Kind, Row};
 
@@ -135,6 +135,9 @@ impl FileRestorer {
         let opened = File::options().read(true).write(true).open(&path);
         let file = Arc::new(opened.map_err(|error| place::failed("open file", &path, error))?);
         let count = row.bytes.div_ceil(PIECE as u64);
+        // What is there already is overwritten. A log's segments are used again by the server, which
+        // counts on their room on the disk.
+        let with_holes = !self.delta && !row.path.starts_with("pg_wal/");
         for piece in first..count.min(first + PIECES) {
             let address = row.at.unwrap_or_default() + piece;
             let (position, info) = find(segments, address, row)?;
@@ -148,10 +151,17 @@ impl FileRestorer {
             }
             let bytes = read_whole(&*self.parts, data, position).await?;
             let length = bytes.len() as u64;
+            if length != info.bytes {
+                return Err(damaged(row).because("a piece came back with another length"));
+            }
             let (file, shown) = (Arc::clone(&file), path.clone());
             blocking(move || {
-                file.write_all_at(&bytes, offset)
-                    .map_err(|error| place::failed("write file", &shown, error))
+                let written = if with_holes {
+                    sparse::write(&file, &bytes, offset)
+                } else {
+                    file.write_all_at(&bytes, offset)
+                };
+                written.map_err(|error| place::failed("write file", &shown, error))
             })
             .await?;
             self.wrote(length);

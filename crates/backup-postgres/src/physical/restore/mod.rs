@@ -5,6 +5,7 @@ mod files;
 mod place;
 mod running;
 mod settings;
+mod sparse;
 mod target;
 
 pub(crate) use settings::auto_conf;
