@@ -59,7 +59,8 @@ pub use resolve::{Inputs, Overrides};
 pub use secret::{SecretRef, Secrets};
 pub use settings::{
     AssertSettings, CredentialSettings, DaemonSettings, DrillSettings, HookAction, HookSettings,
-    KeyRef, NativeSettings, NeonSettings, Protection, PruneSettings, RepositorySettings,
-    RestorePreferences, Schedule, Settings, SourceSettings, TlsPaths, WalSettings,
+    KeyRef, NativeSettings, NeonSettings, PlanetscaleSettings, Protection, PruneSettings,
+    RepositorySettings, RestorePreferences, Schedule, Settings, SourceSettings, TlsPaths,
+    WalSettings,
 };
 pub use template::{TemplateFacts, template};

@@ -131,6 +131,8 @@ pub struct SourceSettings {
     pub wal: Option<WalSettings>,
     /// Its project at Neon.
     pub neon: Option<NeonSettings>,
+    /// Its database at PlanetScale.
+    pub planetscale: Option<PlanetscaleSettings>,
     /// What its provider's control plane is used for.
     pub native: NativeSettings,
 }
@@ -352,6 +354,25 @@ impl Default for NativeSettings {
     fn default() -> Self {
         Self { freeze: true, retention: None, keep_for: Period::from_days(7), rpo: None }
     }
+}
+
+/// A database at PlanetScale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanetscaleSettings {
+    /// The service token's id.
+    pub token_id: Option<String>,
+    /// The service token.
+    pub token: Option<SecretRef>,
+    /// The organization.
+    pub organization: Option<String>,
+    /// The database, as PlanetScale calls it.
+    pub database: Option<String>,
+    /// The branch; absent: the default one.
+    pub branch: Option<String>,
+    /// The size of clusters that restores make; absent: the source's own.
+    pub cluster_size: Option<String>,
+    /// The API's address; absent: PlanetScale's own.
+    pub api_url: Option<String>,
 }
 
 /// A project at Neon.

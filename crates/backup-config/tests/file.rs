@@ -132,12 +132,27 @@ url = "env:SHOP_URL"
 provider = "neon"
 neon.api_key = "env:NEON"
 neon.project_id = "quiet-sun-1"
+neon.api_url = "https://neon.example.com/api/v2"
+native = { freeze = false, retention = "24 hourly", keep_for = "2d", rpo = "2h" }
 
 [[source]]
 name = "ledger"
 url = "postgres://ledger@db/ledger"
 backup = { mode = "physical", physical_from = "local", full_read = false }
 wal = { slot = "keeps", max_lag = "1m" }
+
+[[source]]
+name = "desk"
+url = "env:DESK_URL"
+provider = "planetscale"
+[source.planetscale]
+token_id = "abc"
+token = "env:PSTOKEN"
+organization = "shop-inc"
+database = "desk"
+branch = "main"
+cluster_size = "PS-10"
+api_url = "https://ps.example.com/v1"
 
 [[source]]
 name = "uploads"
@@ -525,7 +540,7 @@ fn sources_are_selected_by_name() {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         settings.select(&names).map(|s| s.iter().map(|s| s.name.to_string()).collect::<Vec<_>>())
     };
-    assert_eq!(names(&[]).unwrap(), ["shop", "ledger", "uploads"]);
+    assert_eq!(names(&[]).unwrap(), ["shop", "ledger", "desk", "uploads"]);
     assert_eq!(names(&["uploads"]).unwrap(), ["uploads"]);
     let error = names(&["upload"]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);

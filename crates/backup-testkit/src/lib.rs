@@ -31,6 +31,7 @@ mod ledger;
 mod memory;
 mod memory_parts;
 pub mod parts;
+pub mod pgbouncer;
 mod platform;
 pub mod postgres;
 mod process;

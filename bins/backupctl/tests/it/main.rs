@@ -23,6 +23,8 @@ mod object_store;
 mod offline;
 mod physical;
 mod physical_drill;
+mod planetscale;
+mod pooler;
 mod program;
 mod recovery;
 mod report;

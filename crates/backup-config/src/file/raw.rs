@@ -403,8 +403,30 @@ pub(crate) struct RawSource {
     pub(crate) wal: RawSourceWal,
     /// Its project at Neon.
     pub(crate) neon: RawNeon,
+    /// Its database at PlanetScale.
+    pub(crate) planetscale: RawPlanetscale,
     /// What its provider's control plane is used for.
     pub(crate) native: RawNative,
+}
+
+/// A database at PlanetScale.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawPlanetscale {
+    /// The service token's id.
+    pub(crate) token_id: Option<String>,
+    /// The service token.
+    pub(crate) token: Option<Hidden>,
+    /// The organization.
+    pub(crate) organization: Option<String>,
+    /// The database, as PlanetScale calls it: a cluster with branches.
+    pub(crate) database: Option<String>,
+    /// The branch; default the database's default branch.
+    pub(crate) branch: Option<String>,
+    /// The size of clusters that restores make, such as `PS-10`; default the source's own.
+    pub(crate) cluster_size: Option<String>,
+    /// The API's address, where it is not PlanetScale's own.
+    pub(crate) api_url: Option<String>,
 }
 
 /// What a provider's control plane is used for; see `docs/providers`.

@@ -7,7 +7,9 @@ use percent_encoding::percent_decode_str;
 use super::Resolver;
 use super::layer::{Layer, drill, drill_schedules, restore, wal};
 use crate::file::raw::{RawBackup, RawFile, RawNative, RawSource};
-use crate::settings::{NativeSettings, NeonSettings, SourceSettings, unknown_source};
+use crate::settings::{
+    NativeSettings, NeonSettings, PlanetscaleSettings, SourceSettings, unknown_source,
+};
 use crate::{ProviderKind, SecretRef};
 
 /// Providers by the order in which their variables are looked for.
@@ -208,6 +210,7 @@ impl Resolver<'_> {
             drill,
             wal: wal(&raw.wal, &file.wal, configured)?,
             neon: self.neon(raw, provider)?,
+            planetscale: self.planetscale(raw, provider)?,
             native: native(&raw.native),
             name,
             provider,
@@ -227,13 +230,38 @@ impl Resolver<'_> {
         Ok(Some(NeonSettings {
             api_key,
             project_id: project_id.or_else(|| raw.neon.project_id.clone()),
-            api_url: self
-                .inputs
-                .environment
-                .get("NEON_API_URL")?
-                .map(str::to_owned)
-                .or_else(|| raw.neon.api_url.clone()),
+            api_url: self.text("NEON_API_URL", raw.neon.api_url.as_ref())?,
         }))
+    }
+
+    fn planetscale(
+        &mut self,
+        raw: &RawSource,
+        provider: ProviderKind,
+    ) -> Result<Option<PlanetscaleSettings>> {
+        if provider != ProviderKind::Planetscale {
+            return Ok(None);
+        }
+        let raw = &raw.planetscale;
+        let token = match self.variable("PLANETSCALE_SERVICE_TOKEN")? {
+            Some(token) => Some(token),
+            None => raw.token.as_ref().map(|token| self.written("source.planetscale.token", token)),
+        };
+        Ok(Some(PlanetscaleSettings {
+            token_id: self.text("PLANETSCALE_SERVICE_TOKEN_ID", raw.token_id.as_ref())?,
+            token,
+            organization: self.text("PLANETSCALE_ORGANIZATION", raw.organization.as_ref())?,
+            database: self.text("PLANETSCALE_DATABASE", raw.database.as_ref())?,
+            branch: self.text("PLANETSCALE_BRANCH", raw.branch.as_ref())?,
+            cluster_size: raw.cluster_size.clone(),
+            api_url: self.text("PLANETSCALE_API_URL", raw.api_url.as_ref())?,
+        }))
+    }
+
+    /// A text of the environment, else of the file.
+    fn text(&self, variable: &str, written: Option<&String>) -> Result<Option<String>> {
+        let given = self.inputs.environment.get(variable)?.map(str::to_owned);
+        Ok(given.or_else(|| written.cloned()))
     }
 
     /// Tells the provider from a URL that can be read without side effects. One that cannot may

@@ -65,18 +65,21 @@ impl ManagedProvider {
         self.strategy == Strategy::Freeze && self.conductor.platform.can(Ability::CopyNow)
     }
 
-    /// Makes a copy for a while. What earlier runs left behind is ended first; that it cannot be
-    /// is no reason not to back up, and is said.
+    /// Makes a copy for a while.
     async fn copy(&self) -> Result<Lease> {
-        self.tidy().await;
         let conductor = &self.conductor;
         let name = conductor.name(Purpose::Freeze, self.run).to_string();
         let expires_at = conductor.clock.now().checked_add(COPY_LIFE).ok();
         conductor.lease(Intent::Copy { name, from: CopyFrom::Now, expires_at }).await
     }
 
+    /// Ends what earlier runs left behind; that it cannot be is no reason not to back up, and is
+    /// said.
     async fn tidy(&self) {
         let conductor = &self.conductor;
+        if !conductor.platform.can(Ability::DropCopy) {
+            return;
+        }
         let ended = match conductor.resume().await {
             Ok(findings) => findings,
             Err(error) => {
@@ -219,6 +222,7 @@ impl Provider for ManagedProvider {
         }
         let watched = self.watched_by(&options.observer);
         let facts = watched.conductor.platform.facts().await?;
+        watched.tidy().await;
         if watched.freezes() {
             return Ok(Box::new(watched.open_frozen(options, &facts).await?));
         }

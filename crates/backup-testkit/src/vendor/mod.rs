@@ -13,6 +13,7 @@ mod contract;
 mod estate;
 mod exchange;
 pub mod neon;
+pub mod planetscale;
 mod schema;
 mod server;
 mod trouble;

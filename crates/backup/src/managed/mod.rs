@@ -10,6 +10,7 @@ use backup_core::port::{DrillTarget, NoObserver, Observer, Platform, Provider};
 use backup_core::{Error, ErrorKind, Result, RunId, Secret};
 use backup_ops::managed::{Conductor, CopyDrill, ManagedProvider, Patience, Strategy};
 use backup_provider_neon::{NeonConfig, NeonDirect, NeonPlatform};
+use backup_provider_planetscale::{PlanetscaleConfig, PlanetscalePlatform};
 
 pub use book::FileBook;
 
@@ -35,8 +36,37 @@ impl Composer {
     ) -> Result<Option<Arc<dyn Platform>>> {
         Ok(match settings.provider {
             ProviderKind::Neon => Some(self.neon(settings, url)?),
+            ProviderKind::Planetscale => self.planetscale(settings, url)?,
             _ => None,
         })
+    }
+
+    /// Nothing where no token is configured: then it is a server like any other.
+    fn planetscale(
+        &self,
+        settings: &SourceSettings,
+        url: Secret,
+    ) -> Result<Option<Arc<dyn Platform>>> {
+        let Some(known) = &settings.planetscale else { return Ok(None) };
+        let Some(token) = &known.token else { return Ok(None) };
+        let needed = |value: &Option<String>, variable: &str| {
+            value.clone().ok_or_else(|| {
+                Error::new(ErrorKind::ConfigInvalid, "configure PlanetScale")
+                    .with("missing", variable)
+                    .hint("With a service token, its id, the organization and the database are needed.")
+            })
+        };
+        let id = needed(&known.token_id, "PLANETSCALE_SERVICE_TOKEN_ID")?;
+        let config = PlanetscaleConfig {
+            token: Secret::new(format!("{id}:{}", self.resolve(token)?.expose())),
+            organization: needed(&known.organization, "PLANETSCALE_ORGANIZATION")?,
+            database: needed(&known.database, "PLANETSCALE_DATABASE")?,
+            branch: known.branch.clone(),
+            cluster_size: known.cluster_size.clone(),
+            url,
+            api_url: known.api_url.clone(),
+        };
+        Ok(Some(Arc::new(PlanetscalePlatform::new(config, Arc::clone(self.clock()))?)))
     }
 
     fn neon(&self, settings: &SourceSettings, url: Secret) -> Result<Arc<dyn Platform>> {

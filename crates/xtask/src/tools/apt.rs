@@ -29,7 +29,8 @@ const COMMON: &[Need] = &[
     program("faketime", "faketime"),
     program("systemd", "systemd-analyze"),
     program("python3", "python3"),
-    program("pgbouncer", "pgbouncer"),
+    // Debian puts it where only root looks for programs.
+    library("pgbouncer"),
     library("python3-venv"),
     library("python3-pip"),
     // For the recovery script of docs/examples.

@@ -54,7 +54,12 @@ pub(super) async fn look(options: &ConnectOptions, snapshot: &str) -> Result<(Pl
             Ok((Place::Empty { encoding }, client))
         }
         Err(error) if sqlstate(&error) == Some("3D000") => {
-            Ok((Place::Missing, maintenance(options).await?))
+            let mut client = maintenance(options).await?;
+            let rows = client.query("SELECT pg_catalog.current_database()").await?;
+            let other = rows.first().and_then(|row| row.get(0)).unwrap_or_default();
+            let beside = options.clone().with_database(other);
+            refuse_transaction_pooling(&mut client, &beside).await?;
+            Ok((Place::Missing, client))
         }
         Err(error) => Err(error),
     }

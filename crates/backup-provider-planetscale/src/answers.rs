@@ -1,0 +1,95 @@
+//! What PlanetScale answers, as far as it matters here. Enumerations are read as text, members
+//! that are not named are passed over.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Page<T> {
+    #[serde(default)]
+    pub(crate) next_page: Option<u64>,
+    pub(crate) data: Vec<T>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Database {
+    pub(crate) kind: String,
+    pub(crate) state: String,
+    pub(crate) default_branch: String,
+    #[serde(default)]
+    pub(crate) plan: Option<String>,
+    #[serde(default)]
+    pub(crate) at_backup_restore_branches_limit: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Branch {
+    pub(crate) name: String,
+    pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) ready: bool,
+    #[serde(default)]
+    pub(crate) production: bool,
+    #[serde(default)]
+    pub(crate) cluster_name: Option<String>,
+    pub(crate) created_at: Timestamp,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Backup {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) size: Option<u64>,
+    pub(crate) created_at: Timestamp,
+    #[serde(default)]
+    pub(crate) started_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) completed_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) expires_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) protected: bool,
+    /// PlanetScale's own, which nobody may delete.
+    #[serde(default)]
+    pub(crate) required: bool,
+    #[serde(default)]
+    pub(crate) backup_policy: Option<PolicyName>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct PolicyName {}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Role {
+    pub(crate) id: String,
+    pub(crate) username: String,
+    #[serde(default)]
+    pub(crate) password: Option<String>,
+    pub(crate) access_host_url: String,
+    pub(crate) database_name: String,
+    #[serde(default)]
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// When PlanetScale makes backups by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Every so many …
+    pub frequency_value: u32,
+    /// … `hour`, `day`, `week` or `month`.
+    pub frequency_unit: String,
+    /// Kept for so many …
+    pub retention_value: u32,
+    /// … of these.
+    pub retention_unit: String,
+    /// Whether it is PlanetScale's own.
+    #[serde(default)]
+    pub required: bool,
+}
