@@ -29,9 +29,10 @@ pub enum ProviderKind {
 }
 
 impl ProviderKind {
-    pub(crate) const WORDS: [(&str, Self); 8] = [
+    pub(crate) const WORDS: [(&str, Self); 9] = [
         ("postgres", Self::Postgres),
         ("postgresql", Self::Postgres),
+        ("generic", Self::Postgres),
         ("neon", Self::Neon),
         ("supabase", Self::Supabase),
         ("railway", Self::Railway),
@@ -74,13 +75,14 @@ impl ProviderKind {
 }
 
 /// Domains that belong to one vendor's databases.
-const HOSTS: [(&str, ProviderKind); 7] = [
+const HOSTS: [(&str, ProviderKind); 8] = [
     ("neon.tech", ProviderKind::Neon),
     ("neon.build", ProviderKind::Neon),
     ("supabase.co", ProviderKind::Supabase),
     ("pooler.supabase.com", ProviderKind::Supabase),
     ("psdb.cloud", ProviderKind::Planetscale),
     ("rlwy.net", ProviderKind::Railway),
+    ("proxy.railway.app", ProviderKind::Railway),
     ("railway.internal", ProviderKind::Railway),
 ];
 

@@ -60,7 +60,7 @@ pub use secret::{SecretRef, Secrets};
 pub use settings::{
     AssertSettings, CredentialSettings, DaemonSettings, DrillSettings, HookAction, HookSettings,
     KeyRef, NativeSettings, NeonSettings, PlanetscaleSettings, Protection, PruneSettings,
-    RepositorySettings, RestorePreferences, Schedule, Settings, SourceSettings, TlsPaths,
-    WalSettings,
+    RailwaySettings, RepositorySettings, RestorePreferences, Schedule, Settings, SourceSettings,
+    SupabaseSettings, TlsPaths, WalSettings,
 };
 pub use template::{TemplateFacts, template};

@@ -133,6 +133,10 @@ pub struct SourceSettings {
     pub neon: Option<NeonSettings>,
     /// Its database at PlanetScale.
     pub planetscale: Option<PlanetscaleSettings>,
+    /// Its project at Supabase.
+    pub supabase: Option<SupabaseSettings>,
+    /// Its service at Railway.
+    pub railway: Option<RailwaySettings>,
     /// What its provider's control plane is used for.
     pub native: NativeSettings,
 }
@@ -373,6 +377,36 @@ pub struct PlanetscaleSettings {
     pub cluster_size: Option<String>,
     /// The API's address; absent: PlanetScale's own.
     pub api_url: Option<String>,
+}
+
+/// A project at Supabase.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SupabaseSettings {
+    /// Access token.
+    pub access_token: Option<SecretRef>,
+    /// The project's ref; absent: as the database's URL says it.
+    pub project_ref: Option<String>,
+    /// The API's address; absent: Supabase's own.
+    pub api_url: Option<String>,
+}
+
+/// A service at Railway.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RailwaySettings {
+    /// Token of an account or a workspace.
+    pub api_token: Option<SecretRef>,
+    /// Token of one environment of one project.
+    pub project_token: Option<SecretRef>,
+    /// Project id; a project token tells it.
+    pub project_id: Option<String>,
+    /// Environment id; a project token tells it.
+    pub environment_id: Option<String>,
+    /// Name or id of the database's service; absent: the only one that runs PostgreSQL.
+    pub service: Option<String>,
+    /// The API's address; absent: Railway's own.
+    pub api_url: Option<String>,
+    /// Whether this process runs at Railway.
+    pub inside: bool,
 }
 
 /// A project at Neon.

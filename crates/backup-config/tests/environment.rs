@@ -90,6 +90,40 @@ fn providers_are_detected_in_order() {
 }
 
 #[test]
+fn a_database_may_be_spelt_out_and_a_host_tells_whose_it_is() {
+    let settings = from_env(&[
+        ("SUPABASE_DB_HOST", "db.example.com"),
+        ("SUPABASE_DB_PORT", "6000"),
+        ("SUPABASE_DB_NAME", "shop"),
+        ("SUPABASE_DB_USER", "app"),
+        ("SUPABASE_DB_PASSWORD", "hunter@2"),
+        ("SUPABASE_ACCESS_TOKEN", "hunter7"),
+    ])
+    .unwrap();
+    let source = settings.source("shop").unwrap();
+    assert_eq!(source.provider, ProviderKind::Supabase);
+    assert!(source.supabase.as_ref().unwrap().access_token.is_some());
+    let secrets = secrets(&Environment::from_pairs([("X", "1")]));
+    let url = secrets.resolve(&source.url).unwrap();
+    assert_eq!(url.expose(), "postgres://app:hunter%402@db.example.com:6000/shop");
+    assert!(!format!("{settings:?}").contains("hunter"));
+
+    let settings = from_env(&[
+        ("DB_HOST", "monorail.proxy.rlwy.net"),
+        ("DB_NAME", "shop"),
+        ("RAILWAY_TOKEN", "hunter8"),
+        ("RAILWAY_DEPLOYMENT_ID", "d-1"),
+    ])
+    .unwrap();
+    let source = settings.source("shop").unwrap();
+    assert_eq!(source.provider, ProviderKind::Railway);
+    assert!(source.railway.as_ref().unwrap().inside);
+    // Another program's variables never take the place of what is written down.
+    let both = [("DATABASE_URL", "postgres://app@db/crm"), ("DB_HOST", "h"), ("DB_NAME", "shop")];
+    assert!(from_env(&both).unwrap().source("crm").is_ok());
+}
+
+#[test]
 fn names_of_older_setups_keep_working() {
     let settings = from_env(&[
         ("BACKUP_DIR", "backups"),

@@ -26,6 +26,7 @@ const ABILITIES: &[Ability] = &[
     Ability::DropCopy,
     Ability::RestoreAt,
     Ability::RestoreSnapshot,
+    Ability::KeepBefore,
     Ability::Schedule,
 ];
 /// How many projects are searched for an endpoint, where none is named.

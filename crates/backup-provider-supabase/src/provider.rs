@@ -7,7 +7,9 @@ use backup_core::port::{
     Capability, Discovery, NoObserver, PartSink, PartSource, Provider, RestoreOptions, RestorePlan,
     RestoreReport, Restored, Source, SourceFacts, SourceOptions, Survey, Target,
 };
-use backup_core::{Error, ErrorKind, Event, Evidence, Result, Snapshot, SnapshotKind};
+use backup_core::{
+    Error, ErrorKind, Event, Evidence, Result, Snapshot, SnapshotKind, SourceIdentity,
+};
 use backup_postgres::logical::{
     Examination, LogicalSource, LogicalTarget, discover_hosted, examine, survey_hosted,
 };
@@ -34,6 +36,18 @@ impl SupabaseProvider {
         &self.config.address
     }
 
+    /// Returns which database this is: the project's, whatever server it is moved to.
+    fn identity(&self, facts: &SourceFacts) -> SourceIdentity {
+        match &self.address().project {
+            Some(project) => SourceIdentity {
+                engine: facts.identity.engine.clone(),
+                system: project.clone(),
+                database: facts.database.clone(),
+            },
+            None => facts.identity.clone(),
+        }
+    }
+
     fn explained<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| explain(error, self.address().way))
     }
@@ -53,6 +67,7 @@ impl Provider for SupabaseProvider {
         let connect = &self.address().connect;
         let found = discover_hosted(connect, &self.config.tools, &SUPABASE).await;
         let mut found = self.explained(found)?;
+        found.facts.identity = self.identity(&found.facts);
         found.findings.extend(self.address().findings.clone());
         found.findings.extend(uncovered(connect).await?);
         Ok(found)
@@ -68,11 +83,10 @@ impl Provider for SupabaseProvider {
         let connect = self.address().connect.clone();
         let source = LogicalSource::open(connect, &self.config.tools, options).await;
         let source = self.explained(source)?.hosted(SUPABASE);
-        Ok(Box::new(ProjectSource {
-            source,
-            options: options.clone(),
-            config: self.config.clone(),
-        }))
+        let mut facts = source.facts().clone();
+        facts.identity = self.identity(&facts);
+        let (options, config) = (options.clone(), self.config.clone());
+        Ok(Box::new(ProjectSource { source, facts, options, config }))
     }
 
     async fn open_target(&self, options: &RestoreOptions) -> Result<Box<dyn Target>> {
@@ -115,6 +129,7 @@ impl Provider for SupabaseProvider {
 /// A project's database opened for one backup.
 struct ProjectSource {
     source: LogicalSource,
+    facts: SourceFacts,
     options: SourceOptions,
     config: SupabaseConfig,
 }
@@ -122,7 +137,7 @@ struct ProjectSource {
 #[async_trait]
 impl Source for ProjectSource {
     fn facts(&self) -> &SourceFacts {
-        self.source.facts()
+        &self.facts
     }
 
     async fn copy_to(&mut self, sink: &dyn PartSink) -> Result<Evidence> {

@@ -18,7 +18,7 @@ use backup_provider_postgres::DirectoryProvider;
 use backup_repository::{NewKey, Repository, Settings};
 use backup_storage::{CreateIfAbsent, Credentials, StoreOptions};
 
-use crate::provider::{connect_options, directory, postgres, refuse_other_engines};
+use crate::provider::{at, connect_options, directory, postgres, refuse_other_engines};
 use crate::store::open_store;
 use crate::wal::WriterPass;
 
@@ -163,7 +163,7 @@ impl Composer {
             return Ok(Arc::new(DirectoryProvider::new(directory)));
         }
         refuse_other_engines(url)?;
-        postgres(url, self.password()?, &self.tools)
+        at(url, self.password()?, &self.tools)
     }
 
     /// Returns who is told. A channel that cannot be prepared is an error; `ConfigInvalid` names

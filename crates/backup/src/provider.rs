@@ -3,22 +3,27 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use backup_config::ProviderKind;
 use backup_core::port::Provider;
 use backup_core::{Error, ErrorKind, Result, Secret};
 use backup_postgres::ConnectOptions;
 use backup_postgres::tools::ToolPaths;
 use backup_provider_postgres::{PostgresConfig, PostgresProvider};
+use backup_provider_supabase::{Address, SupabaseConfig, SupabaseProvider};
 
 /// Returns the provider for a database URL; connects to nothing. An engine that this version
 /// does not speak is `Unsupported`.
 pub fn provider(url: &str, tools: &ToolPaths) -> Result<Arc<dyn Provider>> {
     refuse_other_engines(url)?;
-    postgres(url, None, tools)
+    at(url, None, tools)
 }
 
 /// Returns the database's name in a URL.
 pub fn database_name(url: &str) -> Result<String> {
     refuse_other_engines(url)?;
+    if ProviderKind::from_host(url) == Some(ProviderKind::Supabase) {
+        return Ok(Address::parse(url)?.connect.database().to_owned());
+    }
     Ok(ConnectOptions::parse(url)?.database().to_owned())
 }
 
@@ -26,6 +31,36 @@ pub fn database_name(url: &str) -> Result<String> {
 #[must_use]
 pub fn has_password(url: &str) -> bool {
     ConnectOptions::parse(url).is_ok_and(|options| options.has_password())
+}
+
+/// Returns the provider for whoever the URL's host belongs to; `password` is used when the URL has
+/// none.
+pub(crate) fn at(
+    url: &str,
+    password: Option<Secret>,
+    tools: &ToolPaths,
+) -> Result<Arc<dyn Provider>> {
+    let provider = ProviderKind::from_host(url).unwrap_or(ProviderKind::Postgres);
+    hosted(provider, url, password, tools)
+}
+
+/// Returns the provider for a database that somebody hosts, by the rules that hold for its data.
+pub(crate) fn hosted(
+    provider: ProviderKind,
+    url: &str,
+    password: Option<Secret>,
+    tools: &ToolPaths,
+) -> Result<Arc<dyn Provider>> {
+    refuse_other_engines(url)?;
+    let named = |connect: ConnectOptions| connect.with_application_name("backupctl");
+    match provider {
+        ProviderKind::Supabase => {
+            let mut config = SupabaseConfig::parse(url, tools.clone())?.or_password(password);
+            config.address.connect = named(config.address.connect);
+            Ok(Arc::new(SupabaseProvider::new(config)))
+        }
+        _ => postgres(url, password, tools),
+    }
 }
 
 /// Returns PostgreSQL's provider; `password` is used when the URL has none.

@@ -178,6 +178,11 @@ pub(crate) struct RestoreArgs {
     #[arg(short, long)]
     pub(crate) yes: bool,
 
+    /// Put the database back in its place although the repository has no snapshot of the last hour,
+    /// and the provider keeps nothing of the state before
+    #[arg(long)]
+    pub(crate) without_backup: bool,
+
     /// Write rows in their original order (slower)
     #[arg(long)]
     pub(crate) ordered: bool,

@@ -7,6 +7,8 @@ use backup::ops::managed::{self, Conductor, NativePlan};
 use backup_core::port::{Ability, CopyFrom, Intent, NativeSnapshot, NativeState};
 use backup_core::{ByteSize, Error, ErrorKind, Purpose, Result, SourceName};
 
+use jiff::SignedDuration;
+
 use crate::args::RestoreArgs;
 use crate::exit::Ending;
 use crate::render::{self, Align, Table};
@@ -135,18 +137,25 @@ pub(super) async fn restore(
             Intent::RestoreInPlace { from, keep_as }
         }
     };
-    let what = describe(&conductor, &source.name, &intent);
+    let mut what = describe(&conductor, &source.name, &intent);
+    let in_place = matches!(intent, Intent::RestoreInPlace { .. });
+    for more in session.interrupt.unless(conductor.platform.preview(&intent)).await? {
+        what.push_str(&format!("\n- {more}"));
+    }
     if args.preview {
         session.screen.data(&format!("{what}\nnothing was changed (--preview)\n"));
         return Ok(Ending::Ok);
     }
-    if matches!(intent, Intent::RestoreInPlace { .. }) && !args.yes {
+    if in_place && !args.yes {
         return Err(Error::new(ErrorKind::Usage, "restore database in place")
             .with("source", &source.name)
             .because("that replaces the database that is in use, and nobody confirmed it")
             .hint(format!(
                 "{what} Take a backup first, then pass --yes; or restore to branch:NAME and look."
             )));
+    }
+    if in_place && !conductor.platform.can(Ability::KeepBefore) && !args.without_backup {
+        demand_fresh(session, source, conductor.platform.name()).await?;
     }
     session.screen.say(&what);
     resume(session, &conductor).await?;
@@ -174,6 +183,33 @@ pub(super) async fn restore(
         session.screen.document(&receipt)?;
     }
     Ok(Ending::Ok)
+}
+
+/// How old the newest snapshot of a database may be that is put back in its place.
+const FRESH: SignedDuration = SignedDuration::from_hours(1);
+
+/// Fails where what is in the database now is nowhere else: the provider keeps nothing of it.
+async fn demand_fresh(session: &Session, source: &SourceSettings, provider: &str) -> Result<()> {
+    let records = session.records().await?;
+    let newest = records
+        .iter()
+        .map(|record| &record.snapshot)
+        .filter(|snapshot| snapshot.source == source.name && !snapshot.is_suspect())
+        .map(|snapshot| snapshot.started_at)
+        .max();
+    if newest.is_some_and(|at| session.clock.now().duration_since(at) <= FRESH) {
+        return Ok(());
+    }
+    let newest = newest.map_or_else(|| "none".to_owned(), |at| at.to_string());
+    Err(Error::new(ErrorKind::Conflict, "restore database in place")
+        .with("source", &source.name)
+        .with("newest snapshot", newest)
+        .because(format!("{provider} keeps nothing of the state before, and no snapshot is fresh"))
+        .hint(format!(
+            "Take one first: `backupctl backup {} --verify read`. Where the database cannot be read \
+             any more, add --without-backup.",
+            source.name
+        )))
 }
 
 /// Ends what earlier runs left under way.

@@ -32,6 +32,7 @@ mod retention;
 mod runbooks;
 mod schema;
 mod signals;
+mod supabase;
 mod wal;
 mod wal_retention;
 mod wal_stream;

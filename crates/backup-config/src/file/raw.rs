@@ -405,6 +405,10 @@ pub(crate) struct RawSource {
     pub(crate) neon: RawNeon,
     /// Its database at PlanetScale.
     pub(crate) planetscale: RawPlanetscale,
+    /// Its project at Supabase.
+    pub(crate) supabase: RawSupabase,
+    /// Its service at Railway.
+    pub(crate) railway: RawRailway,
     /// What its provider's control plane is used for.
     pub(crate) native: RawNative,
 }
@@ -445,6 +449,36 @@ pub(crate) struct RawNative {
     /// How old the newest snapshot may be, those that the provider keeps counted in, such as `2h`;
     /// `protection.rpo` still holds for those in the repository. Default only that.
     pub(crate) rpo: Option<Text<Period>>,
+}
+
+/// A project at Supabase.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawSupabase {
+    /// Access token (secret); without it Supabase's own backups are not watched.
+    pub(crate) access_token: Option<Hidden>,
+    /// The project's ref; default as the database's URL says it.
+    pub(crate) project_ref: Option<String>,
+    /// The API's address, where it is not Supabase's own.
+    pub(crate) api_url: Option<String>,
+}
+
+/// A service at Railway.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawRailway {
+    /// Token of an account or a workspace (secret).
+    pub(crate) api_token: Option<Hidden>,
+    /// Token of one environment of one project (secret); enough, and less to lose.
+    pub(crate) project_token: Option<Hidden>,
+    /// Project id; a project token tells it.
+    pub(crate) project_id: Option<String>,
+    /// Environment id; a project token tells it.
+    pub(crate) environment_id: Option<String>,
+    /// Name or id of the database's service; default the only one that runs PostgreSQL.
+    pub(crate) service: Option<String>,
+    /// The API's address, where it is not Railway's own.
+    pub(crate) api_url: Option<String>,
 }
 
 /// A project at Neon.

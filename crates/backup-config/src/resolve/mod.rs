@@ -5,6 +5,7 @@ mod layer;
 mod notify;
 mod repository;
 mod sources;
+mod vendors;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

@@ -37,6 +37,10 @@ impl Resolver<'_> {
             None => self.inputs.environment.parse("BACKUP_SOURCE", str::parse::<SourceName>)?,
         };
         if file.source.is_empty() {
+            let given = match given {
+                Some(given) => Some(given),
+                None => self.spelt_out()?,
+            };
             let Some(given) = given else { return Ok(Vec::new()) };
             let raw = RawSource::default();
             return Ok(vec![self.source(file, &raw, wanted, Some(given), &layer)?]);
@@ -126,10 +130,21 @@ impl Resolver<'_> {
                         return Ok(Some(Given { url, provider: Some(provider) }));
                     }
                 }
+                if let Some(url) = self.database_of_parts(&format!("{prefix}_"))? {
+                    return Ok(Some(Given { url, provider: Some(provider) }));
+                }
             }
         }
         let url = self.variable("DATABASE_URL")?;
         Ok(url.map(|url| Given { url, provider: stated }))
+    }
+
+    /// Finds a database that is spelt out in DB_HOST and its like: names that many programs read,
+    /// so that they never take the place of what a file says.
+    fn spelt_out(&self) -> Result<Option<Given>> {
+        let stated = self.inputs.environment.parse("DB_PROVIDER", str::parse::<ProviderKind>)?;
+        let provider = self.inputs.overrides.provider.or(stated);
+        Ok(self.database_of_parts("")?.map(|url| Given { url, provider }))
     }
 
     /// Resolves one source: `given` beats its own URL and provider.
@@ -211,6 +226,8 @@ impl Resolver<'_> {
             wal: wal(&raw.wal, &file.wal, configured)?,
             neon: self.neon(raw, provider)?,
             planetscale: self.planetscale(raw, provider)?,
+            supabase: self.supabase(raw, provider)?,
+            railway: self.railway(raw, provider)?,
             native: native(&raw.native),
             name,
             provider,

@@ -79,6 +79,15 @@ impl Project {
         run(&self.cluster, "supabase_admin", sql)
     }
 
+    /// Stops the server in order and starts it on the same port.
+    ///
+    /// # Panics
+    /// When the server does not come back.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.cluster.restart();
+    }
+
     /// Returns the server.
     #[must_use]
     pub fn cluster(&self) -> &Cluster {

@@ -16,6 +16,7 @@ pub mod neon;
 pub mod planetscale;
 mod schema;
 mod server;
+pub mod supabase;
 mod trouble;
 
 pub use contract::{Contract, provider_apis};

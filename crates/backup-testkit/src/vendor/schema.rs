@@ -71,6 +71,8 @@ impl<'a> Judge<'a> {
     pub(super) fn text(&self, schema: &Value, text: &str, at: &str, faults: &mut Vec<String>) {
         let resolved = reference(self.document, schema);
         let value = match resolved["type"].as_str() {
+            // Lists are spelt out: the name once for each value.
+            Some("array") => return self.text(&resolved["items"], text, at, faults),
             Some("integer" | "number" | "boolean") => {
                 serde_json::from_str(text).unwrap_or_else(|_| text.into())
             }

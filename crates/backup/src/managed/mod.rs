@@ -2,6 +2,7 @@
 
 mod book;
 mod plane;
+mod vendors;
 
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ impl Composer {
         Ok(match settings.provider {
             ProviderKind::Neon => Some(self.neon(settings, url)?),
             ProviderKind::Planetscale => self.planetscale(settings, url)?,
+            ProviderKind::Supabase => Some(self.supabase(settings, &url)?),
             _ => None,
         })
     }
@@ -107,7 +109,8 @@ impl Composer {
             return Ok(None);
         };
         let strategy = if settings.native.freeze { Strategy::Freeze } else { Strategy::Live };
-        let provider = ManagedProvider::new(conductor, self.plane()?, strategy, run_id()?);
+        let provider =
+            ManagedProvider::new(conductor, self.plane(settings.provider)?, strategy, run_id()?);
         Ok(Some(Arc::new(provider)))
     }
 
@@ -123,11 +126,13 @@ impl Composer {
                 .because("the source has no provider with an API here")
                 .hint("Drill on this machine, or name a server with --to.")
         })?;
-        Ok(Arc::new(CopyDrill::new(conductor, self.plane()?, run_id()?)))
+        let provider = settings.map_or(ProviderKind::Postgres, |settings| settings.provider);
+        Ok(Arc::new(CopyDrill::new(conductor, self.plane(provider)?, run_id()?)))
     }
 
-    fn plane(&self) -> Result<Arc<PostgresPlane>> {
-        Ok(Arc::new(PostgresPlane { tools: self.tools().clone(), password: self.password()? }))
+    fn plane(&self, provider: ProviderKind) -> Result<Arc<PostgresPlane>> {
+        let (tools, password) = (self.tools().clone(), self.password()?);
+        Ok(Arc::new(PostgresPlane { provider, tools, password }))
     }
 }
 

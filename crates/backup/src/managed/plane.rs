@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use backup_config::ProviderKind;
 use backup_core::port::{DataPlane, DrillTarget, Endpoint, Provider};
 use backup_core::{Result, Secret};
 use backup_postgres::scratch::GivenServer;
 use backup_postgres::tools::ToolPaths;
 
-use crate::provider::{connect_options, postgres};
+use crate::provider::{connect_options, hosted};
 
-/// Speaks to endpoints as to any PostgreSQL server.
+/// Speaks to endpoints as to any PostgreSQL server, by the rules of who hosts it.
 #[derive(Clone, Debug)]
 pub(super) struct PostgresPlane {
+    pub(super) provider: ProviderKind,
     pub(super) tools: ToolPaths,
     /// For URLs without one.
     pub(super) password: Option<Secret>,
@@ -19,7 +21,7 @@ pub(super) struct PostgresPlane {
 
 impl DataPlane for PostgresPlane {
     fn database(&self, endpoint: &Endpoint) -> Result<Arc<dyn Provider>> {
-        postgres(endpoint.url.expose(), self.password.clone(), &self.tools)
+        hosted(self.provider, endpoint.url.expose(), self.password.clone(), &self.tools)
     }
 
     fn drills(&self, endpoint: &Endpoint) -> Result<Arc<dyn DrillTarget>> {

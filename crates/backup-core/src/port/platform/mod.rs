@@ -79,6 +79,13 @@ pub trait Platform: Send + Sync + std::fmt::Debug {
         Err(self.unsupported(intent.verb()))
     }
 
+    /// Says what an intent would do beyond its own words, a sentence each; fails where it would be
+    /// refused. Changes nothing.
+    async fn preview(&self, intent: &Intent) -> Result<Vec<String>> {
+        let _ = intent;
+        Ok(Vec::new())
+    }
+
     /// Looks once how far it is.
     async fn poll(&self, handle: &Handle) -> Result<Progress> {
         Err(self.unsupported(handle.intent.verb()))
@@ -130,6 +137,8 @@ pub enum Ability {
     RestoreAt,
     /// Put a provider snapshot back in the database's place.
     RestoreSnapshot,
+    /// Keep the state before when a database is put back in its place.
+    KeepBefore,
     /// Hand out a credential that ends by itself.
     ShortLivedCredential,
     /// Change how often the vendor takes snapshots.
