@@ -9,7 +9,7 @@ use backup_config::{
     SourceSettings,
 };
 use backup_core::port::{Clock, Observer, Provider, Store};
-use backup_core::{ByteSize, Error, ErrorKind, Result, Secret};
+use backup_core::{ByteSize, Error, ErrorKind, Result, Secret, SnapshotKind};
 use backup_crypto::KeySecret;
 use backup_ops::alert::Destination;
 use backup_postgres::ConnectOptions;
@@ -18,7 +18,7 @@ use backup_provider_postgres::DirectoryProvider;
 use backup_repository::{NewKey, Repository, Settings};
 use backup_storage::{CreateIfAbsent, Credentials, StoreOptions};
 
-use crate::provider::{at, connect_options, directory, postgres, refuse_other_engines};
+use crate::provider::{at, connect_options, directory, hosted, refuse_other_engines};
 use crate::store::open_store;
 use crate::wal::WriterPass;
 
@@ -142,10 +142,13 @@ impl Composer {
     pub fn source(&self, settings: &SourceSettings) -> Result<Arc<dyn Provider>> {
         let url = self.secrets.resolve(&settings.url)?;
         refuse_other_engines(url.expose()).map_err(|error| error.with("source", &settings.name))?;
-        if let Some(managed) = self.managed(settings)? {
+        // Files of a cluster are read from the server itself, whatever its vendor offers.
+        if settings.mode != SnapshotKind::Physical
+            && let Some(managed) = self.managed(settings)?
+        {
             return Ok(managed);
         }
-        postgres(url.expose(), self.password()?, &self.tools)
+        hosted(settings.provider, url.expose(), self.password()?, &self.tools)
             .map_err(|error| error.with("source", &settings.name))
     }
 

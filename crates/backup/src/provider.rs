@@ -9,6 +9,7 @@ use backup_core::{Error, ErrorKind, Result, Secret};
 use backup_postgres::ConnectOptions;
 use backup_postgres::tools::ToolPaths;
 use backup_provider_postgres::{PostgresConfig, PostgresProvider};
+use backup_provider_railway::{RailwayConfig, RailwayProvider};
 use backup_provider_supabase::{Address, SupabaseConfig, SupabaseProvider};
 
 /// Returns the provider for a database URL; connects to nothing. An engine that this version
@@ -58,6 +59,11 @@ pub(crate) fn hosted(
             let mut config = SupabaseConfig::parse(url, tools.clone())?.or_password(password);
             config.address.connect = named(config.address.connect);
             Ok(Arc::new(SupabaseProvider::new(config)))
+        }
+        ProviderKind::Railway => {
+            let mut config = RailwayConfig::parse(url, tools.clone())?.or_password(password);
+            config.address.connect = named(config.address.connect);
+            Ok(Arc::new(RailwayProvider::new(config)))
         }
         _ => postgres(url, password, tools),
     }

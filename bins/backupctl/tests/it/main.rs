@@ -26,6 +26,7 @@ mod physical_drill;
 mod planetscale;
 mod pooler;
 mod program;
+mod railway;
 mod recovery;
 mod report;
 mod retention;

@@ -105,6 +105,7 @@ impl Conductor {
     /// Looks until it has ended.
     async fn wait(&self, key: &str, handle: &Handle) -> Result<Done> {
         let begun = self.clock.elapsed();
+        let mut said = None;
         loop {
             match self.platform.poll(handle).await? {
                 Progress::Done(done) => return Ok(done),
@@ -116,6 +117,11 @@ impl Conductor {
                     ));
                 }
                 Progress::Running { state, look_again } => {
+                    if said.as_ref() != Some(&state) {
+                        let phase = format!("{}: {state}", handle.intent.verb());
+                        self.observer.on_event(&Event::PhaseStarted { phase });
+                        said = Some(state.clone());
+                    }
                     if self.clock.elapsed().saturating_sub(begun) >= self.patience.limit {
                         return Err(self
                             .failed(handle)

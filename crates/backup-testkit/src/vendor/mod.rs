@@ -14,6 +14,7 @@ mod estate;
 mod exchange;
 pub mod neon;
 pub mod planetscale;
+pub mod railway;
 mod schema;
 mod server;
 pub mod supabase;

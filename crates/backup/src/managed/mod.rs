@@ -39,6 +39,7 @@ impl Composer {
             ProviderKind::Neon => Some(self.neon(settings, url)?),
             ProviderKind::Planetscale => self.planetscale(settings, url)?,
             ProviderKind::Supabase => Some(self.supabase(settings, &url)?),
+            ProviderKind::Railway => self.railway(settings, &url)?,
             _ => None,
         })
     }

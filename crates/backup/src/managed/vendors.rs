@@ -5,6 +5,7 @@ use std::sync::Arc;
 use backup_config::SourceSettings;
 use backup_core::port::Platform;
 use backup_core::{Result, Secret};
+use backup_provider_railway::{RailwayPlace, RailwayPlatform, Token};
 use backup_provider_supabase::{Address, SupabaseDirect, SupabasePlatform};
 
 use crate::Composer;
@@ -31,5 +32,29 @@ impl Composer {
             address,
             Arc::clone(self.clock()),
         )?))
+    }
+
+    /// Returns nothing without a token: then a service is a database like any other.
+    pub(super) fn railway(
+        &self,
+        settings: &SourceSettings,
+        url: &Secret,
+    ) -> Result<Option<Arc<dyn Platform>>> {
+        let railway = settings.railway.clone().unwrap_or_default();
+        let token = match (&railway.project_token, &railway.api_token) {
+            (Some(token), _) => Token::Project(self.resolve(token)?),
+            (None, Some(token)) => Token::Account(self.resolve(token)?),
+            (None, None) => return Ok(None),
+        };
+        let place = RailwayPlace {
+            project: railway.project_id,
+            environment: railway.environment_id,
+            service: railway.service,
+            inside: railway.inside,
+        };
+        let address = backup_provider_railway::Address::parse(url.expose())?;
+        let base = railway.api_url.as_deref().unwrap_or(backup_provider_railway::API);
+        let clock = Arc::clone(self.clock());
+        Ok(Some(Arc::new(RailwayPlatform::new(base, token, place, Some(address), clock)?)))
     }
 }

@@ -1,0 +1,57 @@
+//! Railway, end to end: a real server behind the fake API. (That the fake keeps Railway's schema is
+//! the business of the provider's own tests.)
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backup_testkit::postgres::Cluster;
+use backup_testkit::vendor::FakeVendor;
+use backup_testkit::vendor::railway::{FakeRailway, TOKEN};
+
+use crate::program::{Program, fingerprint, shop};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_backed_up_here_and_there_and_restored() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, "shop", 2_000);
+    let railway = FakeRailway::new(backup::system_clock(), Duration::from_millis(200), None);
+    let vendor = FakeVendor::start(Arc::new(railway.clone()), None).await;
+    let mut ctl = Program::of(&cluster, "shop");
+    ctl.unset("DATABASE_URL");
+    let url = |database: &str| {
+        format!(
+            "postgres://postgres@monorail.proxy.rlwy.net:{}/{database}?hostaddr=127.0.0.1&sslmode=disable",
+            cluster.port()
+        )
+    };
+    ctl.set("RAILWAY_DATABASE_URL", url("shop"));
+    ctl.set("RAILWAY_TOKEN", TOKEN);
+    ctl.set("RAILWAY_API_URL", format!("{}/graphql/v2", vendor.url()));
+    ctl.ok(&["init"]);
+    let theirs = railway.add_backup("Manual", backup::system_clock().now(), false);
+
+    let checked = ctl.json(&["doctor"]).to_string();
+    assert!(checked.contains("Railway keeps 1 backups of the volume"), "{checked}");
+    ctl.ok(&["backup", "shop", "--verify", "read"]);
+    let taken = ctl.json(&["backup", "shop", "--native"]);
+    assert_eq!(taken["placement"], "on_provider");
+    let listed = ctl.json(&["snapshots", "shop", "--native"]).to_string();
+    assert!(listed.contains("\"Manual\"") && listed.contains("\"ours\":true"), "{listed}");
+    let status = ctl.json(&["status"]);
+    assert_eq!(status["sources"][0]["native"]["provider"], "railway", "{status:#}");
+    assert_eq!(status["sources"][0]["native"]["ours"], 1, "{status:#}");
+
+    ctl.ok(&["restore", "shop@latest", "--to", &url("copy")]);
+    assert_eq!(fingerprint(&cluster, "copy"), fingerprint(&cluster, "shop"));
+
+    // In place: said what it does, refused while somebody's change waits.
+    let newest = ["restore", "shop@latest", "--to", "in-place", "--preview"];
+    let told = ctl.ok(&newest);
+    assert!(told.contains("service Postgres is deployed again"), "{told}");
+    railway.stage_beside();
+    let refused = ctl.run(&newest).fails(8);
+    assert!(refused.stderr.contains("would be applied too"), "{}", refused.stderr);
+    assert!(railway.is_staged() && railway.backups().contains(&"Manual".to_owned()));
+    let shown = format!("{}{theirs}", ctl.ok(&["-v", "status"]));
+    assert!(!shown.contains(TOKEN));
+}
