@@ -145,7 +145,10 @@ impl Bridge {
                 continue;
             }
             self.fleet.send_modify(|fleet| {
-                for source in &mut Arc::make_mut(fleet).sources {
+                let fleet = Arc::make_mut(fleet);
+                // Or what was stored just now would lie in the future.
+                fleet.at = now;
+                for source in &mut fleet.sources {
                     if let Some(stream) = streams.get(&source.name) {
                         source.wal = translate::wal(stream, now);
                         source.window = translate::continuous(stream).or(source.window.take());
