@@ -1,17 +1,39 @@
 //! What the daemon does when told to.
 
 use async_trait::async_trait;
+use backup::config::SourceSettings;
 use backup::ops::{Selector, document::StepDocument, select};
-use backup_api::port::{Actions, RestoreQuestion, Trigger};
+use backup_api::port::{Actions, Job, RestoreQuestion, Trigger};
 use backup_api::view::{RestorePreview, Run};
-use backup_core::{Error, ErrorKind, Result, RunId};
+use backup_core::{Error, ErrorKind, Result, RunId, SnapshotKind};
 
 use super::{Bridge, translate};
+
+/// Refuses what cannot come to anything by its settings.
+fn supports(source: &SourceSettings, job: Job) -> Result<()> {
+    let refused = |why, hint| {
+        let error = Error::new(ErrorKind::Unsupported, "start run").with("job", job.as_str());
+        Err(error.with("source", &source.name).because(why).hint(hint))
+    };
+    match job {
+        Job::PointDrill if source.mode != SnapshotKind::Physical => refused(
+            "points in time need a physical snapshot",
+            "Write backup.mode = \"physical\" into its [[source]].",
+        ),
+        Job::DisasterDrill if source.drill.sheet.is_none() => refused(
+            "drill.sheet names no recovery key",
+            "Write drill.sheet = \"file:/path/of/recovery-sheet.txt\".",
+        ),
+        _ => Ok(()),
+    }
+}
 
 #[async_trait]
 impl Actions for Bridge {
     async fn trigger(&self, trigger: &Trigger) -> Result<Run> {
         self.known(&trigger.source)?;
+        let loaded = self.daemon.loaded();
+        supports(loaded.settings.source(trigger.source.as_str())?, trigger.job)?;
         let key = translate::key(trigger.job, &trigger.source);
         let run = self.daemon.request(key, Some(trigger.by.clone())).await?;
         Ok(translate::run(&run, self.live.notes(run.id).as_ref()))

@@ -34,6 +34,11 @@ fn a_drill_is_held_is_seen_everywhere_and_one_that_fails_puts_the_source_at_risk
     assert_eq!(world.request(JobKind::Backup, true).state, RunState::Succeeded);
 
     let runs = "/api/v1/sources/shop/runs";
+    for (job, why) in [("point_drill", "physical"), ("disaster_drill", "drill.sheet")] {
+        let body = format!("{{\"job\":\"{job}\"}}");
+        let (status, said) = ask(&at, "POST", runs, Some(&operator), &body);
+        assert!(status == 422 && said.contains(why), "{job}: {status} {said}");
+    }
     let (status, run) = ask(&at, "POST", runs, Some(&operator), "{\"job\":\"drill\"}");
     assert_eq!(status, 202, "{run}");
     let run: Value = serde_json::from_str(&run).unwrap();

@@ -61,7 +61,7 @@ pub(crate) fn table(runs: &[Run], now: Timestamp, with_source: bool) -> Html {
     html!(out; "<th scope=\"col\">State</th><th scope=\"col\">Began</th><th scope=\"col\" class=\"number\">Took</th>"
         "<th scope=\"col\" class=\"number\">Read</th><th scope=\"col\" class=\"number\">Stored</th><th scope=\"col\">By</th></tr></thead><tbody>");
     for run in runs {
-        html!(out; "<tr><td data-label=\"Run\"><a id=\"r-" (run.id) "\" href=\"/runs/" (run.id) "\">" (run.job.as_str()) "</a></td>");
+        html!(out; "<tr><td data-label=\"Run\"><a id=\"r-" (run.id) "\" href=\"/runs/" (run.id) "\">" (run.job.label()) "</a></td>");
         if with_source {
             html!(out; "<td data-label=\"Source\">");
             if let Some(source) = &run.source {
@@ -113,7 +113,7 @@ pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Reply, Refused> {
     let fleet = app.facts.fleet().await?;
     let now = app.clock.now();
     let page = Page {
-        title: format!("{} · backupd", detail.run.job.as_str()),
+        title: format!("{} · backupd", detail.run.job.label()),
         place: "runs",
         events: detail.run.state.is_active().then(|| format!("?run={id}")),
         caller: &call.caller,
@@ -132,7 +132,7 @@ pub(crate) async fn cancel(app: Arc<App>, call: Call) -> Result<Reply, Refused> 
 fn main(detail: &RunDetail, caller: &Caller, now: Timestamp) -> Html {
     let run = &detail.run;
     let mut out = Html::new();
-    html!(out; "<div class=\"title\"><h1>" (run.job.as_str()));
+    html!(out; "<div class=\"title\"><h1>" (run.job.label()));
     if let Some(source) = &run.source {
         html!(out; " of <a href=\"/sources/" (source) "\">" (source) "</a>");
     }

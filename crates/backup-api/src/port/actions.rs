@@ -71,6 +71,16 @@ impl Job {
         }
     }
 
+    /// Returns the words shown to people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::PointDrill => "point drill",
+            Self::DisasterDrill => "disaster drill",
+            other => other.as_str(),
+        }
+    }
+
     /// Returns the job of that word.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {

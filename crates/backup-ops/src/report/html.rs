@@ -93,6 +93,14 @@ fn one_source(out: &mut String, source: &SourceReport) {
         against(&source.rpo),
         against(&source.rto)
     );
+    if !source.success.is_empty() {
+        let names = ["Days", "Went well", "Of", "Share"];
+        rows(out, "Success, up to the end of the period", &names, &source.success, |rate| {
+            let share = rate.good as f64 * 100.0 / rate.all.max(1) as f64;
+            let share = if rate.all == 0 { "–".into() } else { format!("{share:.1} %") };
+            vec![rate.days.to_string(), rate.good.to_string(), rate.all.to_string(), share]
+        });
+    }
     rows(
         out,
         "Snapshots kept",

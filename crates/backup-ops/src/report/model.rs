@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::document::SuccessDocument;
+
 /// `backupctl report --json`: a report and its signature.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SignedReport {
@@ -82,6 +84,10 @@ pub struct SourceReport {
     pub promised: Promised,
     /// Backups of the period, by how they ended.
     pub backups: BackupCounts,
+    /// How many of its backups went well, over the 30 and the 90 days before the end of the period;
+    /// empty where no runs are recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub success: Vec<SuccessDocument>,
     /// The longest time without a good snapshot against the RPO.
     pub rpo: Target,
     /// The slowest measured recovery against the budget.

@@ -3,6 +3,9 @@
 use backup_core::{JobKind, Run, RunState, SnapshotRecord, SourceName};
 use jiff::Timestamp;
 
+use crate::document::SuccessDocument;
+use crate::health::{self, Ended};
+
 use super::model::{
     BackupCounts, DrillLine, FailureLine, Period, Promised, SnapshotLine, SourceReport, Target,
 };
@@ -53,6 +56,7 @@ pub(super) fn report(facts: &SourceFacts, period: Period, now: Timestamp) -> Sou
     let drills: Vec<DrillLine> = facts.drills.iter().filter(|d| inside(d.at)).cloned().collect();
     let slowest = drills.iter().filter_map(|drill| drill.rto_seconds).reduce(f64::max);
     SourceReport {
+        success: success(facts, period, now),
         source: facts.source.clone(),
         promised: facts.promised.clone(),
         backups,
@@ -62,6 +66,15 @@ pub(super) fn report(facts: &SourceFacts, period: Period, now: Timestamp) -> Sou
         drills,
         failures: failures(facts, &runs),
     }
+}
+
+/// Returns how many backups went well, by what is recorded of runs.
+fn success(facts: &SourceFacts, period: Period, now: Timestamp) -> Vec<SuccessDocument> {
+    let end = period.to.min(now);
+    let Some(runs) = &facts.runs else { return Vec::new() };
+    let ended: Vec<Ended> = runs.iter().filter_map(Ended::of).filter(|run| run.at < end).collect();
+    let over = |days| SuccessDocument::new(&health::success(&ended, days, end));
+    vec![over(30), over(90)]
 }
 
 fn line(record: &SnapshotRecord) -> SnapshotLine {

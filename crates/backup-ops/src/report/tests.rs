@@ -81,6 +81,9 @@ fn good_days_pass_what_their_facts_support() {
     let shop = &report.sources[0];
     assert_eq!(shop.snapshots.len(), 3, "only those of the period");
     assert_eq!((shop.backups.succeeded, shop.backups.failed, shop.backups.proved), (3, 1, 3));
+    let success: Vec<_> =
+        shop.success.iter().map(|rate| (rate.days, rate.good, rate.all)).collect();
+    assert_eq!(success, [(30, 2, 3), (90, 2, 3)]);
     // The one of the day before stands until the first of the period.
     assert_eq!(shop.rpo.worst_seconds, Some(24.0 * 3600.0));
     assert_eq!((shop.rpo.met, shop.rto.met), (Some(true), Some(true)));

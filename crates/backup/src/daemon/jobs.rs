@@ -44,3 +44,41 @@ pub(super) fn jobs(settings: &Settings) -> Vec<Job> {
     });
     jobs
 }
+
+#[cfg(test)]
+mod tests {
+    use backup_config::{Environment, Overrides};
+
+    use super::*;
+
+    #[test]
+    fn what_has_a_schedule_is_due_by_it_and_everything_runs_by_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("backup.toml");
+        let text = "[schedule]\nbackup = \"0 2 * * *\"\npoint_drill = \"0 7 * * sat\"\n\
+                    disaster_drill = \"0 9 1 */3 *\"\n[drill]\nsheet = \"file:sheet\"\n\
+                    [[source]]\nname = \"ledger\"\nurl = \"env:A\"\nbackup.mode = \"physical\"\n\
+                    [[source]]\nname = \"shop\"\nurl = \"env:B\"\n";
+        std::fs::write(&file, text).unwrap();
+        let environment = Environment::default();
+        let settings = crate::load_settings(Some(&file), &environment, &Overrides::default());
+        let jobs = jobs(&settings.unwrap());
+        let planned: Vec<_> = jobs
+            .iter()
+            .filter(|job| job.timetable.is_some())
+            .map(|job| job.key.to_string())
+            .collect();
+        assert_eq!(
+            planned,
+            [
+                "backup ledger",
+                "point_drill ledger",
+                "disaster_drill ledger",
+                "backup shop",
+                "disaster_drill shop",
+            ],
+            "rows have no points in time"
+        );
+        assert_eq!(jobs.len(), 2 * (JobKind::ALL.len() - 1) + 1, "each by request, and prune");
+    }
+}
