@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use backup_config::{DrillPoint as Point, SourceSettings};
 use backup_core::port::{DrillTarget, NoObserver};
-use backup_core::{Error, ErrorKind, JobKind, Result, Snapshot, SnapshotKind, SourceName};
+use backup_core::{Error, ErrorKind, JobKind, Result, Secret, Snapshot, SnapshotKind, SourceName};
 use backup_crypto::KeySecret;
 use backup_ops::drill::{DrillPoint, DrillRequest};
 use backup_ops::wal::{RecoveryBase, RecoveryGoal, RecoveryPlan, TimelineChoice, find_recovery};
@@ -56,7 +56,7 @@ impl Work {
     async fn at_point(&self, composer: &Composer, settings: &SourceSettings) -> Result<Subject> {
         let (snapshot, plan) = self.way(&settings.name, settings.drill.point).await?;
         let recovery = crate::scratch_recovery(&self.repository, &settings.name, &plan);
-        let to = composer.drill_url(&settings.drill)?;
+        let to = server(composer, settings)?;
         let mut request = request(settings);
         request.point = Some(DrillPoint::of(&plan));
         Ok(Subject {
@@ -128,7 +128,7 @@ impl Work {
             .with_tools(composer.tools().clone());
         let key = KeySecret::KeyFile(key);
         let repository = bare.open(found.repository()?, &key, false, Arc::new(NoObserver)).await?;
-        let to = composer.drill_url(&settings.drill)?;
+        let to = server(composer, settings)?;
         let nothing = backup_config::DrillSettings::default();
         let mut request = crate::drill_request(&nothing, crate::machine::default_jobs(), PROGRAM);
         request.disaster = true;
@@ -139,6 +139,13 @@ impl Work {
             request,
         })
     }
+}
+
+/// Returns the server that drills restore to; none where they go to a copy at the provider, which
+/// has neither points in time nor a place on a machine that has nothing.
+fn server(composer: &Composer, settings: &SourceSettings) -> Result<Option<Secret>> {
+    let to = composer.drill_url(&settings.drill)?;
+    Ok(to.filter(|to| to.expose() != crate::DRILL_AT_PROVIDER))
 }
 
 async fn newest(repository: &Repository, source: &SourceName) -> Result<Snapshot> {
