@@ -70,7 +70,8 @@ pub(super) async fn find(
 }
 
 /// Plans from the best base. A transaction is looked for itself: that stored WAL has others around
-/// its id does not say that it ended there.
+/// its id does not say that it ended there. A position must not be behind the beginning of the last
+/// record.
 async fn reach(
     repository: &Repository,
     source: &SourceName,
@@ -87,8 +88,15 @@ async fn reach(
             (Err(error), Some(first)) if error.kind() == ErrorKind::NotFound => return Err(first),
             (Err(error), _) => return Err(error),
         };
-        let RecoveryGoal::Xid(xid) = *goal else { return Ok(plan) };
         let log = WalLog { source: source.clone(), system: plan.base.system };
+        let xid = match *goal {
+            RecoveryGoal::Xid(xid) => xid,
+            RecoveryGoal::Lsn(position) => {
+                recovery::demand_record(repository, &log, &plan, position).await?;
+                return Ok(plan);
+            }
+            _ => return Ok(plan),
+        };
         match recovery::find_transaction(repository, &log, &plan, xid).await {
             Ok(end) => {
                 let how = if end.rolled_back { "was rolled back" } else { "committed" };

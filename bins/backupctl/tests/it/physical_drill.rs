@@ -21,7 +21,7 @@ fn assert_nothing_left(ctl: &Program) {
 }
 
 /// A cluster that archives, its repository, and a folder that drills put their data in.
-fn world(major: u32) -> Option<(Archive, Cluster)> {
+pub(crate) fn world(major: u32) -> Option<(Archive, Cluster)> {
     let mut archive = Archive::new("shop");
     let cluster = archive.archiving(Cluster::builder(major)).start()?;
     let tools = cluster.bin("").display().to_string();

@@ -2,18 +2,20 @@
 
 use std::process::Command;
 
+use backup_core::Lsn;
 use backup_testkit::postgres::Cluster;
 
 use crate::program::Done;
 use crate::wal::{Archive, archived, wait};
 
-struct Copy<'a> {
-    cluster: &'a Cluster,
-    folder: String,
+/// A copy that `restore --start` has started.
+pub(crate) struct Copy<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) folder: String,
 }
 
 impl Copy<'_> {
-    fn sql(&self, sql: &str) -> String {
+    pub(crate) fn sql(&self, sql: &str) -> String {
         let mut command = Command::new(self.cluster.bin("psql"));
         command.args(["-X", "-A", "-t", "-q", "-h", &self.folder, "-p", "5432", "-U", "postgres"]);
         let output = command.args(["-d", "postgres", "-c", sql]).output().unwrap();
@@ -93,6 +95,21 @@ fn one_command_brings_a_cluster_to_the_moment_between_two_transactions() {
         assert!(!ctl.path("never").exists());
     }
     ctl.run(&["restore", "shop@latest", "--to", &target, "--at", "2026-01-01 00:00"]).expect(2);
+    // Inside the last record no server stops; where the record begins it does.
+    let beyond = ctl.run(&["restore", "shop@latest", "--to", &target, "--lsn", "FF/0"]).fails(7);
+    let after = |text: &str, words: &str| {
+        let rest = text.split_once(words).unwrap_or_else(|| panic!("no `{words}`: {text}")).1;
+        rest.split([' ', '\n', ',', ';']).next().unwrap().parse::<Lsn>().unwrap()
+    };
+    let end = after(&beyond.stderr, "stored WAL reaches ");
+    let inside = Lsn(end.0 - 8).to_string();
+    let refused = ctl.run(&["restore", "shop@latest", "--to", &target, "--lsn", &inside]).fails(7);
+    assert!(!ctl.path("never").exists());
+    let nearest = after(&refused.stderr, "--lsn ");
+    assert!(nearest < end, "{nearest} {end}");
+    let (done, folder) = bring("nearest", &["--lsn", &nearest.to_string()]);
+    assert!(done.stderr.contains("paused at its target"), "{}", done.stderr);
+    stop(&archive, &cluster, &folder);
     let plan =
         ctl.json(&["restore", "shop@latest", "--to", &target, "--at", &between, "--preview"]);
     let steps = plan["steps"].as_array().unwrap();
@@ -204,7 +221,7 @@ fn a_copy_that_cannot_reach_its_target_says_why_and_is_stopped() {
     wait("the copy to be stopped", || !folder.join("postmaster.pid").exists());
 }
 
-fn stop(archive: &Archive, cluster: &Cluster, folder: &str) {
+pub(crate) fn stop(archive: &Archive, cluster: &Cluster, folder: &str) {
     let pid = std::path::Path::new(folder).join("postmaster.pid");
     let mut command = archive.program.shell_command(&cluster.bin("pg_ctl"));
     command.args(["-D", folder, "-m", "immediate", "-w", "stop"]);

@@ -1,7 +1,9 @@
 //! Restored clusters: what they fetch WAL with, and bringing them up.
 
+mod last_record;
 mod log;
 mod needs;
+mod quiet;
 mod server;
 mod settings;
 mod start;
@@ -13,6 +15,7 @@ use backup_config::Environment;
 use backup_core::{Error, ErrorKind, Result};
 use backup_ops::wal::WalLog;
 
+pub use last_record::demand_record;
 pub use settings::settings;
 pub use start::{Reached, ReachedState, start};
 pub use transaction::{TransactionEnd, find_transaction};

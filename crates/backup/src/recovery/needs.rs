@@ -42,8 +42,12 @@ async fn lacking(directory: &Path, program: &Tool) -> Vec<Raised> {
     lacking
 }
 
-/// Asks the server's program what a setting would be; nothing when it does not say.
 async fn effective(directory: &Path, program: &Tool, name: &str) -> Option<u32> {
+    asked(directory, program, name).await?.parse().ok()
+}
+
+/// Asks the server's program what a setting would be; nothing when it does not say.
+pub(super) async fn asked(directory: &Path, program: &Tool, name: &str) -> Option<String> {
     let output = tokio::process::Command::new(&program.path)
         .arg("-D")
         .arg(directory)
@@ -53,14 +57,20 @@ async fn effective(directory: &Path, program: &Tool, name: &str) -> Option<u32> 
         .output()
         .await
         .ok()?;
-    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+    let text = output.status.success().then_some(output.stdout)?;
+    Some(String::from_utf8(text).ok()?.trim().to_owned())
 }
 
-/// The last line of a setting wins.
 fn write(directory: &Path, raised: &[Raised]) -> Result<()> {
+    let lines = raised.iter().map(|Raised { name, to, .. }| format!("{name} = '{to}'\n"));
+    append(directory, &lines.collect::<String>())
+}
+
+/// Appends to the copy's `postgresql.auto.conf`: the last line of a setting wins.
+pub(super) fn append(directory: &Path, more: &str) -> Result<()> {
     let path = directory.join("postgresql.auto.conf");
     let failed = |error: std::io::Error| {
-        Error::new(ErrorKind::Failed, "raise settings of copy")
+        Error::new(ErrorKind::Failed, "change settings of copy")
             .with("file", path.display())
             .because(error)
     };
@@ -71,8 +81,6 @@ fn write(directory: &Path, raised: &[Raised]) -> Result<()> {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    for Raised { name, to, .. } in raised {
-        text.push_str(&format!("{name} = '{to}'\n"));
-    }
+    text.push_str(more);
     std::fs::write(&path, text).map_err(failed)
 }

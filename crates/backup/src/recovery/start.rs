@@ -9,6 +9,7 @@ use backup_postgres::{Client, ConnectOptions, sqlstate};
 
 use super::log::{Said, fatal, said};
 use super::needs::{self, Raised};
+use super::quiet;
 use super::server::{Running, Seat};
 
 /// A restored cluster that runs.
@@ -49,7 +50,8 @@ const ATTEMPTS: usize = 10;
 /// waits until it is at its target, or open. The server stays up when this returns, and is stopped
 /// when it fails or is given up.
 ///
-/// Settings that are lower than the original had them, and that recovery needs, are raised in the
+/// It applies no subscriptions of the original and runs no scheduled jobs: lines in its
+/// `postgresql.auto.conf` keep it from that, and findings name them. Settings that are lower than the original had them, and that recovery needs, are raised in the
 /// copy's `postgresql.auto.conf`; each is a finding. A server that stands still elsewhere than at
 /// its target is an error. Fails with the reason in the server's log when it gives up;
 /// `Unsupported` without programs of its major version, or as root, which PostgreSQL refuses.
@@ -63,7 +65,7 @@ pub async fn start(directory: &Path, tools: &ToolPaths) -> Result<Reached> {
             .hint("Restore and start as the user that servers run as: `sudo -u postgres backupctl …`."));
     }
     let seat = Seat::prepare(&directory, tools).await?;
-    let mut findings = Vec::new();
+    let mut findings = quiet::keep(&directory, &seat.program).await?;
     for _ in 0..ATTEMPTS {
         let raised = needs::raise(&directory, &seat.program).await?;
         findings.extend(raised.iter().map(told));
