@@ -10,6 +10,8 @@ use backup_testkit::postgres::Cluster;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::listener::Listener;
+use crate::recovery::{Copy, stop};
 use crate::wal::{Archive, base, wait};
 
 /// `wal stream` as a process; killed when dropped.
@@ -63,6 +65,7 @@ fn start(major: u32) -> Option<(Archive, Cluster)> {
     let cluster = Cluster::builder(major)
         .setting("max_wal_size", "64MB")
         .setting("min_wal_size", "32MB")
+        .setting("synchronous_commit", "on")
         .start()?;
     archive.program.set("DATABASE_URL", cluster.url("postgres"));
     Some((archive, cluster))
@@ -132,6 +135,56 @@ fn a_receiver_killed_again_and_again_loses_nothing_that_it_acknowledged() {
 }
 
 #[test]
+fn a_repository_that_is_away_for_a_while_costs_nothing_that_was_acknowledged() {
+    let Some((mut archive, mut cluster)) = start(newest()) else { return };
+    let listener = Listener::answering("200 OK");
+    archive.program.set("BACKUP_WEBHOOK_URL", listener.url());
+    let folder = tempfile::tempdir().unwrap();
+    let base_folder = folder.path().join("base");
+    cluster.sql("postgres", "create table t (n int)");
+    let stream = Stream::start(&archive);
+    stream.await_event("started");
+    base(&cluster, &base_folder);
+    cluster.sql("postgres", "insert into t values (1)");
+    acknowledged(&cluster);
+
+    let (repository, away) = (archive.program.path("repository"), archive.program.path("away"));
+    std::fs::rename(&repository, &away).unwrap();
+    let slot = |column: &str| {
+        let sql = format!("select {column} from pg_replication_slots");
+        cluster.sql("postgres", &sql).trim().to_owned()
+    };
+    cluster.sql("postgres", "insert into t select generate_series(2, 1000)");
+    stream.await_event("retrying");
+    // What is written meanwhile stays on the server, beyond what it would keep by itself.
+    let held = slot("restart_lsn");
+    for _ in 0..6 {
+        cluster.sql("postgres", "insert into t values (0); select pg_switch_wal(); checkpoint");
+    }
+    stream.await_event("retrying");
+    assert_eq!(slot("restart_lsn"), held, "nothing of it is acknowledged");
+    assert_ne!(slot("wal_status"), "lost");
+    assert!(!repository.exists(), "nothing is written where the repository was");
+
+    std::fs::rename(&away, &repository).unwrap();
+    acknowledged(&cluster);
+    let rows = cluster.sql("postgres", "select count(*) from t");
+    // Somebody was told, once, and that it is over.
+    let mut told = Vec::new();
+    wait("the alerts", || {
+        told.extend(listener.heard().iter().map(|body| body["event"].as_str().unwrap().to_owned()));
+        told.contains(&"wal.restored".to_owned())
+    });
+    assert_eq!(told, ["wal.failed", "wal.restored"]);
+    cluster.kill9();
+    stream.await_event("retrying");
+    drop(stream);
+    let copy = recovered(&archive, &cluster, &base_folder);
+    assert_eq!(copy.sql("postgres", "select count(*) from t"), rows);
+    assert_eq!(archive.program.json(&["wal", "status"])["logs"][0]["state"], "ok");
+}
+
+#[test]
 fn stopped_in_order_it_leaves_nothing_behind_on_the_server() {
     let Some((archive, cluster)) = start(15) else { return };
     let mut stream = Stream::start(&archive);
@@ -196,6 +249,16 @@ fn a_promoted_server_is_followed_to_its_new_timeline() {
 
 #[test]
 fn wal_that_is_gone_is_a_recorded_gap_and_receiving_goes_on() {
+    // What an operator does to a slot that fills the disk, and what the server does by itself.
+    for loses in [
+        "select pg_drop_replication_slot('backupctl_shop')",
+        "alter system set max_slot_wal_keep_size = '1MB'",
+    ] {
+        gap(loses);
+    }
+}
+
+fn gap(loses: &str) {
     let Some((archive, cluster)) = start(newest()) else { return };
     let mut stream = Stream::start(&archive);
     stream.await_event("started");
@@ -203,8 +266,8 @@ fn wal_that_is_gone_is_a_recorded_gap_and_receiving_goes_on() {
     acknowledged(&cluster);
     stream.signal(Signal::TERM);
     archive.program.ok(&["wal", "status"]);
-    // What an operator does to a slot that fills the disk.
-    cluster.sql("postgres", "select pg_drop_replication_slot('backupctl_shop')");
+    cluster.sql("postgres", loses);
+    cluster.sql("postgres", "select pg_reload_conf()");
     for _ in 0..8 {
         cluster.sql("postgres", "insert into t values (2); select pg_switch_wal(); checkpoint");
     }
@@ -222,6 +285,36 @@ fn wal_that_is_gone_is_a_recorded_gap_and_receiving_goes_on() {
     stream.await_event("started");
     let report = stream.await_event("report");
     assert!(report["lsn"].is_string());
+}
+
+#[test]
+fn segments_of_another_size_are_copied_streamed_and_recovered() {
+    let mut archive = Archive::new("shop");
+    let builder = Cluster::builder(newest()).setting("synchronous_commit", "on");
+    let Some(mut cluster) = builder.wal_segment_mib(1).start() else { return };
+    let path = std::env::var("PATH").unwrap_or_default();
+    archive.program.set("PATH", format!("{}:{path}", cluster.bin("").display()));
+    archive.program.set("DATABASE_URL", cluster.url("postgres"));
+    let stream = Stream::start(&archive);
+    stream.await_event("started");
+    let ctl = &archive.program;
+    for from in ["remote", "local"] {
+        ctl.ok(&["backup", "--mode", "physical", "--physical-from", from]);
+    }
+    let fill = "create table t as select n, md5(n::text) from generate_series(1, 60000) n";
+    cluster.sql("postgres", fill);
+    acknowledged(&cluster);
+    cluster.kill9();
+    stream.await_event("retrying");
+    drop(stream);
+    let status = ctl.json(&["wal", "status"]);
+    assert_eq!(status["logs"][0]["segment_bytes"], 1 << 20, "{status}");
+    assert_eq!(status["logs"][0]["state"], "ok", "{status}");
+    let folder = ctl.path("data").display().to_string();
+    ctl.ok(&["restore", "latest", "--to", &folder, "--latest", "--start"]);
+    let copy = Copy { cluster: &cluster, folder: folder.clone() };
+    assert_eq!(copy.sql("select count(*) from t"), "60000");
+    stop(&archive, &cluster, &folder);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod fetch;
 mod push;
 mod status;
 mod stream;
+mod trouble;
 
 use backup_core::{Error, ErrorKind, Result, SourceName};
 

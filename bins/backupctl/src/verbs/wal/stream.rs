@@ -1,5 +1,6 @@
 //! `wal stream`: receive until stopped.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use backup::ops::alert;
@@ -7,6 +8,7 @@ use backup::wal::{StreamNews, WalStreamRequest, slot_name, wal_stream};
 use backup_core::{ByteSize, Error, ErrorKind, Result, SourceName};
 use serde::Serialize;
 
+use super::trouble::Trouble;
 use crate::alerts;
 use crate::args::WalStreamArgs;
 use crate::exit::Ending;
@@ -49,29 +51,35 @@ pub(super) async fn run(session: &Session, args: WalStreamArgs) -> Result<Ending
     };
     // Reads what is stored of it, so the keys must be able to.
     let repository = session.repository().await?;
-    let (gaps, mut lost) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut due) = tokio::sync::mpsc::unbounded_channel();
+    let trouble = Mutex::new(Trouble::default());
     let tell = |news: StreamNews| {
-        if let StreamNews::Gap { .. } = news {
-            // The receiver of gaps ends with this function.
-            let _ = gaps.send(sentence(&request.source, &news));
+        let moment = (session.clock.elapsed(), session.clock.now());
+        let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(alert) = trouble.hear(&request.source, &news, moment) {
+            // Whoever sends them ends with this function.
+            let _ = sender.send(alert);
         }
         show(session, &request.source, &news);
     };
     let stream = wal_stream(repository, &request, &session.interrupt, &tell);
     let alerting = async {
-        while let Some(message) = lost.recv().await {
-            let title =
-                format!("WAL of {} was lost; a new physical snapshot is needed", request.source);
-            let source = Some(request.source.as_str());
-            let found = alert::finding("wal stream", source, title, message, session.clock.now());
-            alerts::tell(session, &found).await;
+        while let Some(alert) = due.recv().await {
+            alerts::tell(session, &alert).await;
         }
         std::future::pending::<()>().await;
     };
-    tokio::select! {
-        ended = stream => ended.map(|()| Ending::Ok),
-        () = alerting => Ok(Ending::Ok),
+    let ended = tokio::select! {
+        ended = stream => ended,
+        () = alerting => Ok(()),
+    };
+    if let Err(error) = &ended
+        && !matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Terminated)
+    {
+        let source = Some(request.source.as_str());
+        alerts::tell(session, &alert::failure("wal", source, error, session.clock.now())).await;
     }
+    ended.map(|()| Ending::Ok)
 }
 
 fn show(session: &Session, source: &SourceName, news: &StreamNews) {
