@@ -115,7 +115,11 @@ async fn run(config: Option<PathBuf>, environment: &Environment) -> Result<()> {
     }
     // Requests under way end; those that do not are let go by the server itself.
     let _ = serving.await;
-    for task in [beat, reloading, announcing, keeping].into_iter().chain(traced) {
+    if stop.asked().is_some() {
+        // Said before the end, however quickly that came.
+        let _ = announcing.await;
+    }
+    for task in [beat, reloading, keeping].into_iter().chain(traced) {
         task.abort();
     }
     tracing::info!("backupd ends");
