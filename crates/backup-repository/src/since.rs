@@ -18,6 +18,11 @@ impl Since {
         Self { elapsed: clock.elapsed(), wall: clock.now() }
     }
 
+    /// Returns whether this was before `other`, by the monotonic clock.
+    pub(crate) fn is_before(self, other: Self) -> bool {
+        self.elapsed < other.elapsed
+    }
+
     /// Returns the longer of what the two clocks say has passed.
     pub(crate) fn passed(self, clock: &dyn Clock) -> Duration {
         let wall = Duration::try_from(clock.now().duration_since(self.wall)).unwrap_or_default();

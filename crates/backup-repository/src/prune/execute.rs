@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backup_core::port::Observer;
-use backup_core::{Error, ErrorKind, Event, ObjectName, PackId, Result, SnapshotId};
+use backup_core::{Error, ErrorKind, Event, IndexId, ObjectName, PackId, Result, SnapshotId};
 use futures::TryStreamExt;
 
 use super::facts::{Gathered, gather};
@@ -96,14 +96,15 @@ impl Repository {
             };
             if attempt >= ATTEMPTS {
                 return Err(Error::new(ErrorKind::Conflict, "prune")
-                    .with("new snapshot", name)
-                    .hint("Backups were committed while prune was planning; run prune again."));
+                    .with("new object", name)
+                    .hint("Backups were running while prune was planning; run prune again."));
             }
             attempt += 1;
         }
     }
 
-    /// Returns the snapshot that appeared, having deleted no pack, if one did at the last moment.
+    /// Returns the index that appeared meanwhile and makes the plan wrong, if one did: the rest of
+    /// the plan is then not carried out.
     async fn carry_out(
         &self,
         gathered: &Gathered,
@@ -117,16 +118,20 @@ impl Repository {
         if plan.rewrites_index {
             let object = rewritten(gathered, &plan);
             store_index(self.store(), &self.keys_now()?, object).await?;
-            // Whoever commits from now on finds the packs gone, or has been seen here.
-            if let Some(name) = self.appeared(&gathered.snapshots).await? {
-                return Ok(Err(name));
-            }
             for (id, _) in &gathered.indexes {
                 self.store().delete(&layout::index(*id)?).await?;
             }
         }
         let mut report = PruneReport { plan, deleted_packs: 0, deleted_bytes: 0 };
-        for step in report.plan.steps.iter().filter(|step| step.action == PruneAction::Delete) {
+        let deleted = report.plan.steps.iter().filter(|step| step.action == PruneAction::Delete);
+        let doomed: HashSet<PackId> = deleted.clone().map(|step| step.pack).collect();
+        let mut watch = Watch::over(gathered, doomed);
+        for (number, step) in deleted.enumerate() {
+            if number % WATCHED == 0
+                && let Some(name) = watch.look(self).await?
+            {
+                return Ok(Err(name));
+            }
             // Before each deletion: after a lapse, someone may have found a use for the pack.
             if renewed.passed(clock) > LEASE_TIME / 3 {
                 lease.renew().await?;
@@ -146,6 +151,42 @@ impl Repository {
         let listed: Vec<_> = self.store().list(layout::SNAPSHOTS).await?.try_collect().await?;
         for object in listed {
             if !seen.contains(&layout::id_of::<SnapshotId>(&object.name)?) {
+                return Ok(Some(object.name));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Packs deleted between two looks at what appeared meanwhile.
+const WATCHED: usize = 50;
+
+/// Looks for indexes that appeared since the facts were gathered.
+struct Watch {
+    indexes: HashSet<IndexId>,
+    doomed: HashSet<PackId>,
+}
+
+impl Watch {
+    fn over(gathered: &Gathered, doomed: HashSet<PackId>) -> Self {
+        let indexes = gathered.indexes.iter().map(|(id, _)| *id).collect();
+        Self { indexes, doomed }
+    }
+
+    /// Returns the index of a run that was suspended for long, if one names what the plan took
+    /// for a leftover: somebody may rely on it.
+    async fn look(&mut self, repository: &Repository) -> Result<Option<ObjectName>> {
+        let listed: Vec<_> = repository.store().list(layout::INDEXES).await?.try_collect().await?;
+        for object in listed {
+            let id = layout::id_of::<IndexId>(&object.name)?;
+            if !self.indexes.insert(id) {
+                continue;
+            }
+            let index = match repository.read_index(id).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                read => read?,
+            };
+            if index.packs.iter().any(|pack| self.doomed.contains(&pack.id)) {
                 return Ok(Some(object.name));
             }
         }

@@ -58,8 +58,7 @@ impl SnapshotWriter {
             self.check_stored(needed).await
         };
         if let Err(error) = kept.await {
-            shared.repository.store().delete(&layout::snapshot(snapshot.id)?).await?;
-            return Err(error);
+            return Err(self.take_back(snapshot.id, error).await);
         }
         shared.observer.on_event(&Event::SnapshotCommitted { snapshot: snapshot.id });
         Ok(snapshot)
@@ -84,6 +83,18 @@ impl SnapshotWriter {
     /// skips it. Fails as any write may; then a rerun stores some of it again.
     pub async fn abandon(self) -> Result<()> {
         self.shared.chunks.packer.flush().await
+    }
+
+    /// Takes the manifest back; returns why, with the reason for which it still stands if it does.
+    async fn take_back(&self, id: SnapshotId, why: Error) -> Error {
+        let deleted = async { self.shared.repository.store().delete(&layout::snapshot(id)?).await };
+        match deleted.await {
+            Ok(()) => why,
+            Err(error) => why
+                .with("snapshot that stands nevertheless", id)
+                .with("not taken back because", error)
+                .hint("Forget that snapshot: it may lack data. Then run the backup again."),
+        }
     }
 
     /// Prune relies on it that a manifest follows soon upon the look at the marks: fails if this
@@ -115,11 +126,12 @@ impl SnapshotWriter {
         }
         let asked = needed.into_iter().map(|id| async move {
             store.stat(&layout::pack(id)?).await.map(drop).map_err(|error| match error.kind() {
-                ErrorKind::NotFound => Error::new(ErrorKind::Conflict, "commit snapshot")
+                ErrorKind::NotFound => Error::new(ErrorKind::Integrity, "commit snapshot")
                     .with("pack", id)
                     .hint(
-                        "Prune removed data that a suspended run had named; run the backup \
-                         again. If that does not help, run `backupctl repair index`.",
+                        "An index names a pack that the store does not have: the store lost it, or \
+                         a run that was suspended named what prune had deleted. No snapshot was \
+                         made. Run `backupctl repair index`, then the backup again.",
                     )
                     .because(error),
                 _ => error,

@@ -33,8 +33,8 @@ pub(super) struct Ledger {
 struct State {
     /// Durable packs that no index names yet.
     unindexed: Vec<PackEntries>,
-    /// When the storing of the oldest of them began.
-    oldest: Option<Since>,
+    /// The one of them whose storing began first, and when.
+    oldest: Option<(PackId, Since)>,
     checkpoint: Duration,
     stored_bytes: u64,
     /// Everything written; only kept by a host that cannot read it back.
@@ -95,8 +95,11 @@ impl Ledger {
         if !self.keys.can_read() {
             state.own.insert(&entries);
         }
+        let id = entries.id;
         state.unindexed.push(entries);
-        state.oldest.get_or_insert(begun);
+        if state.oldest.is_none_or(|(_, since)| begun.is_before(since)) {
+            state.oldest = Some((id, begun));
+        }
         Ok(())
     }
 
@@ -124,14 +127,18 @@ impl Ledger {
         Ok(())
     }
 
-    async fn write_index(&self, packs: Vec<PackEntries>, since: Option<Since>) -> Result<u64> {
-        let Some(oldest) = packs.first().map(|pack| pack.id) else { return Ok(0) };
-        let waited = since.map_or(Duration::ZERO, |since| since.passed(&*self.clock));
+    async fn write_index(
+        &self,
+        packs: Vec<PackEntries>,
+        oldest: Option<(PackId, Since)>,
+    ) -> Result<u64> {
+        let Some((oldest, since)) = oldest else { return Ok(0) };
+        let waited = since.passed(&*self.clock);
         if waited >= MARK_TRUST {
             return Err(late(oldest).with("seconds late", waited.as_secs()));
         }
         let (index, size) = self.name_packs(packs.clone()).await?;
-        if let Err(error) = self.check_age(oldest, index).await {
+        if let Err(error) = self.check_age(oldest, since, index).await {
             // Should this fail as well, the next prune drops what is gone; whoever relies on it
             // until then looks for the packs before its backup counts.
             let _ = self.take_back(index, packs).await;
@@ -168,10 +175,14 @@ impl Ledger {
 
     /// Prune takes a pack that no index names for the leftover of a killed run once it is old.
     /// A pack that this run, suspended meanwhile, named too late may therefore be gone.
-    async fn check_age(&self, pack: PackId, index: IndexId) -> Result<()> {
+    async fn check_age(&self, pack: PackId, since: Since, index: IndexId) -> Result<()> {
         let stored = match self.store.stat(&layout::pack(pack)?).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(late(pack).because(error));
+                return Err(if since.passed(&*self.clock) < MARK_TRUST {
+                    lost(pack).because(error)
+                } else {
+                    late(pack).because(error)
+                });
             }
             found => found?.modified,
         };
@@ -203,6 +214,14 @@ pub(crate) async fn store_index(
     let size = sealed.len() as u64;
     store.create(&layout::index(id)?, sealed).await?;
     Ok((id, size))
+}
+
+fn lost(pack: PackId) -> Error {
+    Error::new(ErrorKind::Integrity, "index pack").with("pack", pack).hint(
+        "The store confirmed this object and does not have it. Find out why before you rely on that \
+         store; `backupctl repair index` puts the index right, and the next backup stores what is \
+         missing.",
+    )
 }
 
 fn late(pack: PackId) -> Error {

@@ -214,7 +214,7 @@ async fn no_index_names_a_pack_that_prune_took_before() {
     };
     let refused = back_up_slowly(&host, "shop", &database, take).await;
     if let Err(error) = refused {
-        assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Integrity, "{error:?}");
     }
     let again = back_up(&host, &database).await.unwrap();
     assert_eq!(read(&host, &again).await.unwrap(), database);

@@ -78,7 +78,7 @@ impl World {
                 }
                 // Overtaken by prune: said, and a rerun stores what is missing.
                 Err(error) => {
-                    let kinds = [ErrorKind::Conflict, ErrorKind::NotFound];
+                    let kinds = [ErrorKind::Conflict, ErrorKind::NotFound, ErrorKind::Integrity];
                     assert!(kinds.contains(&error.kind()), "{error:?}");
                 }
             }
