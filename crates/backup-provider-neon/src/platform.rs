@@ -7,7 +7,7 @@ use backup_core::port::{
     Ability, Clock, Endpoint, EndpointKind, Handle, Intent, NativeSnapshot, NativeState, Platform,
     PlatformFacts, Progress, RateFacts, TemporaryCopy, Window,
 };
-use backup_core::{Error, ErrorKind, Finding, OwnedName, Result, Secret};
+use backup_core::{Error, ErrorKind, Finding, OwnedName, Purpose, Result, Secret};
 use jiff::SignedDuration;
 use tokio::sync::OnceCell;
 
@@ -227,6 +227,19 @@ fn verified(url: &str) -> String {
     url.to_owned()
 }
 
+/// Returns whether a snapshot is of what stood in the branch's place before: a restore in place gives
+/// the branch another id. It is one of ours, and its branch is gone or was kept under a name that
+/// says so; any other branch of the project is another database.
+fn is_former(snapshot: &Snapshot, branch: &Branch, branches: &[Branch]) -> bool {
+    let id = snapshot.source_branch_id.as_deref();
+    let kept = branches.iter().find(|known| Some(known.id.as_str()) == id);
+    let stood_here = |kept: &Branch| {
+        kept.name == format!("{} (old)", branch.name)
+            || OwnedName::parse(&kept.name).is_some_and(|name| name.purpose() == Purpose::Before)
+    };
+    OwnedName::parse(&snapshot.name).is_some() && kept.is_none_or(stood_here)
+}
+
 fn native(snapshot: Snapshot) -> NativeSnapshot {
     NativeSnapshot {
         id: snapshot.id,
@@ -294,13 +307,18 @@ impl Platform for NeonPlatform {
     async fn snapshots(&self) -> Result<Vec<NativeSnapshot>> {
         let (project, branch) = self.place().await?;
         let all = self.client.snapshots(&project).await?;
-        // After a restore in place, what we took before is of a branch that has another id now.
-        let of_source = |snapshot: &Snapshot| {
-            snapshot.source_branch_id.as_ref().is_none_or(|id| *id == branch.id)
-                || OwnedName::parse(&snapshot.name).is_some()
+        let others = |snapshot: &Snapshot| {
+            snapshot.source_branch_id.as_ref().is_some_and(|id| *id != branch.id)
         };
+        let branches = if all.iter().any(others) {
+            self.client.branches(&project, "").await?
+        } else {
+            Vec::new()
+        };
+        let of_source =
+            |snapshot: &Snapshot| !others(snapshot) || is_former(snapshot, &branch, &branches);
         let mut found: Vec<NativeSnapshot> =
-            all.into_iter().filter(of_source).map(native).collect();
+            all.iter().filter(|snapshot| of_source(snapshot)).cloned().map(native).collect();
         found.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.created_at));
         Ok(found)
     }

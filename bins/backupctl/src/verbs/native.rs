@@ -36,7 +36,7 @@ impl NativeTarget {
 /// `backup --native`: a provider snapshot of each source, then their retention.
 pub(super) async fn backup(session: &Session, names: &[SourceName]) -> Result<Ending> {
     let mut all = Vec::new();
-    for source in session.sources(names)? {
+    for source in able(session, names, Ability::CreateSnapshot)? {
         let conductor = conductor(session, source)?;
         resume(session, &conductor).await?;
         let keep_for = Some(source.native.keep_for.as_duration());
@@ -118,8 +118,12 @@ pub(super) async fn restore(
     args: &RestoreArgs,
     to: NativeTarget,
 ) -> Result<Ending> {
+    demand_whole(args)?;
     let source = source_of(session, &args.snapshot)?;
     let conductor = conductor(session, source)?;
+    if let NativeTarget::New(name) = &to {
+        demand_new(session, &conductor, name).await?;
+    }
     let from = from(session, &conductor, args).await?;
     let run = backup::run_id()?;
     let intent = match to {
@@ -183,6 +187,50 @@ pub(super) async fn restore(
         session.screen.document(&receipt)?;
     }
     Ok(Ending::Ok)
+}
+
+/// A provider restores a whole database to a moment or a snapshot; whatever else was asked for would
+/// be left out in silence.
+fn demand_whole(args: &RestoreArgs) -> Result<()> {
+    let recovery = &args.recovery;
+    let asked = [
+        ("--database", args.database.is_some()),
+        ("--table", !args.tables.is_empty()),
+        ("--schema", !args.schemas.is_empty()),
+        ("--delta", args.delta),
+        ("--tablespace", !args.tablespaces.is_empty()),
+        ("--no-owner", args.no_owner),
+        ("--no-privileges", args.no_privileges),
+        ("--create-roles", args.create_roles),
+        ("--map-role", !args.map_roles.is_empty()),
+        ("--xid", recovery.xid.is_some()),
+        ("--restore-point", recovery.restore_point.is_some()),
+        ("--immediate", recovery.immediate),
+        ("--latest", recovery.latest),
+        ("--timeline", recovery.timeline.is_some()),
+        ("--start", recovery.start),
+    ];
+    let Some((option, _)) = asked.into_iter().find(|(_, given)| *given) else { return Ok(()) };
+    Err(Error::new(ErrorKind::Usage, "restore at the provider")
+        .with("option", option)
+        .because(
+            "a provider restores a whole database, to --at, to --lsn or to one of its snapshots",
+        )
+        .hint("Leave the option out, or restore a snapshot of the repository to postgres://…"))
+}
+
+/// What has that name already is somebody's, and not what would be restored now.
+async fn demand_new(session: &Session, conductor: &Conductor, name: &str) -> Result<()> {
+    if name.is_empty() {
+        return Ok(());
+    }
+    let known = session.interrupt.unless(conductor.platform.copies(name)).await?;
+    let Some(known) = known.into_iter().find(|copy| copy.name == name) else { return Ok(()) };
+    Err(Error::new(ErrorKind::Conflict, "restore at the provider")
+        .with("name", name)
+        .with("id", known.id)
+        .because("there is one of that name already")
+        .hint("Choose another name, or delete that one at the provider first."))
 }
 
 /// How old the newest snapshot of a database may be that is put back in its place.
