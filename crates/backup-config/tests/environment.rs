@@ -286,3 +286,35 @@ fn misspelt_variables_are_noticed() {
         ["BACKUP_PASSPHRSE is set, but means nothing; did you mean BACKUP_PASSPHRASE?"]
     );
 }
+
+#[test]
+fn a_host_that_belongs_to_a_vendor_says_who_hosts_the_source() {
+    for (url, provider) in [
+        (
+            "postgres://a:b@ep-x-1-pooler.eu-central-1.aws.neon.tech/d?sslmode=require",
+            ProviderKind::Neon,
+        ),
+        (
+            "postgresql://a@db.abcdefghijklmnopqrst.supabase.co:5432/postgres",
+            ProviderKind::Supabase,
+        ),
+        ("postgres://a@aws-0-eu-central-1.pooler.supabase.com/postgres", ProviderKind::Supabase),
+        ("postgres://a.b:c@id-eu.horizon.psdb.cloud:6432/shop", ProviderKind::Planetscale),
+        ("postgres://a:b@monorail.proxy.rlwy.net:12345/railway", ProviderKind::Railway),
+        ("postgres://a:b@postgres.railway.internal/railway", ProviderKind::Railway),
+        ("postgres://a:b@neon.tech.example.com/d", ProviderKind::Postgres),
+        ("postgres://a:b@notneon.tech/d", ProviderKind::Postgres),
+        ("postgres://x.neon.tech:b@db/d", ProviderKind::Postgres),
+        ("mysql://a:b@aws.connect.psdb.cloud/shop", ProviderKind::Mysql),
+    ] {
+        let settings = from_env(&[("DATABASE_URL", url)]).unwrap();
+        assert_eq!(settings.sources[0].provider, provider, "{url}");
+    }
+    let stated =
+        [("DATABASE_URL", "postgres://a@ep-x-1.eu.aws.neon.tech/d"), ("DB_PROVIDER", "postgres")];
+    assert_eq!(
+        from_env(&stated).unwrap().sources[0].provider,
+        ProviderKind::Postgres,
+        "what is stated counts"
+    );
+}

@@ -548,7 +548,7 @@ fn sources_are_selected_by_name() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(
         error.remedy(),
-        Some("Did you mean 'uploads'? Configured are shop, ledger, uploads.")
+        Some("Did you mean 'uploads'? Configured are shop, ledger, desk, uploads.")
     );
 }
 

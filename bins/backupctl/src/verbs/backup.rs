@@ -32,6 +32,10 @@ pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
                 show(session, &receipt)?;
                 let alert = backup::ops::alert::backup(&receipt, session.clock.now());
                 alerts::tell(session, &alert).await;
+                let left = backup::ops::alert::left_behind(&receipt, session.clock.now());
+                if let Some(alert) = left {
+                    alerts::tell(session, &alert).await;
+                }
                 if receipt.record.snapshot.is_suspect() {
                     worst = worse(worst, ErrorKind::Suspect);
                 }

@@ -27,11 +27,7 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> 
     if let Some(memory) = &memory {
         backup::daemon::hear_runs(memory.as_ref(), &mut sources, now).await?;
     }
-    let natives = async {
-        count_natives_in(session, &mut sources).await;
-        Ok(())
-    };
-    session.interrupt.unless(natives).await?;
+    session.interrupt.unless(count_natives_in(session, &mut sources)).await?;
     let repository = session.repository().await?;
     let (url, memory) = (session.repository_url()?, memory.as_deref());
     let look = backup::repository_health(repository, &url, memory, &sources, now);
@@ -54,8 +50,8 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> 
 }
 
 /// Asks the providers of configured sources what they keep.
-async fn count_natives_in(session: &Session, sources: &mut [SourceStatus]) {
-    let Ok(settings) = session.settings() else { return };
+async fn count_natives_in(session: &Session, sources: &mut [SourceStatus]) -> Result<()> {
+    let settings = session.settings()?;
     for status in sources {
         let Some(source) = settings.sources.iter().find(|one| one.name == status.source) else {
             continue;
@@ -66,6 +62,7 @@ async fn count_natives_in(session: &Session, sources: &mut [SourceStatus]) {
             managed::count_in(status, native, session.clock.now());
         }
     }
+    Ok(())
 }
 
 fn reasons(sources: &[&SourceStatus]) -> String {

@@ -203,3 +203,19 @@ async fn without_a_key_the_database_itself_is_dumped_through_the_direct_address(
     world.ctl.run(&["backup", "shop", "--native"]).fails(2);
     world.ctl.run(&["snapshots", "--native"]).fails(7);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_says_what_can_and_cannot_be_protected() {
+    let Some(world) = World::new(Duration::ZERO).await else { return };
+    let url = world.neon.url("shop", true);
+    let mut ctl = Program::of(&world.main(), "shop");
+    ctl.set("DATABASE_URL", &url);
+    ctl.set("NEON_API_KEY", KEY);
+    ctl.set("NEON_API_URL", world.vendor.url());
+    let said = ctl.run(&["init", &url]).expect(0).stderr;
+    assert!(said.contains("found shop at neon quiet-moon-123456/main/shop"), "{said}");
+    assert!(said.contains("die with the project"), "{said}");
+    let written = std::fs::read_to_string(ctl.path("backup.toml")).unwrap();
+    assert!(written.contains("neon") && !written.contains(PASSWORD), "{written}");
+    ctl.ok(&["backup"]);
+}

@@ -9,6 +9,7 @@ use backup_core::{ByteSize, Error, ErrorKind, Severity};
 use jiff::Timestamp;
 
 use crate::backup::BackupReceipt;
+use crate::managed::LEFT_BEHIND;
 pub use health::heed;
 pub use protection::protection;
 pub use route::{Destination, Route, announce};
@@ -105,6 +106,29 @@ pub fn backup(receipt: &BackupReceipt, at: Timestamp) -> Alert {
         problem: Some(problem("backup", Some(snapshot.source.as_str()))),
         phase: if suspect { Phase::Open } else { Phase::News },
     }
+}
+
+/// Returns the alert for what a backup found left behind at the source's provider, which costs
+/// money until somebody removes it; nothing where it found nothing.
+#[must_use]
+pub fn left_behind(receipt: &BackupReceipt, at: Timestamp) -> Option<Alert> {
+    let snapshot = &receipt.record.snapshot;
+    let found = snapshot.evidence.findings.iter().map(|finding| finding.message.as_str());
+    let lines: Vec<&str> = found.filter(|text| text.starts_with(LEFT_BEHIND)).collect();
+    if lines.is_empty() {
+        return None;
+    }
+    Some(Alert {
+        severity: Severity::Warning,
+        event: "provider.left_behind".into(),
+        source: Some(snapshot.source.to_string()),
+        title: format!("{} things of {} cost money at its provider", lines.len(), snapshot.source),
+        body: lines.join("\n"),
+        at,
+        facts: Vec::new(),
+        problem: Some(problem("provider", Some(snapshot.source.as_str()))),
+        phase: Phase::News,
+    })
 }
 
 /// Returns the alert for a verb that ran to its end and found that something is not as

@@ -9,7 +9,7 @@ use backup_core::{
 };
 
 use super::lease::Lease;
-use super::leftovers::leftovers;
+use super::leftovers::{LEFT_BEHIND, leftovers};
 
 /// How long the end of an operation is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl Conductor {
                     )));
                 }
                 Err(error) => findings.push(Finding::warning(format!(
-                    "an earlier run left behind: {verb} {object}: {error}"
+                    "{LEFT_BEHIND}{verb} {object} of an earlier run: {error}"
                 ))),
             }
         }
@@ -220,12 +220,12 @@ impl Conductor {
         let copies = self.platform.copies(&OwnedName::prefix(&self.source)).await?;
         let mut findings = Vec::new();
         for copy in leftovers(&copies, &self.source, self.clock.now(), age) {
-            let costs = if copy.costs { ", which costs money as long as it is there" } else { "" };
             let dropped = self.run(Intent::DropCopy { id: copy.id.clone() }).await;
+            let costs = if copy.costs { ", which costs money as long as it is there" } else { "" };
             findings.push(match dropped {
                 Ok(_) => Finding::note(format!("dropped the leftover {}", copy.name)),
                 Err(error) => Finding::warning(format!(
-                    "the leftover {}{costs}, could not be dropped: {error}",
+                    "{LEFT_BEHIND}{}{costs}; it could not be dropped: {error}",
                     copy.name
                 )),
             });

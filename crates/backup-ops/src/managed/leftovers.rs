@@ -10,6 +10,9 @@ use jiff::Timestamp;
 /// longer than any dump or drill.
 pub const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 3600);
 
+/// What a finding begins with that tells of something left behind which costs money.
+pub const LEFT_BEHIND: &str = "left behind at the provider: ";
+
 /// Returns the copies of a source that were made for one run and outlived it. A copy whose name is
 /// not one of ours, of another source, or made to stay, is never among them; nor is one whose name
 /// says that it is old while the vendor says that it is young.

@@ -16,7 +16,7 @@ mod tests;
 
 pub use conductor::{Conductor, Patience};
 pub use drill::CopyDrill;
-pub use leftovers::{LEFTOVER_AGE, leftovers};
+pub use leftovers::{LEFT_BEHIND, LEFTOVER_AGE, leftovers};
 pub use provider::{ManagedProvider, Strategy};
 pub use retention::{NativeKept, NativePlan, plan_native};
 pub use snapshots::{NativeReceipt, is_ours, newest_native, take_snapshot};

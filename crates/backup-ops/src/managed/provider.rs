@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backup_core::port::{
     Ability, Capability, CopyFrom, DataPlane, Discovery, Endpoint, Intent, Observer, PartSink,
-    PartSource, PlatformFacts, Provider, RestoreOptions, Restored, Source, SourceFacts,
+    PartSource, PlatformFacts, Provider, RateFacts, RestoreOptions, Restored, Source, SourceFacts,
     SourceOptions, Survey, Target,
 };
 use backup_core::{
@@ -16,7 +16,7 @@ use backup_core::{
 
 use super::Conductor;
 use super::lease::Lease;
-use super::leftovers::LEFTOVER_AGE;
+use super::leftovers::{LEFT_BEHIND, LEFTOVER_AGE};
 
 /// How long a copy may live if nobody drops it.
 const COPY_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -75,10 +75,10 @@ impl ManagedProvider {
 
     /// Ends what earlier runs left behind; that it cannot be is no reason not to back up, and is
     /// said.
-    async fn tidy(&self) {
+    async fn tidy(&self) -> Vec<Finding> {
         let conductor = &self.conductor;
         if !conductor.platform.can(Ability::DropCopy) {
-            return;
+            return Vec::new();
         }
         let ended = match conductor.resume().await {
             Ok(findings) => findings,
@@ -90,9 +90,11 @@ impl ManagedProvider {
             Ok(findings) => findings,
             Err(error) => vec![Finding::warning(format!("what earlier runs left behind: {error}"))],
         };
-        for finding in ended.into_iter().chain(swept) {
-            conductor.observer.on_event(&Event::Found(finding));
+        let findings: Vec<Finding> = ended.into_iter().chain(swept).collect();
+        for finding in &findings {
+            conductor.observer.on_event(&Event::Found(finding.clone()));
         }
+        findings
     }
 
     /// Opens the database at an endpoint; one that sleeps is woken by the first knock.
@@ -168,6 +170,7 @@ impl ManagedProvider {
             facts,
             endpoint,
             lease,
+            findings: Vec::new(),
         }
     }
 
@@ -182,6 +185,18 @@ impl ManagedProvider {
     async fn give_back(&self, endpoint: &Endpoint) {
         give_back(&self.conductor, endpoint).await;
     }
+}
+
+/// How a vendor's limit on requests stands.
+fn shown(rate: RateFacts) -> Finding {
+    let left = match (rate.remaining, rate.limit) {
+        (Some(left), Some(limit)) => format!("; {left} of {limit} are left in this window"),
+        _ => String::new(),
+    };
+    Finding::note(format!(
+        "{} requests were made of the provider's API, {} of them were told to wait{left}",
+        rate.requests, rate.throttled
+    ))
 }
 
 async fn give_back(conductor: &Conductor, endpoint: &Endpoint) {
@@ -209,7 +224,9 @@ impl Provider for ManagedProvider {
         if !facts.location.is_empty() {
             discovery.facts.location = facts.location;
         }
-        discovery.findings.splice(0..0, facts.findings.into_iter().chain(endpoint.findings));
+        let rate = self.conductor.platform.rate().map(shown);
+        let told = facts.findings.into_iter().chain(endpoint.findings).chain(rate);
+        discovery.findings.splice(0..0, told);
         Ok(discovery)
     }
 
@@ -222,13 +239,19 @@ impl Provider for ManagedProvider {
         }
         let watched = self.watched_by(&options.observer);
         let facts = watched.conductor.platform.facts().await?;
-        watched.tidy().await;
+        let tidied = watched.tidy().await;
         if watched.freezes() {
-            return Ok(Box::new(watched.open_frozen(options, &facts).await?));
+            let mut source = watched.open_frozen(options, &facts).await?;
+            source.findings = tidied;
+            return Ok(Box::new(source));
         }
         let endpoint = self.conductor.platform.endpoint().await?;
         match self.open(&endpoint, options).await {
-            Ok(source) => Ok(Box::new(self.wrap(source, &facts, endpoint, None))),
+            Ok(source) => {
+                let mut source = self.wrap(source, &facts, endpoint, None);
+                source.findings = tidied;
+                Ok(Box::new(source))
+            }
             Err(error) => {
                 self.give_back(&endpoint).await;
                 Err(error)
@@ -269,6 +292,8 @@ struct ManagedSource {
     facts: SourceFacts,
     endpoint: Endpoint,
     lease: Option<Lease>,
+    /// What earlier runs left behind, and what became of it.
+    findings: Vec<Finding>,
 }
 
 #[async_trait]
@@ -284,15 +309,19 @@ impl Source for ManagedSource {
         let copied = source.copy_to(sink).await;
         drop(source);
         give_back(&self.conductor, &self.endpoint).await;
+        let copied = copied.map(|mut evidence| {
+            evidence.findings.extend(self.endpoint.findings.iter().cloned());
+            evidence.findings.append(&mut self.findings);
+            evidence
+        });
         let Some(lease) = self.lease.take() else { return copied };
         let name = lease.name().to_owned();
         let dropped = lease.end().await;
         let mut evidence = copied?;
-        evidence.findings.extend(self.endpoint.findings.iter().cloned());
         evidence.findings.push(match dropped {
             Ok(()) => Finding::note(format!("read from the frozen copy {name}, which was dropped")),
             Err(error) => Finding::warning(format!(
-                "the frozen copy {name} could not be dropped and may cost money: {error}"
+                "{LEFT_BEHIND}the frozen copy {name}, which costs money; it could not be dropped: {error}"
             )),
         });
         Ok(evidence)

@@ -199,3 +199,20 @@ async fn one_rpo_over_both_counts_the_vendors_snapshots_in_but_proves_nothing() 
     world.clock.sleep(Duration::from_secs(3 * 3600)).await;
     assert_eq!(judged(&[record]).await.standing, Standing::Unprotected);
 }
+
+#[tokio::test]
+async fn what_costs_money_is_told_apart_from_the_good_news() {
+    let mut record = crate::testing::record("aa", "shop", 1, "2026-01-01T00:00:00Z");
+    let at = record.stored_at;
+    let receipt = |record: &backup_core::SnapshotRecord| crate::BackupReceipt {
+        record: record.clone(),
+        requests: <_>::default(),
+        seconds: 1.0,
+    };
+    assert!(crate::alert::left_behind(&receipt(&record), at).is_none());
+    let text = format!("{}backupctl-shop-freeze-x, which costs money", super::LEFT_BEHIND);
+    record.snapshot.evidence.findings.push(backup_core::Finding::warning(text));
+    let alert = crate::alert::left_behind(&receipt(&record), at).unwrap();
+    assert_eq!(alert.severity, backup_core::Severity::Warning);
+    assert!(alert.body.contains("costs money"), "{alert:?}");
+}

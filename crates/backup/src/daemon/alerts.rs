@@ -46,6 +46,9 @@ impl Voice {
 
     pub(super) async fn backed_up(&self, receipt: &BackupReceipt, now: Timestamp) {
         self.tell(alert::backup(receipt, now)).await;
+        if let Some(left) = alert::left_behind(receipt, now) {
+            self.tell(left).await;
+        }
     }
 
     pub(super) async fn failed(&self, key: &JobKey, error: &Error, now: Timestamp) {

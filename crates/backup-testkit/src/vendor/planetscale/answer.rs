@@ -38,16 +38,16 @@ fn read(fake: &FakePlanetscale, ask: &Ask, path: &[&str], now: Timestamp) -> Rep
         ["branches"] => {
             let wanted = ask.param("q").unwrap_or_default();
             let found = state.branches.iter().filter(|branch| branch.name.contains(wanted));
-            page(ask, found.map(|branch| shape::branch(branch, &state, now)).collect())
+            page(ask, &found.map(|branch| shape::branch(branch, &state, now)).collect::<Vec<_>>())
         }
         ["branches", name] => match state.branches.iter().find(|branch| branch.name == *name) {
             Some(branch) => Reply::ok(shape::branch(branch, &state, now)),
             None => missing(),
         },
-        ["branches", "main", "backups"] => page(
-            ask,
-            state.backups.iter().map(|backup| shape::backup(backup, &state, now)).collect(),
-        ),
+        ["branches", "main", "backups"] => {
+            let all = state.backups.iter().map(|backup| shape::backup(backup, &state, now));
+            page(ask, &all.collect::<Vec<_>>())
+        }
         ["branches", "main", "backups", id] => {
             match state.backups.iter().find(|backup| backup.id == *id) {
                 Some(backup) => Reply::ok(shape::backup(backup, &state, now)),
@@ -55,7 +55,7 @@ fn read(fake: &FakePlanetscale, ask: &Ask, path: &[&str], now: Timestamp) -> Rep
             }
         }
         ["backup-policies"] => {
-            let mut reply = page(ask, vec![shape::policy(now)]);
+            let mut reply = page(ask, &[shape::policy(now)]);
             // This list counts nothing.
             if let Some(body) = reply.body.as_mut().and_then(Value::as_object_mut) {
                 body.remove("total_count");
@@ -68,7 +68,7 @@ fn read(fake: &FakePlanetscale, ask: &Ask, path: &[&str], now: Timestamp) -> Rep
 }
 
 /// Two a page, whatever was asked for: pages must be walked.
-fn page(ask: &Ask, all: Vec<Value>) -> Reply {
+fn page(ask: &Ask, all: &[Value]) -> Reply {
     let number: usize = ask.param("page").and_then(|page| page.parse().ok()).unwrap_or(1);
     let data: Vec<&Value> = all.iter().skip((number - 1) * 2).take(2).collect();
     let next = (number * 2 < all.len()).then_some(number + 1);
