@@ -403,6 +403,8 @@ pub struct RailwaySettings {
     pub environment_id: Option<String>,
     /// Name or id of the database's service; absent: the only one that runs PostgreSQL.
     pub service: Option<String>,
+    /// Where the service's image archives its WAL, as a store's URL.
+    pub wal_archive: Option<String>,
     /// The API's address; absent: Railway's own.
     pub api_url: Option<String>,
     /// Whether this process runs at Railway.

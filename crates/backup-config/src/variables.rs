@@ -76,6 +76,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     plain("RAILWAY_PROJECT_ID", "`source[].railway.project_id`"),
     plain("RAILWAY_ENVIRONMENT_ID", "`source[].railway.environment_id`"),
     plain("RAILWAY_BACKUP_SERVICE", "`source[].railway.service`"),
+    plain("RAILWAY_WAL_ARCHIVE", "`source[].railway.wal_archive`"),
     plain("RAILWAY_API_URL", "`source[].railway.api_url`"),
     plain(
         "DB_HOST",

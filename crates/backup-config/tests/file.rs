@@ -135,7 +135,7 @@ neon.project_id = "quiet-sun-1"
 neon.api_url = "https://neon.example.com/api/v2"
 native = { freeze = false, retention = "24 hourly", keep_for = "2d", rpo = "2h" }
 supabase = { access_token = "env:SB", project_ref = "abcdefghijklmnopqrst", api_url = "https://api.example.com" }
-railway = { api_token = "env:RW", project_token = "env:RWP", environment_id = "e-1", service = "Postgres" }
+railway = { api_token = "env:RW", project_token = "env:RWP", environment_id = "e-1", service = "Postgres", wal_archive = "/srv/wal" }
 
 [[source]]
 name = "ledger"

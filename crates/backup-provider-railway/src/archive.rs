@@ -6,13 +6,58 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backup_core::Finding;
+use async_trait::async_trait;
+use backup_core::{Finding, Result};
 use serde::Deserialize;
 
 /// Segments of 16 MiB in one logical file of 4 GiB.
 const PER_FILE: u64 = 0x100;
+/// What Railway's image calls its stanza.
+const STANZA: &str = "main";
 /// Gaps named before "and more".
 const NAMED: usize = 5;
+
+/// Where the archive lies; whoever composes knows how to read there.
+#[async_trait]
+pub trait ArchiveFiles: Send + Sync + std::fmt::Debug {
+    /// Returns the names of all files below it.
+    async fn names(&self) -> Result<Vec<String>>;
+
+    /// Reads a file; nothing where there is none of that name.
+    async fn read(&self, name: &str) -> Result<Option<Vec<u8>>>;
+}
+
+/// Looks at every archive that lies there (a restored service begins one of its own) and says how
+/// it is. Reads only.
+pub(crate) async fn look(files: &dyn ArchiveFiles) -> Result<Vec<Finding>> {
+    let names = files.names().await?;
+    let roots: BTreeSet<&str> = names.iter().filter_map(|name| root(name)).collect();
+    if roots.is_empty() {
+        return Ok(Archive::default().findings());
+    }
+    let mut findings = Vec::new();
+    for root in &roots {
+        let info = files.read(&format!("{root}backup/{STANZA}/backup.info")).await?;
+        let info = info.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let own = names.iter().filter_map(|name| name.strip_prefix(root));
+        let own = own.filter(|name| name.starts_with("archive/"));
+        for mut finding in Archive::read(own, info.as_deref()).findings() {
+            if roots.len() > 1 {
+                finding.message = format!("{}: {}", root.trim_end_matches('/'), finding.message);
+            }
+            findings.push(finding);
+        }
+    }
+    Ok(findings)
+}
+
+/// What comes before `archive/<stanza>/` in a name.
+fn root(name: &str) -> Option<&str> {
+    let sign = format!("archive/{STANZA}/");
+    let at = name.find(&sign)?;
+    let root = name.get(..at)?;
+    (root.is_empty() || root.ends_with('/')).then_some(root)
+}
 
 /// What an archive holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -264,6 +309,36 @@ mod tests {
         );
         let found = archive(&all, &info("20260101-000000F", 250, 252));
         assert_eq!(found.broken_backups(), ["20260101-000000F"]);
+    }
+
+    #[derive(Debug)]
+    struct Files(BTreeMap<String, String>);
+
+    #[async_trait]
+    impl ArchiveFiles for Files {
+        async fn names(&self) -> Result<Vec<String>> {
+            Ok(self.0.keys().cloned().collect())
+        }
+
+        async fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+            Ok(self.0.get(name).map(|text| text.clone().into_bytes()))
+        }
+    }
+
+    #[tokio::test]
+    async fn each_lifetime_of_a_cluster_is_judged_for_itself() {
+        let mut files = BTreeMap::new();
+        for (root, numbers) in [("pg/cluster-1/", [5, 6, 7]), ("pg/cluster-2/", [5, 7, 8])] {
+            for number in numbers {
+                files.insert(format!("{root}{}", name(1, number)), String::new());
+            }
+            files.insert(format!("{root}backup/main/backup.info"), info("20260101-000000F", 5, 5));
+        }
+        let found = look(&Files(files)).await.unwrap();
+        assert!(found[0].message.contains("pg/cluster-1: the WAL archive is without gaps"));
+        assert!(found[1].message.contains("pg/cluster-2: the WAL archive has a gap of 1 segments"));
+        let nothing = look(&Files(BTreeMap::new())).await.unwrap();
+        assert!(nothing[0].message.contains("holds no segment"));
     }
 
     #[test]

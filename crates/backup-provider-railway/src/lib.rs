@@ -26,7 +26,7 @@ mod platform;
 mod provider;
 
 pub use address::{Address, Way, is_railway_host};
-pub use archive::{Archive, Gap};
+pub use archive::{Archive, ArchiveFiles, Gap};
 pub use client::{API, Token};
 pub use config::{RailwayConfig, RailwayPlace};
 #[doc(hidden)]

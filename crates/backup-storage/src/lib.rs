@@ -23,6 +23,7 @@
 
 mod clock;
 mod disk;
+mod foreign;
 mod layer;
 mod open;
 mod options;
@@ -32,6 +33,7 @@ mod remote;
 mod url;
 
 pub use clock::SystemClock;
+pub use foreign::Foreign;
 pub use open::open;
 pub use options::{CreateIfAbsent, Credentials, Retry, StoreOptions};
 pub use probe::probe_create_if_absent;

@@ -30,7 +30,16 @@ async fn a_service_is_backed_up_here_and_there_and_restored() {
     ctl.ok(&["init"]);
     let theirs = railway.add_backup("Manual", backup::system_clock().now(), false);
 
+    // Its WAL archive, from which the service let a segment go.
+    let archive = ctl.path("wal/cluster-1/archive/main/17-1/0000000100000000");
+    std::fs::create_dir_all(&archive).unwrap();
+    for segment in [1, 2, 4] {
+        let name = format!("0000000100000000{segment:08X}-{}.zst", "0f".repeat(20));
+        std::fs::write(archive.join(name), b"x").unwrap();
+    }
+    ctl.set("RAILWAY_WAL_ARCHIVE", ctl.path("wal").display().to_string());
     let checked = ctl.json(&["doctor"]).to_string();
+    assert!(checked.contains("a gap of 1 segments from 000000010000000000000003"), "{checked}");
     assert!(checked.contains("Railway keeps 1 backups of the volume"), "{checked}");
     ctl.ok(&["backup", "shop", "--verify", "read"]);
     let taken = ctl.json(&["backup", "shop", "--native"]);

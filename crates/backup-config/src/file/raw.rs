@@ -477,6 +477,10 @@ pub(crate) struct RawRailway {
     pub(crate) environment_id: Option<String>,
     /// Name or id of the database's service; default the only one that runs PostgreSQL.
     pub(crate) service: Option<String>,
+    /// Where the service's image archives its WAL (`WAL_ARCHIVE_BUCKET` there), as
+    /// `s3://bucket/path?endpoint=…`: `doctor` looks for gaps. Credentials as for the repository's
+    /// `AWS_*`.
+    pub(crate) wal_archive: Option<String>,
     /// The API's address, where it is not Railway's own.
     pub(crate) api_url: Option<String>,
 }

@@ -64,6 +64,7 @@ impl Resolver<'_> {
             project_id: self.word("RAILWAY_PROJECT_ID", raw.project_id.as_ref())?,
             environment_id: self.word("RAILWAY_ENVIRONMENT_ID", raw.environment_id.as_ref())?,
             service: self.word("RAILWAY_BACKUP_SERVICE", raw.service.as_ref())?,
+            wal_archive: self.word("RAILWAY_WAL_ARCHIVE", raw.wal_archive.as_ref())?,
             api_url: self.word("RAILWAY_API_URL", raw.api_url.as_ref())?,
             // Railway sets it in every container.
             inside: self.inputs.environment.get("RAILWAY_DEPLOYMENT_ID")?.is_some(),

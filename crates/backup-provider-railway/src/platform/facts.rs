@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::RailwayPlatform;
 use super::place::Found;
+use crate::archive;
 use crate::client::{Backup, Schedule, Service};
 
 /// What Railway's own images begin with.
@@ -51,6 +52,13 @@ impl RailwayPlatform {
             ))),
             Err(error) => findings
                 .push(Finding::warning(format!("staged changes could not be read: {error}"))),
+        }
+        if let Some(archive) = &self.archive {
+            match archive::look(&**archive).await {
+                Ok(found) => findings.extend(found),
+                Err(error) => findings
+                    .push(Finding::warning(format!("the WAL archive could not be read: {error}"))),
+            }
         }
         let project = plan.as_ref().map_or(found.project.as_str(), |plan| plan.name.as_str());
         Ok(PlatformFacts {

@@ -22,6 +22,7 @@ pub use staged::StagedChanges;
 
 use self::place::Found;
 use crate::address::Address;
+use crate::archive::ArchiveFiles;
 use crate::client::{Client, Token};
 use crate::config::RailwayPlace;
 
@@ -33,6 +34,7 @@ pub struct RailwayPlatform {
     place: RailwayPlace,
     by_project_token: bool,
     address: Option<Address>,
+    archive: Option<Arc<dyn ArchiveFiles>>,
     found: Arc<OnceCell<Found>>,
     /// What was staged for a restore when somebody was last told.
     told: Arc<Mutex<Option<StagedChanges>>>,
@@ -55,9 +57,17 @@ impl RailwayPlatform {
             place,
             by_project_token,
             address,
+            archive: None,
             found: Arc::default(),
             told: Arc::default(),
         })
+    }
+
+    /// Looks also at the WAL archive that the service's image writes there.
+    #[must_use]
+    pub fn with_archive(mut self, archive: Arc<dyn ArchiveFiles>) -> Self {
+        self.archive = Some(archive);
+        self
     }
 
     /// Sets how often Railway takes backups by itself: any of `DAILY`, `WEEKLY`, `MONTHLY`; none

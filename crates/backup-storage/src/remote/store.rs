@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use backup_core::port::{Object, RequestCounts, Store, StoreCapabilities};
 use backup_core::{Error, ErrorKind, ObjectName, Result};
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use opendal::{Entry, Metadata, Operator};
 
 use super::answer::{Answer, convert};
@@ -55,6 +55,28 @@ impl RemoteStore {
         conditional: bool,
     ) -> opendal::Result<Metadata> {
         self.operator.write_with(name.as_str(), body).if_not_exists(conditional).await
+    }
+
+    /// Returns the names of everything that is there, of whatever shape.
+    pub(crate) async fn foreign_names(&self) -> Result<Vec<String>> {
+        let failed = |error: opendal::Error| not_listed(&self.location, &error);
+        let mut entries = self.listing.lister_with("/").recursive(true).await.map_err(failed)?;
+        let mut names = Vec::new();
+        while let Some(entry) = entries.try_next().await.map_err(failed)? {
+            if entry.metadata().is_file() {
+                names.push(entry.path().to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Reads what has a name of whatever shape; nothing where it is not there.
+    pub(crate) async fn foreign_read(&self, name: &str) -> Result<Option<Bytes>> {
+        match self.operator.read(name).await {
+            Ok(buffer) => Ok(Some(buffer.to_bytes())),
+            Err(error) if error.kind() == opendal::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(convert("read object", None, &error).with("store", &self.location)),
+        }
     }
 
     /// Turns a failed request into an error; nothing but a confirmed absence is `NotFound`.

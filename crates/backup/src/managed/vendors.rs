@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use backup_config::SourceSettings;
 use backup_core::port::Platform;
 use backup_core::{Result, Secret};
-use backup_provider_railway::{RailwayPlace, RailwayPlatform, Token};
+use backup_provider_railway::{ArchiveFiles, RailwayPlace, RailwayPlatform, Token};
 use backup_provider_supabase::{Address, SupabaseDirect, SupabasePlatform};
+use backup_storage::{Credentials, Foreign, StoreOptions};
 
 use crate::Composer;
 
@@ -46,6 +48,7 @@ impl Composer {
             (None, Some(token)) => Token::Account(self.resolve(token)?),
             (None, None) => return Ok(None),
         };
+        let archive = railway.wal_archive.as_deref().map(|url| self.archive(url)).transpose()?;
         let place = RailwayPlace {
             project: railway.project_id,
             environment: railway.environment_id,
@@ -55,6 +58,39 @@ impl Composer {
         let address = backup_provider_railway::Address::parse(url.expose())?;
         let base = railway.api_url.as_deref().unwrap_or(backup_provider_railway::API);
         let clock = Arc::clone(self.clock());
-        Ok(Some(Arc::new(RailwayPlatform::new(base, token, place, Some(address), clock)?)))
+        let platform = RailwayPlatform::new(base, token, place, Some(address), clock)?;
+        Ok(Some(Arc::new(match archive {
+            Some(archive) => platform.with_archive(Arc::new(archive)),
+            None => platform,
+        })))
+    }
+
+    fn archive(&self, url: &str) -> Result<WalArchive> {
+        let mut options = StoreOptions::default();
+        let get = |name: &str| self.given(name);
+        if let (Some(id), Some(key)) = (get("AWS_ACCESS_KEY_ID")?, get("AWS_SECRET_ACCESS_KEY")?) {
+            let token = get("AWS_SESSION_TOKEN")?.map(|token| self.resolve(&token)).transpose()?;
+            options.credentials = Some(Credentials {
+                access_key_id: self.resolve(&id)?.expose().to_owned(),
+                secret_access_key: self.resolve(&key)?,
+                session_token: token,
+            });
+        }
+        Ok(WalArchive(Foreign::open(url, &options)?))
+    }
+}
+
+/// The bucket that a service's image archives to.
+#[derive(Debug)]
+struct WalArchive(Foreign);
+
+#[async_trait]
+impl ArchiveFiles for WalArchive {
+    async fn names(&self) -> Result<Vec<String>> {
+        self.0.names().await
+    }
+
+    async fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.read(name).await?.map(|bytes| bytes.to_vec()))
     }
 }
