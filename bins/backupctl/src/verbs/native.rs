@@ -121,9 +121,6 @@ pub(super) async fn restore(
     demand_whole(args)?;
     let source = source_of(session, &args.snapshot)?;
     let conductor = conductor(session, source)?;
-    if let NativeTarget::New(name) = &to {
-        demand_new(session, &conductor, name).await?;
-    }
     let from = from(session, &conductor, args).await?;
     let run = backup::run_id()?;
     let intent = match to {
@@ -163,6 +160,7 @@ pub(super) async fn restore(
     }
     session.screen.say(&what);
     resume(session, &conductor).await?;
+    refuse_taken(session, &conductor, &intent).await?;
     let done = session.interrupt.unless(conductor.run(intent.clone())).await?;
     let id = done.id.unwrap_or_default();
     let mut receipt = ReceiptDocument::new("restore", &what)
@@ -219,20 +217,6 @@ fn demand_whole(args: &RestoreArgs) -> Result<()> {
         .hint("Leave the option out, or restore a snapshot of the repository to postgres://…"))
 }
 
-/// What has that name already is somebody's, and not what would be restored now.
-async fn demand_new(session: &Session, conductor: &Conductor, name: &str) -> Result<()> {
-    if name.is_empty() {
-        return Ok(());
-    }
-    let known = session.interrupt.unless(conductor.platform.copies(name)).await?;
-    let Some(known) = known.into_iter().find(|copy| copy.name == name) else { return Ok(()) };
-    Err(Error::new(ErrorKind::Conflict, "restore at the provider")
-        .with("name", name)
-        .with("id", known.id)
-        .because("there is one of that name already")
-        .hint("Choose another name, or delete that one at the provider first."))
-}
-
 /// How old the newest snapshot of a database may be that is put back in its place.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
 
@@ -258,6 +242,23 @@ async fn demand_fresh(session: &Session, source: &SourceSettings, provider: &str
              any more, add --without-backup.",
             source.name
         )))
+}
+
+/// What is there already would be taken for what was asked for: an earlier attempt's, or somebody
+/// else's.
+async fn refuse_taken(session: &Session, conductor: &Conductor, intent: &Intent) -> Result<()> {
+    let Intent::Copy { name, .. } = intent else { return Ok(()) };
+    let there = session.interrupt.unless(conductor.platform.copies(name)).await?;
+    if there.iter().any(|copy| copy.name == *name) {
+        return Err(Error::new(ErrorKind::Conflict, "restore at the provider")
+            .with("provider", conductor.platform.name())
+            .with("name", name)
+            .because("there is one of that name already; nothing was restored")
+            .hint(
+                "Choose another name. If an interrupted restore made it, look at it, or delete it.",
+            ));
+    }
+    Ok(())
 }
 
 /// Ends what earlier runs left under way.

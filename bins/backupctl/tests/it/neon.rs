@@ -138,6 +138,9 @@ async fn provider_snapshots_are_taken_counted_kept_by_policy_and_restored() {
     // To a new branch: the newest of the provider's, and a moment of its history.
     main.sql("shop", "drop view recent; drop table people");
     ctl.ok(&["restore", "shop@latest", "--to", "branch:looked"]);
+    for taken in ["branch:looked", "branch:main"] {
+        ctl.run(&["restore", "shop@latest", "--to", taken]).fails(8);
+    }
     let at = remembered.to_string();
     ctl.ok(&["restore", "shop@latest", "--at", &at, "--to", "branch:earlier"]);
     let names = world.estate.names();

@@ -245,5 +245,6 @@ pub(super) fn key(intent: &Intent) -> String {
         Intent::RestoreInPlace { .. } => "restore",
     };
     let object = intent.object().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-    format!("{word}-{}", object.collect::<String>())
+    // It becomes the name of a file; names at vendors may be longer.
+    format!("{word}-{}", object.take(100).collect::<String>())
 }
