@@ -21,10 +21,18 @@ use plane::PostgresPlane;
 
 use crate::Composer;
 
+/// Those whose vendors have an API.
+const HAVE_CONTROL_PLANES: [ProviderKind; 4] =
+    [ProviderKind::Neon, ProviderKind::Planetscale, ProviderKind::Supabase, ProviderKind::Railway];
+
 impl Composer {
     /// Returns the control plane of a source; nothing where it has none. Without a token it is one
     /// that can do nothing but make the address safe. Connects to nothing.
     pub fn platform(&self, settings: &SourceSettings) -> Result<Option<Arc<dyn Platform>>> {
+        // Of a plain server not even the URL is read, which may be the output of a command.
+        if !HAVE_CONTROL_PLANES.contains(&settings.provider) {
+            return Ok(None);
+        }
         let url = self.resolve(&settings.url)?;
         let named = |error: Error| error.with("source", &settings.name);
         self.platform_of(settings, url).map_err(named)
