@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backup_core::{ErrorKind, Secret};
-use backup_storage::{CreateIfAbsent, Credentials, StoreOptions, open};
+use backup_storage::{CreateIfAbsent, Credentials, Foreign, StoreOptions, open};
 use backup_testkit::{conformance, s3, tools};
 use common::{name, options};
 use futures::TryStreamExt;
@@ -48,6 +48,19 @@ async fn a_bucket_needs_no_prefix() {
         assert_eq!(objects.len(), 1, "{objects:?}");
         assert_eq!(objects[0].name, name("x/y"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_of_others_is_listed_and_read_whatever_its_names() {
+    let Some(server) = s3::Server::start() else { return };
+    let store = open(&at(&server, "WAL%20of/CLUSTER-1"), &options()).await.unwrap();
+    store.create(&name("archive/a"), "segment".into()).await.unwrap();
+    let url = format!("s3://{}?endpoint={}", server.bucket(), server.endpoint());
+    let foreign = Foreign::open(&url, &options()).unwrap();
+    let wanted = "WAL of/CLUSTER-1/archive/a";
+    assert_eq!(foreign.names().await.unwrap(), [wanted]);
+    assert_eq!(foreign.read(wanted).await.unwrap().unwrap(), "segment");
+    assert_eq!(foreign.read("WAL of/CLUSTER-1/archive/b").await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
