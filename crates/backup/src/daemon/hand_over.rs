@@ -24,8 +24,8 @@ pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// Asks the daemon of that directory to store a WAL file. `None`: none did, and whoever asks has
 /// to do it.
 ///
-/// Fails as the push itself would, where the daemon tried and what it met is of the repository or
-/// of the file.
+/// Fails as the push itself would, where the daemon tried and what it met is of the file, or of what
+/// is stored. That it did not reach the store may be a fault of its own: then none did.
 pub async fn hand_over(directory: &Path, order: WalOrder) -> Result<Option<WalPut>> {
     let reason = match ask(directory, order).await {
         Ok(Answer::Pushed { stored }) => {
@@ -48,7 +48,7 @@ pub async fn hand_over(directory: &Path, order: WalOrder) -> Result<Option<WalPu
 
 /// Whether the caller would meet the same: there is no use in trying at once again.
 fn is_final(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::StoreUnavailable | ErrorKind::Integrity | ErrorKind::Conflict)
+    matches!(kind, ErrorKind::Integrity | ErrorKind::Conflict)
 }
 
 /// Returns the last answer; signs of life are heard and not returned.
@@ -118,7 +118,7 @@ mod tests {
         let failed = |code: u8| {
             format!("{{\"failed\":{{\"exit_code\":{code},\"message\":\"m\",\"hint\":\"h\"}}}}")
         };
-        let nobody: [&[&str]; 7] = [
+        let nobody: [&[&str]; 8] = [
             &[],
             &["\"working\""],
             &["\"done\""],
@@ -127,11 +127,13 @@ mod tests {
             // An older daemon does not know the question.
             &[&failed(2)],
             &[&failed(6)],
+            // Its way to the store may be broken where the command's own is not.
+            &["\"working\"", &failed(4)],
         ];
         for answers in nobody {
             assert_eq!(asked(answers).await.unwrap(), None, "{answers:?}");
         }
-        for code in [4, 5, 8] {
+        for code in [5, 8] {
             let error = asked(&["\"working\"", &failed(code)]).await.unwrap_err();
             assert_eq!((error.kind().exit_code(), error.remedy()), (code, Some("h")));
         }
