@@ -122,6 +122,17 @@ pub struct SourceStatus {
     pub native: Option<NativeStanding>,
 }
 
+impl SourceStatus {
+    /// Returns whether all that is missing is that the newest snapshot is proved as far as was
+    /// promised.
+    #[must_use]
+    pub fn lacks_proof_alone(&self) -> bool {
+        let newest = self.newest.as_ref();
+        let missing = newest.and_then(|record| unproved(record, &self.promise));
+        missing.is_some_and(|missing| self.reasons == [missing])
+    }
+}
+
 /// Reads the repository and judges every source in it, and every one in `promises`.
 pub async fn status(
     repository: &Repository,
@@ -257,25 +268,28 @@ fn judge(record: &HeadRecord, age: Duration, promise: &Promise) -> (Standing, Ve
         reasons
             .push(format!("The newest snapshot {id} is suspect; `backupctl show {id}` says why."));
     }
-    let needed = promise.newest_level();
-    if record.verified.level < needed {
-        let how = match needed {
-            VerifyLevel::None | VerifyLevel::Exists => format!("`backupctl verify {id}`"),
-            VerifyLevel::Read => format!("`backupctl verify {id} --read-data`"),
-            VerifyLevel::Drilled => format!("`backupctl drill {id}`"),
-        };
-        reasons.push(format!(
-            "The newest snapshot {id} is proved to level {}, not {}; run {how}.",
-            record.verified.level.as_str(),
-            needed.as_str()
-        ));
-    }
+    reasons.extend(unproved(record, promise));
     let standing = match (stale, reasons.is_empty()) {
         (true, _) => Standing::Unprotected,
         (false, true) => Standing::Protected,
         (false, false) => Standing::AtRisk,
     };
     (standing, reasons)
+}
+
+/// Returns what to say of a newest snapshot that is proved less than was promised.
+fn unproved(record: &HeadRecord, promise: &Promise) -> Option<String> {
+    let id = record.snapshot.id.short();
+    let (level, needed) = (record.verified.level, promise.newest_level());
+    let how = match needed {
+        VerifyLevel::None | VerifyLevel::Exists => format!("`backupctl verify {id}`"),
+        VerifyLevel::Read => format!("`backupctl verify {id} --read-data`"),
+        VerifyLevel::Drilled => format!("`backupctl drill {id}`"),
+    };
+    (level < needed).then(|| {
+        let (level, needed) = (level.as_str(), needed.as_str());
+        format!("The newest snapshot {id} is proved to level {level}, not {needed}; run {how}.")
+    })
 }
 
 /// Measured from the run's start, the instant the data is from: the honest one.
@@ -362,6 +376,24 @@ mod tests {
         let strict = Promise { level: VerifyLevel::Drilled, ..Promise::default() };
         let strict = BTreeMap::from([("shop".parse().unwrap(), strict)]);
         assert_eq!(assess(&heads(&records), &strict, now)[0].standing, Standing::AtRisk);
+    }
+
+    #[test]
+    fn only_a_proof_that_is_missing_is_told_apart() {
+        let young = record("aa", "shop", 2, "2026-01-09T12:00:00Z");
+        let exists = stand(&[proved(young.clone(), VerifyLevel::Exists)]);
+        assert!(exists.lacks_proof_alone(), "{:?}", exists.reasons);
+        // One reason as well, and another one.
+        let mut suspect = proved(young.clone(), VerifyLevel::Read);
+        suspect.snapshot.evidence.findings.push(Finding::suspect("no rows"));
+        let mut other = stand(&[proved(young.clone(), VerifyLevel::Read)]);
+        other.reasons.push("WAL is missing.".into());
+        let mut both = exists;
+        both.reasons.push("WAL is missing.".into());
+        let protected = stand(&[proved(young, VerifyLevel::Read)]);
+        for status in [stand(&[suspect]), other, both, protected, stand(&[])] {
+            assert!(!status.lacks_proof_alone(), "{:?}", status.reasons);
+        }
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl Daemon {
                 let soon = |source: &SourceStatus| {
                     awaited.contains(&source.source)
                         && source.standing == Standing::AtRisk
-                        && source.reasons.len() == 1
+                        && source.lacks_proof_alone()
                 };
                 let told: Vec<SourceStatus> =
                     sources.iter().filter(|source| !soon(source)).cloned().collect();
