@@ -8,7 +8,7 @@ use backup_ops::daemon::Order;
 use backup_ops::drill::DrillReceipt;
 use backup_ops::{Selector, SourceStatus, select};
 
-use super::told;
+use super::{is_such, told};
 use crate::daemon::start::Daemon;
 use crate::daemon::work::Work;
 
@@ -74,7 +74,9 @@ impl Work {
         }
         let (id, since) = (newest.snapshot.id.to_string(), newest.snapshot.started_at);
         let receipts = self.repository.drills(|receipt: &DrillReceipt| receipt.at >= since).await?;
-        let held = |receipt: &DrillReceipt| receipt.snapshot == id && told(receipt);
+        let held = |receipt: &DrillReceipt| {
+            receipt.snapshot == id && is_such(JobKind::Drill, receipt) && told(receipt)
+        };
         Ok(Some(receipts.iter().any(held)))
     }
 }

@@ -7,9 +7,9 @@ use std::sync::PoisonError;
 
 use backup_core::port::Catalog;
 use backup_core::{JobKind, Result, RunId, SourceName};
-use backup_ops::SourceStatus;
 use backup_ops::daemon::{Report, Verdict};
 use backup_ops::drill::{self, DrillReceipt};
+use backup_ops::{Selector, SourceStatus, select};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -82,18 +82,36 @@ impl Work {
         source: &SourceName,
         due: Timestamp,
     ) -> Result<bool> {
-        let such = |receipt: &DrillReceipt| match kind {
-            JobKind::PointDrill => {
-                receipt.replay.as_ref().is_some_and(|replay| replay.timeline.is_some())
+        let newest = match kind {
+            JobKind::PointDrill | JobKind::DisasterDrill => None,
+            _ => {
+                let records = self.repository.scan_heads().await?.records;
+                match select(&records, &Selector::LatestOf(source.clone())) {
+                    Ok(newest) => Some(newest.snapshot.id.to_string()),
+                    // The drill itself says that there is none.
+                    Err(_) => return Ok(false),
+                }
             }
-            JobKind::DisasterDrill => receipt.disaster,
-            _ => true,
+        };
+        let such = |receipt: &DrillReceipt| {
+            is_such(kind, receipt) && newest.as_ref().is_none_or(|id| receipt.snapshot == *id)
         };
         let receipts = self.repository.drills(|receipt: &DrillReceipt| receipt.at >= due).await?;
         let held = |receipt: &DrillReceipt| {
             receipt.at >= due && receipt.source == source.as_str() && such(receipt) && told(receipt)
         };
         Ok(receipts.iter().any(held))
+    }
+}
+
+/// Whether a receipt is of a drill of this kind: one of a point in time or with nothing at hand is
+/// not the newest snapshot's own.
+fn is_such(kind: JobKind, receipt: &DrillReceipt) -> bool {
+    let at_point = receipt.replay.as_ref().is_some_and(|replay| replay.timeline.is_some());
+    match kind {
+        JobKind::PointDrill => at_point,
+        JobKind::DisasterDrill => receipt.disaster,
+        _ => !at_point && !receipt.disaster,
     }
 }
 
@@ -174,6 +192,25 @@ mod tests {
             "rows":1,"bytes":1,"fetched_bytes":1,"questions":[],"findings":[]}}"#
         );
         HeldDrill { run: None, receipt: serde_json::from_str(&text).unwrap() }
+    }
+
+    #[test]
+    fn a_drill_of_one_kind_is_none_of_another() {
+        let usual = held(1).receipt;
+        let disaster = DrillReceipt { disaster: true, ..usual.clone() };
+        let replay = |timeline: &str| {
+            let text =
+                format!(r#"{{"goal":"latest","timeline":{timeline},"segments":1,"wal_bytes":1}}"#);
+            DrillReceipt { replay: serde_json::from_str(&text).unwrap(), ..usual.clone() }
+        };
+        // A physical snapshot replays its own WAL in any drill.
+        let (own, point) = (replay("null"), replay("1"));
+        let kinds = [JobKind::Drill, JobKind::PointDrill, JobKind::DisasterDrill];
+        let such = |receipt| kinds.map(|kind| is_such(kind, receipt));
+        assert_eq!(such(&usual), [true, false, false]);
+        assert_eq!(such(&own), [true, false, false]);
+        assert_eq!(such(&point), [false, true, false]);
+        assert_eq!(such(&disaster), [false, false, true]);
     }
 
     #[tokio::test]
