@@ -25,6 +25,7 @@ struct State {
     snapshots: Vec<NativeSnapshot>,
     copies: Vec<TemporaryCopy>,
     count: u32,
+    slow: bool,
     deaf: bool,
     failing: bool,
 }
@@ -41,6 +42,11 @@ impl MemoryPlatform {
     /// From now on changes happen, and their answers are lost.
     pub fn lose_answers(&self, lose: bool) {
         lock(&self.state).deaf = lose;
+    }
+
+    /// From now on operations take an hour.
+    pub fn be_slow(&self, slow: bool) {
+        lock(&self.state).slow = slow;
     }
 
     /// From now on operations fail.
@@ -180,7 +186,8 @@ impl Platform for MemoryPlatform {
         if lock(&self.state).failing {
             return Ok(Progress::Failed { reason: "on purpose".into() });
         }
-        if self.clock.now().duration_since(handle.begun_at) < PACE {
+        let pace = if lock(&self.state).slow { PACE * 120 } else { PACE };
+        if self.clock.now().duration_since(handle.begun_at) < pace {
             let look_again = Duration::from_secs(10);
             return Ok(Progress::Running { state: "running".into(), look_again });
         }

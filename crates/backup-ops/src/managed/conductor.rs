@@ -20,6 +20,12 @@ pub struct Patience {
     pub longest_pause: Duration,
 }
 
+impl Patience {
+    /// What is waited for by somebody who has something else to do: a minute.
+    pub const SHORT: Self =
+        Self { limit: Duration::from_secs(60), longest_pause: Duration::from_secs(5) };
+}
+
 impl Default for Patience {
     /// Six hours, since a large restore takes some; looks at most a minute apart.
     fn default() -> Self {
@@ -55,6 +61,13 @@ impl std::fmt::Debug for Conductor {
 }
 
 impl Conductor {
+    /// Returns one that waits for so long, less what has passed since `begun` on its clock.
+    #[must_use]
+    pub(super) fn hurried(&self, patience: Patience, begun: Duration) -> Self {
+        let limit = patience.limit.saturating_sub(self.clock.elapsed().saturating_sub(begun));
+        Self { patience: Patience { limit, ..patience }, ..self.clone() }
+    }
+
     /// Returns a name of this source for something that is begun now.
     #[must_use]
     pub fn name(&self, purpose: Purpose, run: RunId) -> OwnedName {
@@ -147,14 +160,15 @@ impl Conductor {
     /// Ends what processes that died left under way, and says what came of it. A copy that was
     /// wanted for a while is dropped; everything else is waited for. What was only intended, and
     /// of which the vendor knows nothing, is not begun now: nobody waits for it any more.
+    /// All that is waited for together takes no longer than one wait may.
     pub async fn resume(&self) -> Result<Vec<Finding>> {
-        let mut findings = Vec::new();
+        let (mut findings, begun) = (Vec::new(), self.clock.elapsed());
         for (key, handle) in self.book.abandoned(&self.source).await? {
             if handle.platform != self.platform.name() {
                 continue;
             }
             let (verb, object) = (handle.intent.verb(), handle.intent.object().to_owned());
-            match self.resume_one(&key, handle).await {
+            match self.hurried(self.patience, begun).resume_one(&key, handle).await {
                 Ok(ended) => {
                     self.book.strike(&self.source, &key).await?;
                     findings.push(Finding::note(format!(
@@ -218,9 +232,10 @@ impl Conductor {
     /// of what could not be and costs money.
     pub async fn sweep(&self, age: Duration) -> Result<Vec<Finding>> {
         let copies = self.platform.copies(&OwnedName::prefix(&self.source)).await?;
-        let mut findings = Vec::new();
+        let (mut findings, begun) = (Vec::new(), self.clock.elapsed());
         for copy in leftovers(&copies, &self.source, self.clock.now(), age) {
-            let dropped = self.run(Intent::DropCopy { id: copy.id.clone() }).await;
+            let hurried = self.hurried(self.patience, begun);
+            let dropped = hurried.run(Intent::DropCopy { id: copy.id.clone() }).await;
             let costs = if copy.costs { ", which costs money as long as it is there" } else { "" };
             findings.push(match dropped {
                 Ok(_) => Finding::note(format!("dropped the leftover {}", copy.name)),

@@ -1,9 +1,9 @@
 //! A copy that is wanted for a while.
 
-use backup_core::Result;
 use backup_core::port::Intent;
+use backup_core::{Error, ErrorStatus, Result};
 
-use super::Conductor;
+use super::{Conductor, Patience};
 
 /// A copy at the vendor's that goes when this does: [`Lease::end`] waits for that and says whether
 /// it worked; dropping the lease starts it where a runtime is there. What a killed process leaves
@@ -37,6 +37,19 @@ impl Lease {
     pub async fn end(mut self) -> Result<()> {
         let Some(conductor) = self.conductor.take() else { return Ok(()) };
         end(&conductor, &self.key, &self.id).await
+    }
+
+    /// Drops the copy, and waits no longer than that until it is gone. What takes longer is the
+    /// error, and goes on behind the caller while this process lives; after that it is in the book.
+    pub async fn end_within(mut self, patience: Patience) -> Result<()> {
+        let Some(conductor) = &self.conductor else { return Ok(()) };
+        let hurried = conductor.hurried(patience, conductor.clock.elapsed());
+        let ended = end(&hurried, &self.key, &self.id).await;
+        let lasts = |error: &Error| error.status() == ErrorStatus::Permanent;
+        if ended.as_ref().err().is_none_or(lasts) {
+            self.conductor = None;
+        }
+        ended
     }
 }
 

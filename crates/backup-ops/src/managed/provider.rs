@@ -14,9 +14,9 @@ use backup_core::{
     SnapshotKind, SourceIdentity,
 };
 
-use super::Conductor;
 use super::lease::Lease;
 use super::leftovers::{LEFT_BEHIND, LEFTOVER_AGE};
+use super::{Conductor, Patience};
 
 /// How long a copy may live if nobody drops it.
 const COPY_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -73,20 +73,22 @@ impl ManagedProvider {
         conductor.lease(Intent::Copy { name, from: CopyFrom::Now, expires_at }).await
     }
 
-    /// Ends what earlier runs left behind; that it cannot be is no reason not to back up, and is
-    /// said.
+    /// Ends what earlier runs left behind; that it cannot be, or takes more than a minute, is no
+    /// reason not to back up, and is said: it stays in the book.
     async fn tidy(&self) -> Vec<Finding> {
         let conductor = &self.conductor;
         if !conductor.platform.can(Ability::DropCopy) {
             return Vec::new();
         }
-        let ended = match conductor.resume().await {
+        let begun = conductor.clock.elapsed();
+        let hurried = || conductor.hurried(Patience::SHORT, begun);
+        let ended = match hurried().resume().await {
             Ok(findings) => findings,
             Err(error) => {
                 vec![Finding::warning(format!("what earlier runs left under way: {error}"))]
             }
         };
-        let swept = match conductor.sweep(LEFTOVER_AGE).await {
+        let swept = match hurried().sweep(LEFTOVER_AGE).await {
             Ok(findings) => findings,
             Err(error) => vec![Finding::warning(format!("what earlier runs left behind: {error}"))],
         };
@@ -316,12 +318,13 @@ impl Source for ManagedSource {
         });
         let Some(lease) = self.lease.take() else { return copied };
         let name = lease.name().to_owned();
-        let dropped = lease.end().await;
+        // The manifest waits for this.
+        let dropped = lease.end_within(Patience::SHORT).await;
         let mut evidence = copied?;
         evidence.findings.push(match dropped {
             Ok(()) => Finding::note(format!("read from the frozen copy {name}, which was dropped")),
             Err(error) => Finding::warning(format!(
-                "{LEFT_BEHIND}the frozen copy {name}, which costs money; it could not be dropped: {error}"
+                "{LEFT_BEHIND}the frozen copy {name}, which costs money; it is not known to be dropped: {error}"
             )),
         });
         Ok(evidence)

@@ -133,6 +133,45 @@ async fn a_snapshot_under_way_is_waited_for_by_the_next_process() {
 }
 
 #[tokio::test]
+async fn what_takes_long_keeps_nobody_and_stays_written_down() {
+    let world = World::new();
+    let conductor = world.conductor();
+    let leased = async |run: u8| {
+        let name = conductor.name(Purpose::Freeze, RunId([run; 16])).to_string();
+        let intent = Intent::Copy { name, from: CopyFrom::Now, expires_at: None };
+        conductor.lease(intent).await.unwrap()
+    };
+    let most = Patience::SHORT.limit + Patience::SHORT.longest_pause;
+    let lease = leased(1).await;
+    world.vendor.be_slow(true);
+    let begun = world.clock.elapsed();
+    let error = lease.end_within(Patience::SHORT).await.unwrap_err();
+    assert_eq!(error.status(), ErrorStatus::Persistent, "{error}");
+    assert!(world.clock.elapsed() - begun <= most);
+    assert!(!world.book.entries().is_empty(), "it is in the book while it goes on");
+    for _ in 0..10_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.book.entries(), [], "and goes on behind the caller");
+
+    world.vendor.be_slow(false);
+    for run in [2, 3] {
+        std::mem::forget(leased(run).await);
+    }
+    world.book.forget_everybody();
+    world.vendor.be_slow(true);
+    let (next, begun) = (world.conductor(), world.clock.elapsed());
+    let findings = next.hurried(Patience::SHORT, begun).resume().await.unwrap();
+    assert!(world.clock.elapsed() - begun <= most, "both together");
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(findings.iter().all(|finding| finding.kind == FindingKind::Warning), "{findings:?}");
+    world.vendor.be_slow(false);
+    world.book.forget_everybody();
+    world.conductor().resume().await.unwrap();
+    assert_eq!(world.book.entries(), []);
+}
+
+#[tokio::test]
 async fn a_failure_is_told_and_is_over() {
     let world = World::new();
     world.vendor.fail_operations(true);
