@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use backup_core::{ErrorKind, Result, WalFile, WalSegment};
 use backup_repository::{Repository, WalPut};
@@ -26,14 +26,27 @@ const AT_ONCE: usize = 3;
 const LARGEST: u64 = 64 << 20;
 
 /// What is being stored before it is asked for.
+#[derive(Default)]
 pub(super) struct Pushes {
     ahead: Mutex<HashMap<PathBuf, Ahead>>,
-    room: Arc<Semaphore>,
+    rooms: Rooms,
 }
 
-impl Default for Pushes {
-    fn default() -> Self {
-        Self { ahead: Mutex::default(), room: Arc::new(Semaphore::new(AT_ONCE)) }
+/// How much is stored at the same time, for each server's folder: one that is slow keeps no other
+/// waiting.
+#[derive(Default)]
+struct Rooms(Mutex<HashMap<PathBuf, Weak<Semaphore>>>);
+
+impl Rooms {
+    fn of(&self, folder: &Path) -> Arc<Semaphore> {
+        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = rooms.get(folder).and_then(Weak::upgrade) {
+            return room;
+        }
+        rooms.retain(|_, room| room.strong_count() > 0);
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        rooms.insert(folder.to_owned(), Arc::downgrade(&room));
+        room
     }
 }
 
@@ -161,35 +174,40 @@ impl Pushes {
         let Ok(found) = tokio::task::spawn_blocking(move || ready(&shown, from)).await else {
             return;
         };
+        let room = self.rooms.of(folder);
         let mut ahead = self.lock();
         ahead.retain(|path, _| of_it(path).is_none() || found.contains_key(path));
         for (path, seen) in found {
             let order =
                 WalOrder { path: path.clone(), accept_new_identity: false, ..order.clone() };
             ahead.entry(path).or_insert_with(|| {
-                let done = self.begin(repository.clone(), &order);
+                let done = begin(repository.clone(), &order, Arc::clone(&room));
                 Ahead { seen, order, done }
             });
         }
     }
 
-    fn begin(&self, repository: Repository, order: &WalOrder) -> JoinHandle<Option<WalPut>> {
-        let (room, request) = (Arc::clone(&self.room), request(order));
-        tokio::spawn(async move {
-            let _room = room.acquire_owned().await.ok()?;
-            match wal_push(&repository, &request).await {
-                Ok(put) => Some(put),
-                Err(error) => {
-                    tracing::debug!(file = %request.path.display(), %error, "not stored ahead");
-                    None
-                }
-            }
-        })
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Ahead>> {
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn begin(
+    repository: Repository,
+    order: &WalOrder,
+    room: Arc<Semaphore>,
+) -> JoinHandle<Option<WalPut>> {
+    let request = request(order);
+    tokio::spawn(async move {
+        let _room = room.acquire().await.ok()?;
+        match wal_push(&repository, &request).await {
+            Ok(put) => Some(put),
+            Err(error) => {
+                tracing::debug!(file = %request.path.display(), %error, "not stored ahead");
+                None
+            }
+        }
+    })
 }
 
 fn request(order: &WalOrder) -> WalPushRequest {
@@ -264,6 +282,16 @@ mod tests {
         let nothing = ready(folder.path(), name(19).parse().unwrap());
         assert!(nothing.is_empty());
         assert!(ready(Path::new("/nowhere"), name(1).parse().unwrap()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_fills_its_room_leaves_others_theirs() {
+        let rooms = Rooms::default();
+        let (one, other) = (Path::new("/one/pg_wal"), Path::new("/other/pg_wal"));
+        let room = rooms.of(one);
+        let _all = room.acquire_many(AT_ONCE as u32).await.unwrap();
+        assert!(rooms.of(one).try_acquire().is_err());
+        assert_eq!(rooms.of(other).available_permits(), AT_ONCE);
     }
 
     #[test]
