@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
+use super::seen::FileSeen;
+
 /// What can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -46,6 +48,8 @@ pub struct WalOrder {
     pub source: SourceName,
     /// The file, by its absolute path.
     pub path: PathBuf,
+    /// What lies there, as whoever asks sees it.
+    pub file: FileSeen,
     /// The cluster's system identifier, where whoever asks knows it.
     pub system: Option<u64>,
     /// The source is another cluster from now on, on purpose.

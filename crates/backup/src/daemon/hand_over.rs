@@ -83,6 +83,7 @@ mod tests {
     use tokio::net::UnixListener;
 
     use super::*;
+    use crate::daemon::FileSeen;
 
     /// A daemon that gives these answers to one question, and hangs up.
     async fn asked(answers: &[&str]) -> Result<Option<WalPut>> {
@@ -92,6 +93,7 @@ mod tests {
             repository: "disk /srv".into(),
             source: "shop".parse().unwrap(),
             path: "/data/pg_wal/000000010000000000000001".into(),
+            file: FileSeen { device: 1, inode: 2, bytes: 3, changed: (4, 5) },
             system: Some(7),
             accept_new_identity: false,
         };
@@ -142,6 +144,7 @@ mod tests {
             repository: String::new(),
             source: "shop".parse().unwrap(),
             path: "/x".into(),
+            file: FileSeen { device: 1, inode: 2, bytes: 3, changed: (4, 5) },
             system: None,
             accept_new_identity: false,
         };

@@ -2,8 +2,6 @@
 //! what a server will hand over next is stored while its next command is still starting.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -15,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::control::{self, Answer, WalOrder};
 use super::hand_over::BEAT;
+use super::seen::Seen;
 use super::start::Daemon;
 use crate::wal::{WalPushRequest, wal_push};
 
@@ -59,28 +58,6 @@ struct Ahead {
     done: JoinHandle<Option<WalPut>>,
 }
 
-/// By what a file that was written again is told from the one that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seen {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    changed: (i64, i64),
-    status_changed: (i64, i64),
-}
-
-impl Seen {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            changed: (metadata.mtime(), metadata.mtime_nsec()),
-            status_changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
 impl Daemon {
     /// Stores a WAL file and answers; signs of life go out meanwhile. Whoever asked may be gone,
     /// and then nobody is answered.
@@ -116,6 +93,10 @@ impl Daemon {
             // Another user, another container: whoever asks may see it.
             _ => return declined("it cannot read the file"),
         };
+        // The same path in another mount namespace is another file.
+        if seen.file != order.file {
+            return declined("it sees another file there");
+        }
         match self.inner.pushes.store(&self.inner.work.repository, order, seen).await {
             Ok(put) => Answer::Pushed {
                 stored: match put {
@@ -178,8 +159,12 @@ impl Pushes {
         let mut ahead = self.lock();
         ahead.retain(|path, _| of_it(path).is_none() || found.contains_key(path));
         for (path, seen) in found {
-            let order =
-                WalOrder { path: path.clone(), accept_new_identity: false, ..order.clone() };
+            let order = WalOrder {
+                path: path.clone(),
+                file: seen.file,
+                accept_new_identity: false,
+                ..order.clone()
+            };
             ahead.entry(path).or_insert_with(|| {
                 let done = begin(repository.clone(), &order, Arc::clone(&room));
                 Ahead { seen, order, done }
@@ -292,23 +277,5 @@ mod tests {
         let _all = room.acquire_many(AT_ONCE as u32).await.unwrap();
         assert!(rooms.of(one).try_acquire().is_err());
         assert_eq!(rooms.of(other).available_permits(), AT_ONCE);
-    }
-
-    #[test]
-    fn a_file_that_was_written_again_is_another() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x");
-        let seen = || Seen::of(&std::fs::metadata(&path).unwrap());
-        std::fs::write(&path, "one").unwrap();
-        let first = seen();
-        assert_eq!(first, seen());
-        std::fs::write(&path, "more").unwrap();
-        assert_ne!(first, seen());
-        // The same length under the same name: what was there before is still open elsewhere.
-        let kept = std::fs::File::open(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
-        let second = Seen::of(&kept.metadata().unwrap());
-        std::fs::write(&path, "less").unwrap();
-        assert_ne!(second, seen());
     }
 }

@@ -1,6 +1,6 @@
 //! `wal push`: one file, durable before exit 0.
 
-use backup::daemon::{WalOrder, hand_over, state_directory};
+use backup::daemon::{FileSeen, WalOrder, hand_over, state_directory};
 use backup::ops::wal::WalPut;
 use backup::repository_place;
 use backup::wal::{WalPushRequest, system_near, wal_push};
@@ -46,10 +46,13 @@ async fn through_daemon(session: &Session, request: &WalPushRequest) -> Result<O
     // Where none can be, none is.
     let Ok(directory) = state_directory(settings, session.environment()) else { return Ok(None) };
     let Ok(path) = std::path::absolute(&request.path) else { return Ok(None) };
+    // What is wrong with the file is said by the push itself.
+    let Ok(metadata) = std::fs::metadata(&path) else { return Ok(None) };
     let order = WalOrder {
         repository: repository_place(settings.repository()?)?,
         source: request.source.clone(),
         path,
+        file: FileSeen::of(&metadata),
         // Here the directory that this runs in counts, which the daemon does not know.
         system: match request.system {
             Some(system) => Some(system),
