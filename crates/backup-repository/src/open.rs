@@ -135,6 +135,16 @@ impl Repository {
         })
     }
 
+    /// Returns whether the repository that lies at its place is still this one: another may have been
+    /// mounted there, or made. `StoreUnavailable` when none is there.
+    pub async fn is_there(&self) -> Result<bool> {
+        let bytes = Self::read_config(self.store()).await?;
+        let root = self.keys_now()?.root_public();
+        let found = from_root_signed::<Config>(&bytes)
+            .and_then(|claimed| claimed.check(CONFIG_DOMAIN, &root));
+        Ok(found.is_ok_and(|config| config == self.inner.config))
+    }
+
     /// Returns the keys that this host needs to add objects, and nothing that opens any.
     pub fn writing_keys(&self) -> Result<KeyBundle> {
         let keys = self.keys_now()?;

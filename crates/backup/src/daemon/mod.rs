@@ -15,6 +15,7 @@ mod jobs;
 mod ledger;
 mod look;
 mod opening;
+mod place;
 mod pushes;
 mod remembered;
 mod scene;

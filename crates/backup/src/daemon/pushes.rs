@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
+use backup_core::port::Clock;
 use backup_core::{ErrorKind, Result, WalFile, WalSegment};
 use backup_repository::{Repository, WalPut};
 use tokio::net::UnixStream;
@@ -13,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::control::{self, Answer, WalOrder};
 use super::hand_over::BEAT;
+use super::place::Place;
 use super::seen::Seen;
 use super::start::Daemon;
 use crate::wal::{WalPushRequest, wal_push};
@@ -23,12 +26,15 @@ const AHEAD: usize = 8;
 /// stored ahead.
 const AT_ONCE: usize = 3;
 const LARGEST: u64 = 64 << 20;
+/// For so long it is believed that a file that was stored ahead still is; then it is looked for.
+const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What is being stored before it is asked for.
 #[derive(Default)]
 pub(super) struct Pushes {
     ahead: Mutex<HashMap<PathBuf, Ahead>>,
     rooms: Rooms,
+    place: Place,
 }
 
 /// How much is stored at the same time, for each server's folder: one that is slow keeps no other
@@ -55,8 +61,11 @@ struct Ahead {
     seen: Seen,
     order: WalOrder,
     /// Nothing when it could not be stored: then whoever asks for it hears why.
-    done: JoinHandle<Option<WalPut>>,
+    done: JoinHandle<Option<Put>>,
 }
+
+/// What came of it, and when, by the clock's elapsed time.
+type Put = (WalPut, Duration);
 
 impl Daemon {
     /// Stores a WAL file and answers; signs of life go out meanwhile. Whoever asked may be gone,
@@ -97,11 +106,16 @@ impl Daemon {
         if seen.file != order.file {
             return declined("it sees another file there");
         }
-        match self.inner.pushes.store(&self.inner.work.repository, order, seen).await {
-            Ok(put) => Answer::Pushed {
-                stored: match put {
-                    WalPut::Stored(bytes) => Some(bytes),
-                    WalPut::Known => None,
+        let (pushes, repository) = (&self.inner.pushes, &self.inner.work.repository);
+        let clock = &self.inner.clock;
+        match pushes.store(repository, clock, order, seen).await {
+            Ok(put) => match pushes.confirm(repository, &**clock).await {
+                Some(doubt) => declined(&doubt),
+                None => Answer::Pushed {
+                    stored: match put {
+                        WalPut::Stored(bytes) => Some(bytes),
+                        WalPut::Known => None,
+                    },
                 },
             },
             Err(error) if error.kind() == ErrorKind::NotFound => declined("the file is gone"),
@@ -120,23 +134,44 @@ fn declined(reason: &str) -> Answer {
 impl Pushes {
     /// Stores a file, durable when this returns, unless it is so already; stores those that come
     /// next before they are asked for.
-    async fn store(&self, repository: &Repository, order: WalOrder, seen: Seen) -> Result<WalPut> {
+    async fn store(
+        &self,
+        repository: &Repository,
+        clock: &Arc<dyn Clock>,
+        order: WalOrder,
+        seen: Seen,
+    ) -> Result<WalPut> {
         let taken = self.lock().remove(&order.path);
         if let Some(ahead) = taken.filter(|ahead| ahead.seen == seen && ahead.order == order) {
-            self.go_ahead(repository, &order).await;
-            if let Ok(Some(put)) = ahead.done.await {
+            self.go_ahead(repository, clock, &order).await;
+            if let Ok(Some((put, at))) = ahead.done.await
+                && clock.elapsed().saturating_sub(at) <= REMEMBERED
+            {
                 return Ok(put);
             }
         }
         let put = wal_push(repository, &request(&order)).await?;
         tracing::debug!(file = %order.path.display(), "a WAL file is stored");
         // Not before this one is: where nothing can be stored, nothing piles up.
-        self.go_ahead(repository, &order).await;
+        self.go_ahead(repository, clock, &order).await;
         Ok(put)
     }
 
+    /// Returns why nothing must be acknowledged now: what was stored may not lie where the
+    /// repository is looked for.
+    async fn confirm(&self, repository: &Repository, clock: &dyn Clock) -> Option<String> {
+        let doubt = match self.place.is_kept(repository, clock).await {
+            Ok(true) => return None,
+            Ok(false) => "another repository lies at the place of its own".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(doubt, "a WAL file is not acknowledged");
+        self.lock().clear();
+        Some(doubt)
+    }
+
     /// Begins to store the segments that the server will hand over after this one.
-    async fn go_ahead(&self, repository: &Repository, order: &WalOrder) {
+    async fn go_ahead(&self, repository: &Repository, clock: &Arc<dyn Clock>, order: &WalOrder) {
         let Some((folder, from)) = segment_of(&order.path) else { return };
         let of_it = |path: &Path| {
             let found = segment_of(path).filter(|(of, _)| *of == folder);
@@ -166,7 +201,7 @@ impl Pushes {
                 ..order.clone()
             };
             ahead.entry(path).or_insert_with(|| {
-                let done = begin(repository.clone(), &order, Arc::clone(&room));
+                let done = begin(repository.clone(), Arc::clone(clock), &order, Arc::clone(&room));
                 Ahead { seen, order, done }
             });
         }
@@ -179,14 +214,15 @@ impl Pushes {
 
 fn begin(
     repository: Repository,
+    clock: Arc<dyn Clock>,
     order: &WalOrder,
     room: Arc<Semaphore>,
-) -> JoinHandle<Option<WalPut>> {
+) -> JoinHandle<Option<Put>> {
     let request = request(order);
     tokio::spawn(async move {
         let _room = room.acquire().await.ok()?;
         match wal_push(&repository, &request).await {
-            Ok(put) => Some(put),
+            Ok(put) => Some((put, clock.elapsed())),
             Err(error) => {
                 tracing::debug!(file = %request.path.display(), %error, "not stored ahead");
                 None
@@ -241,6 +277,8 @@ fn ready(folder: &Path, from: WalSegment) -> BTreeMap<PathBuf, Seen> {
 
 #[cfg(test)]
 mod tests {
+    use backup_testkit::{FakeClock, MemoryStore};
+
     use super::*;
 
     #[test]
@@ -267,6 +305,37 @@ mod tests {
         let nothing = ready(folder.path(), name(19).parse().unwrap());
         assert!(nothing.is_empty());
         assert!(ready(Path::new("/nowhere"), name(1).parse().unwrap()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_stored_long_before_is_not_acknowledged_from_memory() {
+        let clock = Arc::new(FakeClock::manual(jiff::Timestamp::UNIX_EPOCH));
+        let store = Arc::new(MemoryStore::new());
+        let repository = crate::daemon::place::tests::repository(store, &clock).await;
+        let elapsed: Arc<dyn Clock> = Arc::clone(&clock) as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("000000010000000000000001");
+        std::fs::write(&path, "no WAL, and stored never").unwrap();
+        let seen = Seen::of(&std::fs::metadata(&path).unwrap());
+        let order = WalOrder {
+            repository: "disk /srv".into(),
+            source: "shop".parse().unwrap(),
+            path: path.clone(),
+            file: seen.file,
+            system: Some(7),
+            accept_new_identity: false,
+        };
+        let pushes = Pushes::default();
+        let asked = async |age: Duration| {
+            let at = clock.elapsed();
+            let done = tokio::spawn(async move { Some((WalPut::Stored(1), at)) });
+            pushes.lock().insert(path.clone(), Ahead { seen, order: order.clone(), done });
+            clock.advance(age);
+            pushes.store(&repository, &elapsed, order.clone(), seen).await
+        };
+        assert_eq!(asked(REMEMBERED).await.unwrap(), WalPut::Stored(1));
+        let looked = asked(REMEMBERED + Duration::from_secs(1)).await;
+        assert!(looked.is_err(), "the file itself was looked at: {looked:?}");
     }
 
     #[tokio::test]
