@@ -249,6 +249,21 @@ impl Session {
         }
     }
 
+    /// Asks the providers of configured sources what they keep, and judges by that too.
+    pub(crate) async fn count_natives(
+        &self,
+        sources: impl Iterator<Item = &mut SourceStatus>,
+    ) -> Result<()> {
+        let (composer, settings) = (&self.composer(), self.settings()?);
+        let counting = async {
+            for status in sources {
+                backup::count_native(composer, settings, status, self.clock.now()).await;
+            }
+            Ok(())
+        };
+        self.interrupt.unless(counting).await
+    }
+
     /// Returns how the sources stand: these, or all that are configured or stored.
     pub(crate) async fn standings(&self, names: &[SourceName]) -> Result<Vec<SourceStatus>> {
         let promises = self.promises()?;

@@ -71,7 +71,7 @@ pub use extract::{ExtractTarget, check_extract, describe_extract, extract};
 #[cfg(unix)]
 pub use health::repository_health;
 pub use machine::{check_space, check_tools, default_jobs};
-pub use managed::{DRILL_AT_PROVIDER, FileBook, run_id};
+pub use managed::{DRILL_AT_PROVIDER, FileBook, count_native, run_id};
 pub use provider::{database_name, has_password, provider};
 pub use scratch::{scratch_cluster, scratch_recovery};
 pub use settings::{load_channels, load_settings, promises, settings_from_nothing, wal_retention};

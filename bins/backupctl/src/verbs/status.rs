@@ -27,7 +27,7 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> 
     if let Some(memory) = &memory {
         backup::daemon::hear_runs(memory.as_ref(), &mut sources, now).await?;
     }
-    session.interrupt.unless(count_natives_in(session, &mut sources)).await?;
+    session.count_natives(sources.iter_mut()).await?;
     let repository = session.repository().await?;
     let (url, memory) = (session.repository_url()?, memory.as_deref());
     let look = backup::repository_health(repository, &url, memory, &sources, now);
@@ -47,22 +47,6 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> 
     alerts::tell(session, &backup::ops::alert::finding("status", None, title, reasons(&bad), now))
         .await;
     Ok(Ending::Found(ErrorKind::Suspect))
-}
-
-/// Asks the providers of configured sources what they keep.
-async fn count_natives_in(session: &Session, sources: &mut [SourceStatus]) -> Result<()> {
-    let settings = session.settings()?;
-    for status in sources {
-        let Some(source) = settings.sources.iter().find(|one| one.name == status.source) else {
-            continue;
-        };
-        // A source that cannot be set up is said by `doctor`; its snapshots are judged all the same.
-        let Ok(Some(platform)) = session.composer().platform(source) else { continue };
-        if let Some(native) = managed::look(&*platform, &source.name).await {
-            managed::count_in(status, native, session.clock.now());
-        }
-    }
-    Ok(())
 }
 
 fn reasons(sources: &[&SourceStatus]) -> String {

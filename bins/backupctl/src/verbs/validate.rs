@@ -42,7 +42,10 @@ pub(super) async fn run(session: &Session, args: &ValidateArgs) -> Result<Ending
     let mut ending = Ending::Ok;
     if args.repository {
         match session.standings(&[]).await {
-            Ok(sources) => {
+            Ok(mut sources) => {
+                let promised =
+                    sources.iter_mut().filter(|source| source.promise.rpo_of_both.is_some());
+                session.count_natives(promised).await?;
                 for source in sources {
                     let name = format!("protection of {}", source.source);
                     if source.standing == Standing::Protected {

@@ -102,6 +102,8 @@ async fn provider_snapshots_are_taken_counted_kept_by_policy_and_restored() {
     let Some(world) = World::new(Duration::from_millis(50)).await else { return };
     let (ctl, main) = (&world.ctl, world.main());
     world.neon.add_snapshot("before the migration", "2026-01-01T00:00:00Z".parse().unwrap(), true);
+    let judged = ctl.run(&["validate", "--repository"]).expect(9);
+    assert!(judged.stdout.contains("and at neon, the newest is"), "{}", judged.stdout);
     ctl.ok(&["backup", "shop", "--verify", "read"]);
     ctl.ok(&["backup", "shop", "--native"]);
     let before = fingerprint(&main, "shop");

@@ -24,9 +24,18 @@ pub struct NativeStanding {
     pub window: Option<Window>,
     /// Why that is not known, where it is not.
     pub error: Option<String>,
+    /// When the vendor said so, where that was not just now.
+    pub told_at: Option<Timestamp>,
 }
 
 impl NativeStanding {
+    /// What is counted of a vendor that cannot be asked: nothing, and why.
+    #[must_use]
+    pub fn unknown(provider: &str, error: impl Into<String>) -> Self {
+        let (provider, error) = (provider.to_owned(), Some(error.into()));
+        Self { provider, error, ..Self::default() }
+    }
+
     /// Returns the age of the newest.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
@@ -72,7 +81,12 @@ pub fn count_in(status: &mut SourceStatus, native: NativeStanding, now: Timestam
                 || "there is none".to_owned(),
                 |age| format!("the newest is {} old", minutes(age)),
             );
-            let why = native.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+            let told =
+                native.told_at.and_then(|at| Duration::try_from(now.duration_since(at)).ok());
+            let told = told.filter(|age| age.as_secs() >= 60);
+            let told = told.map(|age| format!("as {} said {} ago", native.provider, minutes(age)));
+            let why: Vec<String> = native.error.iter().cloned().chain(told).collect();
+            let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
             status.reasons.push(format!(
                 "Of snapshots in the repository and at {}, {what}; at most {} was promised{why}.",
                 native.provider,

@@ -174,6 +174,7 @@ impl Daemon {
                 inner.scene.hear(&mut sources, now);
                 inner.scene.keep_stored(&sources);
                 self.judge_streams(&mut sources, now);
+                self.judge_natives(&mut sources, now).await;
                 inner.scene.note(|problems| problems.repository = None);
                 inner.work.voice.judged(None, now).await;
                 let awaited = self.follow_snapshots(&sources).await;
@@ -201,6 +202,7 @@ impl Daemon {
                 let known = inner.scene.stored();
                 let mut sources = backup_ops::doubt(&known, &error, now);
                 self.judge_streams(&mut sources, now);
+                self.judge_natives(&mut sources, now).await;
                 inner.work.voice.stand(&sources, now).await;
                 inner.scene.sources.send_replace(Arc::new(sources));
             }
@@ -277,6 +279,7 @@ impl Daemon {
         let desk = desk(ledger, Arc::clone(&inner.clock), destinations).await?;
         let settings = loaded.settings.clone();
         inner.work.load(loaded);
+        inner.natives.forget();
         inner.work.voice.exchange(desk);
         let patience = settings.daemon.stop_timeout.as_duration();
         inner.handle.replace(jobs(&settings), settings.daemon.concurrency, patience).await?;

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::alerts::{Voice, desk};
 use super::jobs::jobs;
 use super::ledger::CatalogLedger;
+use super::natives::Natives;
 use super::opening::{Opening, Unopened};
 use super::pushes::Pushes;
 use super::remembered::{OWN, REPOSITORY, ended, recall};
@@ -52,6 +53,7 @@ pub(super) struct Inner {
     pub(super) handle: Handle,
     pub(super) scene: Arc<Scene>,
     pub(super) pushes: Pushes,
+    pub(super) natives: Natives,
     pub(super) started_at: Timestamp,
     /// Where it serves since it was started.
     pub(super) listen: String,
@@ -158,6 +160,7 @@ impl Opening {
                 handle,
                 scene,
                 pushes: Pushes::default(),
+                natives: Natives::default(),
                 started_at,
                 listen: settings.daemon.listen,
                 reloads,

@@ -1,6 +1,7 @@
 //! Sources whose vendor has a control plane.
 
 mod book;
+mod native;
 mod plane;
 mod vendors;
 
@@ -14,6 +15,7 @@ use backup_provider_neon::{NeonConfig, NeonDirect, NeonPlatform};
 use backup_provider_planetscale::{PlanetscaleConfig, PlanetscalePlatform};
 
 pub use book::FileBook;
+pub use native::count_native;
 
 /// The word that makes drills use a throw-away copy at the source's provider.
 pub const DRILL_AT_PROVIDER: &str = "provider";
