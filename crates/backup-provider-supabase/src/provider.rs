@@ -69,7 +69,7 @@ impl Provider for SupabaseProvider {
         let mut found = self.explained(found)?;
         found.facts.identity = self.identity(&found.facts);
         found.findings.extend(self.address().findings.clone());
-        found.findings.extend(uncovered(connect).await?);
+        found.findings.extend(uncovered(connect).await);
         Ok(found)
     }
 
@@ -145,7 +145,7 @@ impl Source for ProjectSource {
         let mut evidence =
             self.source.copy_to(sink).await.map_err(|error| explain(error, address.way))?;
         let mut findings = address.findings.clone();
-        findings.extend(uncovered(&address.connect).await?);
+        findings.extend(uncovered(&address.connect).await);
         for finding in &findings {
             self.options.observer.on_event(&Event::Found(finding.clone()));
         }

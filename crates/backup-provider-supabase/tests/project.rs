@@ -226,6 +226,21 @@ async fn a_project_is_restored_on_a_plain_server_and_compared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_counted_beside_the_database_fails_no_copy() {
+    let Some(project) = Project::used(MAJOR) else { return };
+    project.sql(
+        "INSERT INTO storage.objects (bucket_id, name, metadata) VALUES \
+         ('avatars', 'a', '{\"size\": \"large\"}'), ('avatars', 'b', '{\"size\": \"-\"}')",
+    );
+    project.admin("REVOKE ALL ON vault.secrets FROM postgres");
+    let taken = back_up(&project).await.unwrap();
+    let said = taken.findings();
+    assert!(said.contains("Warning: the 14 files in Storage (24.0 KiB)"), "{said}");
+    assert!(said.contains("Warning: secrets in Vault could not be counted"), "{said}");
+    assert!(said.contains("permission denied"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_project_that_somebody_uses_is_not_restored_into() {
     let Some(project) = Project::used(MAJOR) else { return };
     let taken = back_up(&project).await.unwrap();
