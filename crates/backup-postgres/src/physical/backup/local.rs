@@ -17,11 +17,12 @@ use super::copied::Copied;
 use super::manifest_part::ManifestPart;
 use super::proof::{COPY, system};
 use super::reading::{Reading, file};
+use super::segment::segment;
 use super::served::{CONTROL, check_is_served, same_cluster, tablespaces};
 use super::source::{Outcome, phase};
 use super::{notes, read, walk};
 use crate::logical::rate::RateLimit;
-use crate::physical::changes::{self, Base, ChangedBlocks, NoBase};
+use crate::physical::changes::{self, Base, NoBase};
 use crate::physical::facts::ClusterFacts;
 use crate::physical::files::name::{Group, classify};
 use crate::physical::files::row::{Kind, Row};
@@ -69,15 +70,19 @@ pub(super) async fn copy(
     let segment = facts.relation_segment_bytes;
     let copied = Copied::new(options.observer.clone(), segment, rules, false, true);
     let read = AtomicU64::new(0);
-    let mut local = Local {
+    let rate = RateLimit::new(options.max_rate);
+    let reading = Reading {
         root,
         copied: &copied,
-        jobs: options.jobs.get(),
-        rate: RateLimit::new(options.max_rate),
-        block_bytes: facts.block_bytes,
+        rate: &rate,
         changed: base.as_ref().map(|(_, changed)| changed),
         patches: base.as_ref().is_some_and(|(base, _)| base.near),
+        block_bytes: facts.block_bytes,
         read: &read,
+    };
+    let mut local = Local {
+        reading,
+        jobs: options.jobs.get(),
         writer: ClusterWriter::begin(sink, &copied, base.as_ref().map(|(base, _)| base)).await?,
         manifest: ManifestWriter::default(),
         part: ManifestPart::begin(sink).await?,
@@ -130,17 +135,8 @@ pub(super) async fn copy(
 }
 
 struct Local<'a> {
-    root: &'a Path,
-    copied: &'a Copied,
+    reading: Reading<'a>,
     jobs: usize,
-    rate: RateLimit,
-    block_bytes: u64,
-    /// What changed since the base, where there is one.
-    changed: Option<&'a ChangedBlocks>,
-    /// Whether single pages are read where the rest of their piece is as it was.
-    patches: bool,
-    /// Bytes that were read.
-    read: &'a AtomicU64,
     writer: ClusterWriter<'a>,
     manifest: ManifestWriter,
     part: ManifestPart<'a>,
@@ -152,8 +148,8 @@ impl Local<'_> {
     async fn tree(&mut self, facts: &ClusterFacts) -> Result<()> {
         let mut directories = vec![String::new()];
         while let Some(directory) = directories.pop() {
-            let listing = walk::list(self.root, &directory)
-                .map_err(|error| read::failed(&self.root.join(&directory), error))?;
+            let listing = walk::list(self.reading.root, &directory)
+                .map_err(|error| read::failed(&self.reading.root.join(&directory), error))?;
             for path in listing.directories.into_iter().rev() {
                 let oid = path.strip_prefix("pg_tblspc/").and_then(|oid| oid.parse().ok());
                 if !oid.is_some_and(|oid: u32| facts.tablespaces.contains_key(&oid)) {
@@ -172,7 +168,7 @@ impl Local<'_> {
     }
 
     async fn directory(&mut self, path: &str) -> Result<()> {
-        let Ok(metadata) = fs::metadata(self.root.join(path)) else { return Ok(()) };
+        let Ok(metadata) = fs::metadata(self.reading.root.join(path)) else { return Ok(()) };
         let mode = metadata.permissions().mode() & 0o7777;
         let row = Row::new(path.to_owned(), Kind::Directory, mode);
         self.writer.group(classify(path).0).await?.row(&row).await
@@ -182,17 +178,9 @@ impl Local<'_> {
     async fn files(&mut self, paths: &[String]) -> Result<()> {
         let Some(first) = paths.first() else { return Ok(()) };
         let group = self.writer.group(classify(first).0).await?;
-        let reading = Reading {
-            root: self.root,
-            copied: self.copied,
-            rate: &self.rate,
-            changed: self.changed,
-            patches: self.patches,
-            block_bytes: self.block_bytes,
-            read: self.read,
-        };
+        let reading = &self.reading;
         stream::iter(paths.iter().map(Ok))
-            .try_for_each_concurrent(self.jobs, |path| file(&reading, group, path))
+            .try_for_each_concurrent(self.jobs, |path| file(reading, group, path))
             .await?;
         self.note().await
     }
@@ -207,7 +195,7 @@ impl Local<'_> {
     }
 
     async fn note(&mut self) -> Result<()> {
-        for (path, bytes, crc) in self.copied.take_listed(0)? {
+        for (path, bytes, crc) in self.reading.copied.take_listed(0)? {
             let line = self.manifest.file(&path, bytes, crc);
             self.part.write(&line).await?;
         }
@@ -222,7 +210,7 @@ impl Local<'_> {
         let newest = now.max(facts.timeline);
         for timeline in facts.timeline.max(2)..=newest {
             let history = format!("{timeline:08X}.history");
-            if self.root.join("pg_wal").join(&history).exists() {
+            if self.reading.root.join("pg_wal").join(&history).exists() {
                 self.files(&[format!("pg_wal/{history}")]).await?;
             }
         }
@@ -230,12 +218,11 @@ impl Local<'_> {
         for number in facts.start.0 / rules.segment..=last {
             for timeline in facts.timeline..=newest {
                 let name = wal::segment_name(timeline, number, rules.segment);
-                let path = self.root.join("pg_wal").join(&name);
+                let path = self.reading.root.join("pg_wal").join(&name);
                 let Some(opened) = read::open(&path)? else { continue };
-                let mut head = Vec::new();
-                read::piece(&opened.file, &path, 0, wal::HEADER as u64, &mut head)?;
-                rules.check(&name, opened.bytes, &head)?;
-                self.files(&[format!("pg_wal/{name}")]).await?;
+                let group = self.writer.group(Group::Wal).await?;
+                segment(&self.reading, group, &rules, &name, &opened).await?;
+                self.note().await?;
                 names.insert(name);
             }
         }

@@ -15,6 +15,7 @@ mod proof;
 mod read;
 mod reading;
 mod remote;
+mod segment;
 mod served;
 mod source;
 mod walk;

@@ -9,7 +9,7 @@ use super::copied::Copied;
 use super::group::{GroupWriter, MOST_PIECE};
 use super::patch::Patch;
 use super::proof::COPY;
-use super::read;
+use super::read::{self, Opened};
 use crate::logical::rate::RateLimit;
 use crate::physical::changes::{Change, ChangedBlocks};
 use crate::physical::files::name::classify;
@@ -28,11 +28,23 @@ pub(super) struct Reading<'a> {
     pub(super) read: &'a AtomicU64,
 }
 
-/// Copies one file, but for what is as it was.
+/// Copies one file, but for what is as it was; nothing where it has vanished.
 pub(super) async fn file(reading: &Reading<'_>, group: &GroupWriter<'_>, path: &str) -> Result<()> {
     let place = reading.root.join(path);
-    let shown = place.clone();
-    let Some(opened) = blocking(move || read::open(&shown)).await? else { return Ok(()) };
+    match blocking(move || read::open(&place)).await? {
+        Some(opened) => opened_file(reading, group, path, &opened).await,
+        None => Ok(()),
+    }
+}
+
+/// As [`file`], of a file that is open: whether it vanishes meanwhile does not matter.
+pub(super) async fn opened_file(
+    reading: &Reading<'_>,
+    group: &GroupWriter<'_>,
+    path: &str,
+    opened: &Opened,
+) -> Result<()> {
+    let place = reading.root.join(path);
     let (_, relation) = classify(path);
     let mut writer = group.file(path.to_owned(), relation, opened.mode, opened.bytes)?.unchecked();
     let before = reading.changed.zip(group.before(relation)).zip(relation);
