@@ -14,7 +14,7 @@ use crate::cut::Cutter;
 use crate::drills::Receipts;
 use crate::heads::Remembered;
 use crate::index::{Index, IndexObject};
-use crate::read::{ChunkReader, SnapshotReader};
+use crate::read::{BaseRate, ChunkReader, SnapshotReader};
 use crate::settings::Settings;
 use crate::write::{SnapshotDraft, SnapshotWriter};
 use crate::{blob, layout, write};
@@ -137,9 +137,11 @@ impl Repository {
             reader: self.chunk_reader()?,
             ids: keys.chunk_ids(),
             compressor: Arc::new(Compressor::new(settings.level)),
-            clock: Arc::clone(self.clock()),
+            rate: Arc::new(BaseRate::new(
+                Arc::clone(self.clock()),
+                self.store().capabilities().near,
+            )),
             can_read: keys.can_read(),
-            near: self.store().capabilities().near,
             settings,
             pending: Mutex::default(),
             tally: write::Tally::default(),

@@ -108,8 +108,11 @@ impl PartSink for MemoryParts {
         Ok(self.base.as_ref().map(|(snapshot, parts)| BaseSnapshot {
             snapshot: snapshot.clone(),
             parts: parts.clone(),
-            near: true,
         }))
+    }
+
+    fn wants_base(&self) -> bool {
+        true
     }
 
     async fn keep(&self, part: &PartName, address: u64) -> Result<bool> {

@@ -26,6 +26,12 @@ pub trait PartSink: Send + Sync {
         Ok(None)
     }
 
+    /// Returns whether reading the base costs less than it saves. It may change from one piece to
+    /// the next: ask for each.
+    fn wants_base(&self) -> bool {
+        false
+    }
+
     /// Takes the base's segment at `address` over into a part that was begun, as it is and
     /// unread. `false`: there is none, or it cannot be relied on; it has to be written.
     async fn keep(&self, part: &PartName, address: u64) -> Result<bool> {
@@ -59,8 +65,6 @@ pub struct BaseSnapshot {
     pub snapshot: Snapshot,
     /// What it holds.
     pub parts: Arc<dyn PartSource>,
-    /// Whether reading it costs little: to store what changed, what stood there is read anyway.
-    pub near: bool,
 }
 
 /// Takes the bytes of one segment. Dropping it without `finish` abandons it, which makes its

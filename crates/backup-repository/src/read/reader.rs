@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
-use super::ChunkReader;
+use super::{BaseRate, ChunkReader};
 use crate::index::Index;
 use crate::map::SegmentMap;
 
@@ -20,19 +20,20 @@ pub(crate) struct SnapshotReader {
     index: Arc<Index>,
     parts: Vec<Part>,
     maps: Mutex<HashMap<PartName, Arc<SegmentMap>>>,
-    /// Whether chunks are left for the writer of the next snapshot, which takes them as bases.
-    shares: bool,
+    /// For the writer of the next snapshot, which takes chunks that are read as bases: how fast
+    /// they come. They are left for it.
+    sharing: Option<Arc<BaseRate>>,
 }
 
 impl SnapshotReader {
     pub(crate) fn new(chunks: Arc<ChunkReader>, index: Arc<Index>, snapshot: &Snapshot) -> Self {
         let (parts, maps) = (snapshot.parts.clone(), Mutex::default());
-        Self { chunks, index, parts, maps, shares: false }
+        Self { chunks, index, parts, maps, sharing: None }
     }
 
-    /// Leaves the chunks that are read in their reader.
-    pub(crate) fn sharing(self) -> Self {
-        Self { shares: true, ..self }
+    /// Leaves the chunks that are read in their reader, and counts how fast they come.
+    pub(crate) fn sharing(self, rate: &Arc<BaseRate>) -> Self {
+        Self { sharing: Some(Arc::clone(rate)), ..self }
     }
 
     async fn map(&self, name: &PartName) -> Result<Arc<SegmentMap>> {
@@ -95,14 +96,17 @@ impl PartSource for SnapshotReader {
                 .with("part", part)
                 .with("position", position)
         })?;
-        let (chunks, index, name, shares) =
-            (Arc::clone(&self.chunks), Arc::clone(&self.index), part.clone(), self.shares);
+        let (chunks, index, name) =
+            (Arc::clone(&self.chunks), Arc::clone(&self.index), part.clone());
+        let sharing = self.sharing.clone();
         Ok(stream::iter(segment)
             .then(move |chunk| {
                 let (chunks, index, name) = (Arc::clone(&chunks), Arc::clone(&index), name.clone());
+                let sharing = sharing.clone();
                 async move {
                     let named = |error: Error| error.with("part", &name);
-                    let (plain, _) = chunks.read(&index, &chunk.id).await.map_err(named)?;
+                    let began = sharing.as_ref().map(|rate| rate.begin());
+                    let (plain, fetched) = chunks.read(&index, &chunk.id).await.map_err(named)?;
                     if plain.len() != chunk.raw as usize {
                         return Err(named(Error::new(
                             ErrorKind::Integrity,
@@ -110,7 +114,8 @@ impl PartSource for SnapshotReader {
                         )));
                     }
                     let plain = Bytes::from(plain);
-                    if shares {
+                    if let Some((rate, began)) = sharing.zip(began) {
+                        rate.end(began, fetched);
                         chunks.share(chunk.id, plain.clone());
                     }
                     Ok(plain)

@@ -3,10 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use backup_core::port::Clock;
 use backup_core::{ChunkId, Error, ErrorKind, Result};
 use backup_crypto::ChunkIdKey;
 use bytes::Bytes;
@@ -17,17 +15,12 @@ use crate::blocking;
 use crate::codec::{Compressor, Encoded};
 use crate::index::Index;
 use crate::map::ChunkRef;
-use crate::read::ChunkReader;
+use crate::read::{BaseRate, ChunkReader};
 use crate::settings::{DeltaMode, Settings};
 
 /// Chunks below this size are hashed and encoded without leaving the thread; a base does not
 /// pay for them.
 const SMALL: usize = 4 << 10;
-
-/// After this many bytes of bases their rate is known well enough to judge.
-const RATE_SAMPLE: u64 = 8 << 20;
-/// Slower than this, in bytes per second, bases cost more than they save.
-const RATE_FLOOR: f64 = 25e6;
 
 /// Stores chunks that the repository does not have yet.
 pub(crate) struct ChunkStore {
@@ -36,11 +29,11 @@ pub(crate) struct ChunkStore {
     pub(crate) reader: Arc<ChunkReader>,
     pub(crate) ids: ChunkIdKey,
     pub(crate) compressor: Arc<Compressor>,
-    pub(crate) clock: Arc<dyn Clock>,
+    /// How fast bases were read so far.
+    pub(crate) rate: Arc<BaseRate>,
     pub(crate) settings: Settings,
-    /// Whether bases may be read at all, and are near without measuring.
+    /// Whether bases may be read at all.
     pub(crate) can_read: bool,
-    pub(crate) near: bool,
     pub(crate) pending: Mutex<HashSet<ChunkId>>,
     pub(crate) tally: Tally,
 }
@@ -50,9 +43,6 @@ pub(crate) struct ChunkStore {
 pub(crate) struct Tally {
     pub(crate) read: AtomicU64,
     pub(crate) added: AtomicU64,
-    pub(crate) base_bytes: AtomicU64,
-    base_nanos: AtomicU64,
-    bases_off: AtomicBool,
 }
 
 impl ChunkStore {
@@ -147,7 +137,7 @@ impl ChunkStore {
         let wanted = match self.settings.delta {
             DeltaMode::Off => false,
             DeltaMode::On => true,
-            DeltaMode::Auto => !self.tally.bases_off.load(Ordering::Relaxed),
+            DeltaMode::Auto => !self.rate.is_slow(),
         };
         wanted && self.can_read && length >= SMALL
     }
@@ -167,26 +157,16 @@ impl ChunkStore {
         if let Some(plain) = self.reader.take_shared(&id) {
             return Some(Base { id, plain, depth, whole_estimate });
         }
-        let started = self.clock.elapsed();
+        let began = self.rate.begin();
         match self.reader.read(&self.index, &id).await {
             Ok((plain, fetched)) => {
-                self.measure(fetched, self.clock.elapsed().saturating_sub(started));
+                self.rate.end(began, fetched);
                 Some(Base { id, plain: plain.into(), depth, whole_estimate })
             }
             Err(error) => {
                 tracing::warn!(%error, "a base could not be read; the chunk is stored whole");
                 None
             }
-        }
-    }
-
-    fn measure(&self, fetched: u64, took: Duration) {
-        let bytes = self.tally.base_bytes.fetch_add(fetched, Ordering::Relaxed) + fetched;
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let nanos = self.tally.base_nanos.fetch_add(nanos, Ordering::Relaxed) + nanos;
-        let slow = (bytes as f64) < RATE_FLOOR * nanos as f64 / 1e9;
-        if !self.near && bytes >= RATE_SAMPLE && slow {
-            self.tally.bases_off.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -122,9 +122,12 @@ impl PartSink for SnapshotWriter {
         };
         let chunks = &shared.chunks;
         let (reader, index) = (Arc::clone(&chunks.reader), Arc::clone(&chunks.index));
-        let parts = Arc::new(SnapshotReader::new(reader, index, &snapshot).sharing());
-        let near = chunks.wants_base(PIECE);
-        Ok(Some(BaseSnapshot { snapshot, parts, near }))
+        let parts = Arc::new(SnapshotReader::new(reader, index, &snapshot).sharing(&chunks.rate));
+        Ok(Some(BaseSnapshot { snapshot, parts }))
+    }
+
+    fn wants_base(&self) -> bool {
+        self.shared.chunks.wants_base(PIECE)
     }
 
     async fn keep(&self, part: &PartName, address: u64) -> Result<bool> {

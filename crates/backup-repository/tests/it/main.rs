@@ -1,6 +1,7 @@
 //! The repository on a store in memory: round trips, damage, faults, races, growth.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
 
+mod base_rate;
 mod damage;
 mod faults;
 mod format;

@@ -76,7 +76,6 @@ pub(super) async fn copy(
         copied: &copied,
         rate: &rate,
         changed: base.as_ref().map(|(_, changed)| changed),
-        patches: base.as_ref().is_some_and(|(base, _)| base.near),
         block_bytes: facts.block_bytes,
         read: &read,
     };

@@ -21,8 +21,6 @@ pub(super) struct Reading<'a> {
     pub(super) rate: &'a RateLimit,
     /// What changed since the base, where there is one.
     pub(super) changed: Option<&'a ChangedBlocks>,
-    /// Whether single pages are read where the rest of their piece is as it was.
-    pub(super) patches: bool,
     pub(super) block_bytes: u64,
     /// Bytes that were read.
     pub(super) read: &'a AtomicU64,
@@ -68,7 +66,8 @@ pub(super) async fn opened_file(
                         continue;
                     }
                 }
-                Change::Few(pages) if reading.patches => {
+                // Where the rest of the piece is had for less than reading it all.
+                Change::Few(pages) if group.sink.wants_base() => {
                     let patch = Patch { reading, group, relation, file: &opened.file, offset };
                     if let Some(bytes) = patch.piece(path, piece, pages).await? {
                         offset += bytes.len() as u64;

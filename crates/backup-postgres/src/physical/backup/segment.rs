@@ -77,7 +77,6 @@ mod tests {
             copied: &copied,
             rate: &rate,
             changed: None,
-            patches: false,
             block_bytes: 8192,
             read: &count,
         };

@@ -24,8 +24,6 @@ pub(crate) struct Base {
     pub(crate) name: String,
     /// The whole id.
     pub(crate) id: String,
-    /// Whether reading it costs little.
-    pub(crate) near: bool,
     parts: Arc<dyn PartSource>,
 }
 
@@ -44,7 +42,7 @@ impl Base {
         sink: &dyn PartSink,
         cluster: &ClusterFacts,
     ) -> Result<std::result::Result<Self, NoBase>> {
-        let Some(BaseSnapshot { snapshot, parts, near }) = sink.base().await? else {
+        let Some(BaseSnapshot { snapshot, parts }) = sink.base().await? else {
             return Ok(Err(NoBase::Expected));
         };
         let Ok(facts) = ClusterFacts::of(&snapshot) else { return Ok(Err(NoBase::Expected)) };
@@ -52,7 +50,7 @@ impl Base {
             return Ok(Err(reason));
         }
         let (name, id) = (snapshot.id.short(), snapshot.id.to_string());
-        Ok(Ok(Self { facts, name, id, near, parts }))
+        Ok(Ok(Self { facts, name, id, parts }))
     }
 
     /// Returns PostgreSQL's manifest of it.
