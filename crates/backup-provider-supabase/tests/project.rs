@@ -266,6 +266,53 @@ async fn a_project_that_somebody_uses_is_not_restored_into() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn schemas_that_are_only_called_like_the_hosts_are_the_customers() {
+    let Some(project) = Project::used(MAJOR) else { return };
+    project.sql(
+        "CREATE SCHEMA etl; CREATE TABLE etl.runs (a integer); INSERT INTO etl.runs VALUES (1), (2); \
+         CREATE TABLE public.parent (a integer)",
+    );
+    project.admin(
+        "CREATE SCHEMA repack; CREATE TABLE repack.log (a integer); \
+         CREATE SCHEMA tiger; CREATE TABLE tiger.child () INHERITS (public.parent); \
+         INSERT INTO tiger.child VALUES (7); GRANT USAGE ON SCHEMA tiger TO postgres; \
+         GRANT SELECT ON tiger.child TO postgres",
+    );
+    let taken = back_up(&project).await.unwrap();
+    assert_eq!(taken.rows("etl.runs"), Some(2));
+    assert_eq!(taken.rows("tiger.child"), Some(1), "a child's rows are its parent's");
+    assert_eq!(taken.rows("repack.log"), None);
+    // The target has no such schema: it is made, whoever it was.
+    let Some(other) = Project::fresh(MAJOR) else { return };
+    taken.restore_into(&other, options()).await.unwrap();
+    assert_eq!(other.sql("SELECT count(*) FROM etl.runs").trim(), "2");
+    assert_eq!(other.sql("SELECT a FROM public.parent").trim(), "7");
+    let error = taken.restore_into(&other, options()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hypertables_are_refused_by_name() {
+    let Some(project) = Project::used(MAJOR) else { return };
+    // What the extension leaves in the catalog, as far as it is asked.
+    project.admin(
+        "CREATE SCHEMA _timescaledb_catalog; CREATE SCHEMA _timescaledb_internal; \
+         CREATE TABLE _timescaledb_catalog.hypertable (schema_name name, table_name name); \
+         INSERT INTO _timescaledb_catalog.hypertable VALUES ('app', 'events'); \
+         GRANT USAGE ON SCHEMA _timescaledb_catalog TO PUBLIC; \
+         GRANT SELECT ON _timescaledb_catalog.hypertable TO PUBLIC; \
+         UPDATE pg_catalog.pg_extension SET extname = 'timescaledb' WHERE extname = 'pgcrypto'",
+    );
+    let error = back_up(&project).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("app.events"), "{error}");
+    assert!(error.remedy().unwrap().contains("DROP EXTENSION timescaledb"));
+    let found = provider(&project).discover().await.unwrap();
+    let said: String = found.findings.iter().map(|f| format!("{}\n", f.message)).collect();
+    assert!(said.contains("no backup is possible while there are hypertables"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn some_tables_come_alone_and_defaults_stay() {
     let Some(project) = Project::used(MAJOR) else { return };
     let taken = back_up(&project).await.unwrap();

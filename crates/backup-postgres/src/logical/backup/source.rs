@@ -191,6 +191,7 @@ impl LogicalSource {
             self.narrow(&schema.archive, &mut instant.tables)?;
             early = Some(schema);
         }
+        scope.check_hypertables(&instant.tables)?;
         let mut findings = self.findings(&instant.tables);
         findings.extend(self.hosted.iter().flat_map(|_| scope.findings()));
 

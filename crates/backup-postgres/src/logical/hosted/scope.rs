@@ -34,6 +34,41 @@ pub(crate) struct Scope {
     /// Tables and sequences, as `schema.name`, that come with those; a fact of its own.
     #[serde(skip)]
     pub(crate) optional_relations: BTreeSet<String>,
+    /// Tables of TimescaleDB, as schema and name, that no copy of rows covers.
+    #[serde(skip)]
+    pub(crate) hypertables: Vec<(String, String)>,
+}
+
+/// Whose the schemas are.
+#[derive(Debug, Default)]
+pub(crate) struct Owned {
+    /// Schemas with the roles that own them, or a table in them.
+    pub(crate) roles: Vec<(String, String)>,
+    /// Schemas with others that hold parents of their tables.
+    pub(crate) children: Vec<(String, String)>,
+}
+
+impl Owned {
+    /// Takes schemas out that are not left out although their names are on the host's list: what
+    /// a customer or another role made there, and where rows of tables in scope are.
+    fn keep(&self, hosted: &Hosted, left_out: &mut BTreeSet<String>) {
+        for (schema, role) in &self.roles {
+            if !hosted.is_host_role(role) {
+                left_out.remove(schema);
+            }
+        }
+        loop {
+            let before = left_out.len();
+            for (child, parent) in &self.children {
+                if !left_out.contains(parent) {
+                    left_out.remove(child);
+                }
+            }
+            if left_out.len() == before {
+                return;
+            }
+        }
+    }
 }
 
 impl Scope {
@@ -43,6 +78,7 @@ impl Scope {
     pub(crate) fn resolve(
         hosted: &Hosted,
         schemas: &[String],
+        owned: &Owned,
         extensions: &[String],
         tables: &[Table],
     ) -> Self {
@@ -57,6 +93,7 @@ impl Scope {
             optional_extensions: chosen(extensions, hosted.optional_extensions),
             ..Self::default()
         };
+        owned.keep(hosted, &mut scope.schemas);
         for table in tables {
             let nobodys = scope.without_rows.contains(&table.schema)
                 || hosted.is_version(&table.schema, &table.name);
@@ -77,6 +114,38 @@ impl Scope {
                 self.optional_relations.insert(name);
             }
         }
+    }
+
+    /// Returns whether a schema is the host's in this database: one that is only called like one
+    /// of the host's is not.
+    pub(crate) fn is_host_schema(&self, hosted: &Hosted, schema: &str) -> bool {
+        hosted.is_host_schema(schema)
+            && (self.schemas.contains(schema) || !matches(hosted.ignored, schema))
+    }
+
+    /// Fails with `Unsupported` where hypertables of TimescaleDB are among `tables`: their rows
+    /// are in tables that only that extension can put together again.
+    pub(crate) fn check_hypertables(&self, tables: &[Table]) -> Result<()> {
+        let is_wanted = |(schema, name): &&(String, String)| {
+            tables.iter().any(|table| table.schema == *schema && table.name == *name)
+        };
+        let names: Vec<String> = self
+            .hypertables
+            .iter()
+            .filter(is_wanted)
+            .map(|(schema, name)| format!("{schema}.{name}"))
+            .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, "copy hypertables of TimescaleDB")
+            .with("host", &self.host)
+            .with("hypertables", names.join(", "))
+            .hint(
+                "Nothing was copied. Turn them into plain or partitioned tables (copy the rows \
+                 over, drop the hypertable, rename), then DROP EXTENSION timescaledb; or copy this \
+                 database by TimescaleDB's own procedure.",
+            ))
     }
 
     /// Leaves what is not looked at out of a list of tables, and marks those without rows.
@@ -134,6 +203,14 @@ impl Scope {
     /// Returns what a person should know.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
+        if !self.hypertables.is_empty() {
+            let names: Vec<String> =
+                self.hypertables.iter().map(|(schema, name)| format!("{schema}.{name}")).collect();
+            findings.push(Finding::warning(format!(
+                "no backup is possible while there are hypertables of TimescaleDB: {}",
+                names.join(", ")
+            )));
+        }
         let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
         if !self.schemas.is_empty() {
             findings.push(Finding::note(format!(
@@ -219,7 +296,13 @@ mod tests {
 
     fn resolve(tables: &[Table]) -> Scope {
         let schemas = names("public auth realtime _inner net timescaledb_x");
-        Scope::resolve(&HOST, &schemas, &names("host_vault host_net pgcrypto"), tables)
+        Scope::resolve(
+            &HOST,
+            &schemas,
+            &Owned::default(),
+            &names("host_vault host_net pgcrypto"),
+            tables,
+        )
     }
 
     #[test]
@@ -246,6 +329,45 @@ mod tests {
                 ("public.notes".to_owned(), true)
             ]
         );
+    }
+
+    #[test]
+    fn a_schema_of_a_hosts_name_that_is_the_customers_is_copied() {
+        let pairs = |text: &str| -> Vec<(String, String)> {
+            let pair = |word: &str| word.split_once(':').map(|(a, b)| (a.into(), b.into()));
+            text.split(' ').filter_map(pair).collect()
+        };
+        let left_out = |roles: &str, children: &str| {
+            let owned = Owned { roles: pairs(roles), children: pairs(children) };
+            let scope = Scope::resolve(
+                &HOST,
+                &names("public _inner net timescaledb_x vault"),
+                &owned,
+                &[],
+                &[],
+            );
+            assert!(scope.is_host_schema(&HOST, "auth") && !scope.is_host_schema(&HOST, "public"));
+            assert_eq!(scope.is_host_schema(&HOST, "net"), scope.schemas.contains("net"));
+            scope.schemas.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(left_out("net:host_a vault:anon", ""), "_inner net timescaledb_x vault");
+        assert_eq!(left_out("net:host_a net:postgres vault:me", ""), "_inner timescaledb_x");
+        // Rows of a table in scope, and the children of those.
+        assert_eq!(left_out("", "_inner:net net:public"), "timescaledb_x vault");
+        assert_eq!(left_out("", "net:vault"), "_inner net timescaledb_x vault");
+    }
+
+    #[test]
+    fn hypertables_are_refused_by_name_where_they_are_wanted() {
+        let name = |name: &str| ("public".to_owned(), name.to_owned());
+        let scope = Scope { hypertables: vec![name("metrics"), name("logs")], ..Scope::default() };
+        let error = scope.check_hypertables(&[of("public", "metrics", true)]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("public.metrics"), "{error}");
+        assert!(!error.to_string().contains("logs"), "{error}");
+        assert!(error.remedy().is_some_and(|hint| hint.contains("Nothing was copied")));
+        assert!(scope.check_hypertables(&[of("public", "notes", true)]).is_ok());
+        assert!(scope.findings()[0].message.contains("public.logs"));
     }
 
     #[test]

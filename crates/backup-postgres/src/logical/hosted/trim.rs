@@ -19,7 +19,7 @@ pub(crate) fn trim(archive: &mut Archive, hosted: &Hosted, scope: &Scope) -> Vec
     // What an extension brings has no entry; who may use it there is the host's decision.
     let of_extension = |entry: &Entry| {
         entry.kind() == "ACL"
-            && hosted.is_host_schema(entry.schema())
+            && scope.is_host_schema(hosted, entry.schema())
             && !entry.depends_on.iter().any(|id| known.contains(id))
     };
     let gone: BTreeSet<i64> = archive
@@ -65,7 +65,8 @@ fn is_hosts(entry: &Entry, hosted: &Hosted, scope: &Scope) -> bool {
         "SCHEMA" => scope.schemas.contains(entry.tag()),
         "EXTENSION" => scope.extensions.contains(entry.tag()),
         "EVENT TRIGGER" => {
-            let of_host = |schema: &str| hosted.is_host_schema(schema) || schema == "extensions";
+            let of_host =
+                |schema: &str| scope.is_host_schema(hosted, schema) || schema == "extensions";
             owned || function_called(entry.definition()).is_some_and(|(schema, _)| of_host(&schema))
         }
         "PUBLICATION" => matches(hosted.own_publications, entry.tag()),

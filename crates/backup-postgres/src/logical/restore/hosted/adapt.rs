@@ -86,11 +86,11 @@ impl Furnished {
             "EXTENSION" | "PUBLICATION" | "PUBLICATION TABLE" | "SCHEMA" if there.is_some() => {
                 Fate::Drop
             }
-            "SCHEMA" if self.hosted.is_host_schema(entry.tag()) => Fate::Drop,
+            "SCHEMA" if self.is_host_schema(entry.tag()) => Fate::Drop,
             // Only an extension's owner may comment on it.
             "COMMENT" if entry.tag().starts_with("EXTENSION ") => Fate::Drop,
             _ if self.is_about_hosts_schema(entry) => Fate::Drop,
-            _ if self.hosted.is_host_schema(entry.schema()) => self.fate_in_hosts_schema(entry),
+            _ if self.is_host_schema(entry.schema()) => self.fate_in_hosts_schema(entry),
             "TRIGGER" => self.fate_of_trigger(entry),
             "ACL" | "COMMENT"
                 if there.is_some_and(|there| there.definition() == entry.definition()) =>
@@ -139,7 +139,7 @@ impl Furnished {
     fn fate_of_trigger(&self, entry: &Entry) -> Fate {
         match function_called(entry.definition()) {
             Some((schema, name))
-                if self.hosted.is_host_schema(&schema) && !self.has_function(&schema, &name) =>
+                if self.is_host_schema(&schema) && !self.has_function(&schema, &name) =>
             {
                 Fate::Refuse(format!(
                     "trigger {} calls {schema}.{name}, which the target lacks",
@@ -154,7 +154,7 @@ impl Furnished {
         let named = entry.tag().strip_prefix("SCHEMA ").map(|name| name.trim_matches('"'));
         matches!(entry.kind(), "ACL" | "COMMENT" | "SECURITY LABEL")
             && entry.schema().is_empty()
-            && named.is_some_and(|name| self.hosted.is_host_schema(name))
+            && named.is_some_and(|name| self.is_host_schema(name))
     }
 
     /// What is about something of the customer's stays although the thing itself is there: who
@@ -163,7 +163,7 @@ impl Furnished {
         entry
             .tag()
             .strip_prefix("SCHEMA ")
-            .is_some_and(|name| !self.hosted.is_host_schema(name.trim_matches('"')))
+            .is_some_and(|name| !self.is_host_schema(name.trim_matches('"')))
     }
 
     /// Nothing is handed over to the host, or granted in its name.
@@ -184,6 +184,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::logical::hosted::Scope;
     use crate::logical::hosted::tests::HOST;
 
     fn entry(id: i64, kind: &str, schema: &str, tag: &str, owner: &str, sql: &str) -> Entry {
@@ -206,7 +207,14 @@ mod tests {
             ("auth".to_owned(), "users".to_owned()),
             BTreeSet::from(["id".to_owned()]),
         )]);
-        Furnished { hosted: HOST, present, columns, filled: Vec::new(), encoding: "UTF8".into() }
+        Furnished {
+            hosted: HOST,
+            scope: Scope { schemas: BTreeSet::from(["_inner".to_owned()]), ..Scope::default() },
+            present,
+            columns,
+            filled: Vec::new(),
+            encoding: "UTF8".into(),
+        }
     }
 
     fn offer() -> Offer {
@@ -245,6 +253,17 @@ mod tests {
         ]);
         assert_eq!(ids, [4, 6, 7, 11, 13, 16, 18]);
         assert!(findings[0].message.contains("event trigger mine is left out"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_schema_that_is_only_called_like_the_hosts_comes_whole() {
+        let (ids, _, _) = adapted(vec![
+            entry(1, "SCHEMA", "", "net", "postgres", ""),
+            entry(2, "TABLE", "net", "routers", "reporting", ""),
+            entry(3, "ACL", "", "SCHEMA net", "postgres", "GRANT"),
+            entry(4, "SCHEMA", "", "_inner", "host_a", ""),
+        ]);
+        assert_eq!(ids, [1, 2, 3]);
     }
 
     #[test]

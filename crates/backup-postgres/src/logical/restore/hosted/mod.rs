@@ -12,7 +12,7 @@ use backup_core::{Error, ErrorKind, Finding, Result};
 use super::table::TablePart;
 use crate::logical::archive::{Archive, Entry};
 use crate::logical::catalog::sequences::Sequence;
-use crate::logical::hosted::Hosted;
+use crate::logical::hosted::{Hosted, Scope};
 use crate::logical::statement::function_called;
 
 pub(super) use adapt::adapt;
@@ -20,6 +20,8 @@ pub(super) use adapt::adapt;
 /// What was found in a furnished database.
 pub(crate) struct Furnished {
     hosted: Hosted,
+    /// What of it is not looked at.
+    scope: Scope,
     /// Its schema, without what is the host's alone.
     present: Archive,
     /// Columns that can be written, by schema and table.
@@ -63,14 +65,17 @@ impl Furnished {
         }
         match entry.kind() {
             "COMMENT" | "SECURITY LABEL" | "EXTENSION" | "ROW SECURITY" => false,
-            "SCHEMA" => entry.tag() != "public" && !self.hosted.is_host_schema(entry.tag()),
+            "SCHEMA" => entry.tag() != "public" && !self.is_host_schema(entry.tag()),
             "PUBLICATION" => !self.hosted.publications.contains(&entry.tag()),
             "POLICY" => true,
-            "TRIGGER" if self.hosted.is_host_schema(entry.schema()) => {
-                !self.is_hosts_trigger(entry)
-            }
-            _ => !self.hosted.is_host_schema(entry.schema()),
+            "TRIGGER" if self.is_host_schema(entry.schema()) => !self.is_hosts_trigger(entry),
+            _ => !self.is_host_schema(entry.schema()),
         }
+    }
+
+    /// Whether a schema is the host's in this database.
+    fn is_host_schema(&self, schema: &str) -> bool {
+        self.scope.is_host_schema(&self.hosted, schema)
     }
 
     /// A trigger of the host calls a function beside its table.
@@ -107,7 +112,7 @@ impl Furnished {
         let mut problems = Vec::new();
         for table in tables {
             let name = (table.schema.clone(), table.table.clone());
-            let is_hosts = self.hosted.is_host_schema(&table.schema)
+            let is_hosts = self.is_host_schema(&table.schema)
                 && table.brought_by.is_none()
                 && !created.contains(&(table.schema.as_str(), table.table.as_str()));
             if !is_hosts {
@@ -156,7 +161,7 @@ impl Furnished {
                         && entry.tag() == one.name
                 })
             };
-            !self.hosted.is_host_schema(&one.schema)
+            !self.is_host_schema(&one.schema)
                 || self.find("SEQUENCE", &one.schema, &one.name).is_some()
                 || created()
         });

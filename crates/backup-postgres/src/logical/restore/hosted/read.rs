@@ -9,7 +9,7 @@ use super::Furnished;
 use crate::logical::backup::schema;
 use crate::logical::catalog::database::Database;
 use crate::logical::catalog::tables::{self, Table};
-use crate::logical::hosted::{Hosted, look};
+use crate::logical::hosted::{Hosted, Scope, look};
 use crate::tools::ToolPaths;
 use crate::{Client, ConnectOptions};
 
@@ -29,12 +29,12 @@ impl Furnished {
         let scope = look(connect, &database, &hosted).await?;
         let mut tables = tables::read(&mut client, &database).await?;
         scope.narrow(&mut tables);
-        if !tables.iter().any(|table| hosted.is_host_schema(&table.schema)) {
+        if !tables.iter().any(|table| scope.is_host_schema(&hosted, &table.schema)) {
             client.close().await;
             return Ok(None);
         }
         tables::check_readable(&tables, &database.user)?;
-        let filled = filled(&mut client, &hosted, &tables).await?;
+        let filled = filled(&mut client, &hosted, &scope, &tables).await?;
         client.close().await;
         let tool = tools.choose("pg_dump", database.major()).await?;
         let encoding = &database.locale.encoding;
@@ -45,6 +45,7 @@ impl Furnished {
             .map(|table| ((table.schema, table.name), table.columns.into_iter().collect()));
         Ok(Some(Self {
             hosted,
+            scope,
             present: schema.archive,
             columns: columns.collect::<BTreeMap<_, _>>(),
             filled,
@@ -54,13 +55,18 @@ impl Furnished {
 }
 
 /// Returns the host's tables that hold rows of a customer.
-async fn filled(client: &mut Client, hosted: &Hosted, tables: &[Table]) -> Result<Vec<String>> {
+async fn filled(
+    client: &mut Client,
+    hosted: &Hosted,
+    scope: &Scope,
+    tables: &[Table],
+) -> Result<Vec<String>> {
     let candidates: Vec<&Table> = tables
         .iter()
         .filter(|table| {
             table.has_rows()
                 && table.extension.is_none()
-                && hosted.is_host_schema(&table.schema)
+                && scope.is_host_schema(hosted, &table.schema)
                 && !hosted.is_version(&table.schema, &table.name)
         })
         .collect();
