@@ -292,6 +292,33 @@ async fn schemas_that_are_only_called_like_the_hosts_are_the_customers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_customer_changed_of_the_hosts_comes_or_is_named() {
+    let Some(project) = Project::used(MAJOR) else { return };
+    let grantable = "GRANT ALL ON auth.users TO postgres WITH GRANT OPTION";
+    project.admin(&format!(
+        "{grantable}; DROP PUBLICATION supabase_realtime; \
+         CREATE PUBLICATION supabase_realtime FOR ALL TABLES; \
+         ALTER PUBLICATION supabase_realtime OWNER TO postgres; \
+         GRANT USAGE ON SCHEMA auth TO reporting; \
+         CREATE INDEX mine_idx ON auth.users (created_at)"
+    ));
+    project.sql("GRANT SELECT ON auth.users TO reporting");
+    let taken = back_up(&project).await.unwrap();
+    let Some(other) = Project::fresh(MAJOR) else { return };
+    other.admin(grantable);
+    let report = taken.restore_into(&other, options()).await.unwrap();
+    let said: String = report.findings.iter().map(|f| format!("{}\n", f.message)).collect();
+    for what in ["publication supabase_realtime", "SCHEMA auth", "index auth.mine_idx"] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
+    let may = "SELECT has_table_privilege('reporting', 'auth.users', 'SELECT')";
+    assert_eq!(other.sql(may).trim(), "t");
+    let published = "SELECT string_agg(tablename, ' ' ORDER BY tablename) \
+         FROM pg_publication_tables WHERE schemaname IN ('public', 'app')";
+    assert_eq!(other.sql(published), project.sql(published));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hypertables_are_refused_by_name() {
     let Some(project) = Project::used(MAJOR) else { return };
     // What the extension leaves in the catalog, as far as it is asked.

@@ -1,10 +1,11 @@
 //! A stored schema without what the furnished target has already: pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backup_core::{Error, ErrorKind, Finding, Result};
 
 use super::Furnished;
+use super::differ::label;
 use crate::logical::archive::{Archive, Entry};
 use crate::logical::catalog::server::Offer;
 use crate::logical::statement::{function_called, in_own_name};
@@ -30,6 +31,7 @@ pub(in crate::logical::restore) fn adapt(
     let mut findings = Vec::new();
     let mut problems = Vec::new();
     let mut gone = BTreeSet::new();
+    let mut dropped = BTreeSet::new();
     for entry in &archive.entries {
         if entry.kind() == "EVENT TRIGGER" && !takes_event_triggers {
             findings.push(Finding::warning(format!(
@@ -44,6 +46,7 @@ pub(in crate::logical::restore) fn adapt(
             Fate::Keep => {}
             Fate::Drop => {
                 gone.insert(entry.id);
+                dropped.insert(entry.id);
             }
             Fate::Refuse(why) => problems.push(why),
         }
@@ -59,19 +62,63 @@ pub(in crate::logical::restore) fn adapt(
             ))
             .because(problems.join("; ")));
     }
+    let (instead, named) = furnished.differences(archive, &gone, &dropped, offer);
     archive.entries.retain(|entry| {
+        if instead.contains_key(&entry.id) {
+            return true;
+        }
         let follows = matches!(entry.kind(), "COMMENT" | "ACL" | "SECURITY LABEL")
             && !furnished.stays(entry)
             && entry.depends_on.iter().any(|id| gone.contains(id));
         !follows && !gone.contains(&entry.id)
     });
     for entry in &mut archive.entries {
+        if let Some(sql) = instead.get(&entry.id) {
+            entry.definition = Some(sql.clone().into_bytes());
+            entry.owner = Some(Vec::new());
+        }
         furnished.in_own_name(entry, offer);
+    }
+    if !named.is_empty() {
+        findings.push(Finding::warning(format!(
+            "not as in the snapshot, because the target keeps what is {}'s there: {}",
+            furnished.hosted.name,
+            named.join("; ")
+        )));
     }
     Ok(findings)
 }
 
 impl Furnished {
+    /// Returns statements that take the place of dropped entries, and the names of those that the
+    /// target has otherwise, or not at all.
+    fn differences(
+        &self,
+        archive: &Archive,
+        gone: &BTreeSet<i64>,
+        dropped: &BTreeSet<i64>,
+        offer: &Offer,
+    ) -> (BTreeMap<i64, String>, Vec<String>) {
+        let mine = |owner: &str| owner == offer.user || self.hosted.is_host_role(owner);
+        let tables: Vec<&Entry> = archive
+            .entries
+            .iter()
+            .filter(|entry| entry.kind() == "TABLE" && !gone.contains(&entry.id))
+            .filter(|entry| entry.owner().is_none_or(mine))
+            .collect();
+        let (mut instead, mut named) = (BTreeMap::new(), Vec::new());
+        for entry in archive.entries.iter().filter(|entry| dropped.contains(&entry.id)) {
+            let Some(found) = self.difference(entry, &tables, offer) else { continue };
+            if found.remains {
+                named.push(label(entry));
+            }
+            if !found.sql.is_empty() {
+                instead.insert(entry.id, found.sql);
+            }
+        }
+        (instead, named)
+    }
+
     fn fate(&self, entry: &Entry, offer: &Offer) -> Fate {
         if entry.is_setting() || entry.is_of_database() {
             return Fate::Keep;
@@ -181,8 +228,6 @@ impl Furnished {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::logical::hosted::Scope;
     use crate::logical::hosted::tests::HOST;
@@ -264,6 +309,43 @@ mod tests {
             entry(4, "SCHEMA", "", "_inner", "host_a", ""),
         ]);
         assert_eq!(ids, [1, 2, 3]);
+    }
+
+    #[test]
+    fn what_the_target_has_otherwise_is_made_up_for_or_named() {
+        let mut furnished = furnished();
+        let known = "GRANT ALL ON TABLE auth.users TO postgres WITH GRANT OPTION;\n";
+        let has = "CREATE PUBLICATION live WITH (publish = 'insert, update');\n";
+        let present = &mut furnished.present.entries;
+        present.retain(|entry| entry.kind() != "PUBLICATION");
+        present.push(entry(20, "PUBLICATION", "", "live", "postgres", has));
+        present.push(entry(21, "ACL", "auth", "TABLE users", "host_auth", known));
+        let more = format!("{known}GRANT SELECT ON TABLE auth.users TO reporting;\n");
+        let wants = "CREATE PUBLICATION live FOR ALL TABLES WITH (publish = 'insert');\n";
+        let other = "GRANT USAGE ON SCHEMA auth TO reporting;\n";
+        let mut grants = entry(4, "ACL", "auth", "TABLE users", "host_auth", &more);
+        grants.depends_on = vec![3];
+        let mut archive = Archive::for_test(vec![
+            entry(1, "TABLE", "public", "todos", "postgres", "CREATE TABLE"),
+            entry(2, "TABLE", "public", "theirs", "reporting", "CREATE TABLE"),
+            entry(3, "TABLE", "auth", "users", "host_auth", ""),
+            grants,
+            entry(5, "PUBLICATION", "", "live", "postgres", wants),
+            entry(6, "ACL", "", "SCHEMA auth", "host_auth", other),
+            entry(7, "INDEX", "auth", "mine_idx", "host_auth", "CREATE INDEX"),
+            entry(8, "TABLE", "realtime", "messages_1", "host_r", "CREATE TABLE"),
+        ]);
+        let findings = adapt(&mut archive, &furnished, &offer(), true).unwrap();
+        let kept: Vec<(i64, &str)> =
+            archive.entries.iter().map(|entry| (entry.id, entry.definition())).collect();
+        let all = "ALTER PUBLICATION \"live\" ADD TABLE \"public\".\"todos\";\n\
+                   ALTER PUBLICATION \"live\" SET (publish = 'insert');\n";
+        let grant = "GRANT SELECT ON TABLE auth.users TO reporting;\n";
+        assert_eq!(kept, [(1, "CREATE TABLE"), (2, "CREATE TABLE"), (4, grant), (5, all)]);
+        assert_eq!(findings.len(), 1);
+        let said = &findings[0].message;
+        let named = "publication live; privileges on SCHEMA auth; index auth.mine_idx";
+        assert!(said.ends_with(named), "{said}");
     }
 
     #[test]

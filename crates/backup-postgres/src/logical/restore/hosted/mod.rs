@@ -2,6 +2,7 @@
 //! are there already and stay as they are, the customer's come in beside them.
 
 mod adapt;
+mod differ;
 mod privileges;
 mod read;
 
