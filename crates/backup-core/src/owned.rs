@@ -13,7 +13,8 @@ const MARK: &str = "backupctl";
 
 /// The name of a snapshot, branch or service that we made:
 /// `backupctl-<source>-<purpose>-<time>-<run>`, in lowercase letters, digits and dashes, at most
-/// 63 characters, so that every vendor takes it.
+/// 63 characters, so that every vendor takes it. A source's name that is longer than 20 characters or
+/// has others is cut, and told apart by six digits of a hash.
 ///
 /// It is deterministic: the same run, source and purpose are the same name, which is how a lost
 /// response is found again. What does not parse as one is never ours and never touched.
@@ -21,7 +22,7 @@ const MARK: &str = "backupctl";
 /// ```
 /// use backup_core::{OwnedName, Purpose};
 ///
-/// let name = OwnedName::new(&"Shop_EU".parse()?, Purpose::Freeze, "2026-01-02T03:04:05Z".parse()?, 0xab);
+/// let name = OwnedName::new(&"shop-eu".parse()?, Purpose::Freeze, "2026-01-02T03:04:05Z".parse()?, 0xab);
 /// assert_eq!(name.to_string(), "backupctl-shop-eu-freeze-20260102t030405-000000ab");
 /// assert_eq!(OwnedName::parse(&name.to_string()).as_ref(), Some(&name));
 /// assert_eq!(OwnedName::parse("main"), None);
