@@ -110,8 +110,8 @@ impl SnapshotWriter {
     }
 
     /// Another run that was suspended for long may have named packs that prune had taken for
-    /// leftovers, and not have taken its index back yet. Now that the manifest is there, prune
-    /// deletes nothing that it needs; what is there now stays.
+    /// leftovers, and not have taken its index back yet. A prune that begins from now on sees the
+    /// manifest; one that is deleting looks for such an index between every few packs.
     async fn check_stored(&self, mut needed: HashSet<PackId>) -> Result<()> {
         let repository = &self.shared.repository;
         if !repository.can_read() {
