@@ -65,6 +65,8 @@ pub struct RepositorySettings {
     pub ca_file: Option<PathBuf>,
     /// Keys of the object store; absent: the AWS chain.
     pub credentials: Option<CredentialSettings>,
+    /// What opens Azure Blob; absent: Azure's chain.
+    pub azure: AzureSettings,
 }
 
 /// What opens a repository.
@@ -95,6 +97,17 @@ pub struct CredentialSettings {
     pub secret_access_key: SecretRef,
     /// The session token of temporary keys.
     pub session_token: Option<SecretRef>,
+}
+
+/// What opens Azure Blob.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AzureSettings {
+    /// The storage account, where the URL names none.
+    pub account: Option<String>,
+    /// The account's key.
+    pub key: Option<SecretRef>,
+    /// A shared access signature; beats the key.
+    pub sas_token: Option<SecretRef>,
 }
 
 /// A source.

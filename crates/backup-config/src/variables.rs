@@ -121,6 +121,10 @@ pub(crate) const VARIABLES: &[Variable] = &[
     plain("AWS_DEFAULT_REGION", "the same, when `AWS_REGION` is not set"),
     plain("AWS_ENDPOINT_URL_S3", "`repository.endpoint`"),
     plain("AWS_ENDPOINT_URL", "the same, when `AWS_ENDPOINT_URL_S3` is not set"),
+    plain("AZURE_STORAGE_ACCOUNT", "`repository.azure_account`"),
+    secret("AZURE_STORAGE_KEY", "`repository.azure_key`"),
+    secret("AZURE_STORAGE_SAS_TOKEN", "`repository.azure_sas_token`"),
+    plain("GOOGLE_APPLICATION_CREDENTIALS", "the file of a service account, for `gs:` URLs"),
 ];
 
 /// Returns a note for each variable that looks like a misspelt one of ours.

@@ -34,6 +34,9 @@ ca_file = "ca.pem"
 access_key_id = "AKIA1"
 secret_access_key = "env:S3_SECRET"
 session_token = "hunter2"
+azure_account = "shop"
+azure_key = "env:AZURE_KEY"
+azure_sas_token = "hunter2"
 
 [backup]
 mode = "logical"

@@ -6,7 +6,7 @@ use backup_core::{Error, ErrorKind, Result};
 use bytes::Bytes;
 
 use crate::options::StoreOptions;
-use crate::remote::{RemoteStore, open_s3};
+use crate::remote::{RemoteStore, open_azure, open_google, open_s3};
 use crate::url::StoreUrl;
 
 /// Somebody else's folder or bucket. Nothing is ever written there.
@@ -26,9 +26,12 @@ impl Foreign {
         Ok(Self(match StoreUrl::parse(url)? {
             StoreUrl::Disk(root) => Place::Folder(root),
             StoreUrl::S3(s3) => Place::Bucket(Box::new(open_s3(&s3, options)?)),
-            StoreUrl::Memory => {
-                return Err(Error::new(ErrorKind::ConfigInvalid, "open folder of others")
-                    .hint("Name a directory, or s3://bucket/prefix."));
+            StoreUrl::Azure(azure) => Place::Bucket(Box::new(open_azure(&azure, options)?)),
+            StoreUrl::Google(google) => Place::Bucket(Box::new(open_google(&google, options)?)),
+            StoreUrl::Memory | StoreUrl::Sftp(_) => {
+                return Err(Error::new(ErrorKind::ConfigInvalid, "open folder of others").hint(
+                    "Name a directory, or a bucket: s3://bucket/prefix, azure://… or gs://….",
+                ));
             }
         }))
     }

@@ -1,9 +1,12 @@
 //! Stores on local disk and on object storage.
 //!
 //! **What it is.** [`open`] turns a URL into a [`Store`](backup_core::port::Store) that keeps
-//! the port's contract: our own adapter for local disk, opendal for S3 and what speaks it. Around every adapter sit
+//! the port's contract: our own adapters for local disk and SFTP, opendal for S3, Azure Blob and
+//! Google Cloud Storage. Around every adapter sit
 //! layers with one job each: counting, bandwidth, concurrency, retry.
 //! [`probe_create_if_absent`] finds out what a store really does, whatever it claims.
+//!
+//! Azure, Google and SFTP are features of those names (`azure`, `google`, `sftp`), off by default.
 //!
 //! **What it is not.** It knows nothing of repositories, encrypts nothing, and reads no
 //! environment of its own: what is not in the URL is in [`StoreOptions`].
@@ -30,11 +33,13 @@ mod options;
 mod pace;
 mod probe;
 mod remote;
+#[cfg(feature = "sftp")]
+mod sftp;
 mod url;
 
 pub use clock::SystemClock;
 pub use foreign::Foreign;
 pub use open::open;
-pub use options::{CreateIfAbsent, Credentials, Retry, StoreOptions};
+pub use options::{AzureCredentials, CreateIfAbsent, Credentials, Retry, StoreOptions};
 pub use probe::probe_create_if_absent;
 pub use url::StoreUrl;

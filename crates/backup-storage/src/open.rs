@@ -10,14 +10,18 @@ use crate::layer::{Bounded, Counted, Proven, Retrying, Throttled};
 use crate::options::{CreateIfAbsent, StoreOptions};
 use crate::pace::Pace;
 use crate::probe::probe_create_if_absent;
-use crate::remote::{open_memory, open_s3};
+use crate::remote::{open_azure, open_google, open_memory, open_s3};
+#[cfg(feature = "sftp")]
+use crate::sftp::SftpStore;
 use crate::url::StoreUrl;
 
-/// Objects in one page of an S3 listing.
+/// Objects in one page of a listing of S3 and of Google Cloud Storage.
 const PAGE: u64 = 1000;
+/// Objects in one page of a listing of Azure Blob.
+const AZURE_PAGE: u64 = 5000;
 
-/// Opens the store at `url`: `file:///path`, an absolute path, `s3://bucket/prefix?…` or
-/// `memory:`.
+/// Opens the store at `url`: `file:///path`, an absolute path, `s3://bucket/prefix?…`,
+/// `azure://container/prefix?…`, `gs://bucket/prefix`, `sftp://user@host/path` or `memory:`.
 ///
 /// Sends nothing, except the probe when `options` ask for it; then a store that cannot be
 /// written fails here, with `StoreUnavailable` and what to do. An unusable URL is
@@ -34,6 +38,19 @@ pub async fn open(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>> {
             layered(Throttled::new(counted, upload, download), options)
         }
         StoreUrl::S3(s3) => layered(Counted::new(open_s3(&s3, options)?, PAGE), options),
+        StoreUrl::Azure(azure) => {
+            layered(Counted::new(open_azure(&azure, options)?, AZURE_PAGE), options)
+        }
+        StoreUrl::Google(google) => {
+            layered(Counted::new(open_google(&google, options)?, PAGE), options)
+        }
+        #[cfg(not(feature = "sftp"))]
+        StoreUrl::Sftp(_) => return Err(crate::remote::left_out("sftp")),
+        #[cfg(feature = "sftp")]
+        StoreUrl::Sftp(sftp) => {
+            let counted = Counted::new(SftpStore::new(&sftp, options), u64::MAX);
+            layered(Throttled::new(counted, upload, download), options)
+        }
     };
     let proven = match options.create_if_absent {
         CreateIfAbsent::Known(known) => known,

@@ -28,6 +28,9 @@ pub struct StoreOptions {
     /// Keys for object storage; `None` uses the AWS chain: environment, profile files, web
     /// identity, container and instance metadata.
     pub credentials: Option<Credentials>,
+    /// What opens Azure Blob; `None` uses Azure's chain: environment, CLI, service principal,
+    /// workload identity, managed identity.
+    pub azure: Option<AzureCredentials>,
     /// Region where the URL names none.
     pub region: Option<String>,
     /// Endpoint where the URL names none.
@@ -51,6 +54,7 @@ impl Default for StoreOptions {
             download_rate: None,
             create_if_absent: CreateIfAbsent::Probe,
             credentials: None,
+            azure: None,
             region: None,
             endpoint: None,
             ca_file: None,
@@ -70,6 +74,7 @@ impl fmt::Debug for StoreOptions {
             .field("download_rate", &self.download_rate)
             .field("create_if_absent", &self.create_if_absent)
             .field("credentials", &self.credentials)
+            .field("azure", &self.azure)
             .field("region", &self.region)
             .field("endpoint", &self.endpoint)
             .field("ca_file", &self.ca_file)
@@ -119,4 +124,15 @@ pub struct Credentials {
     pub secret_access_key: Secret,
     /// The session token of temporary keys.
     pub session_token: Option<Secret>,
+}
+
+/// What opens an Azure storage account.
+#[derive(Clone, Debug, Default)]
+pub struct AzureCredentials {
+    /// The account, where the URL names none.
+    pub account: Option<String>,
+    /// The account's key.
+    pub key: Option<Secret>,
+    /// A shared access signature; beats the key.
+    pub sas_token: Option<Secret>,
 }

@@ -2,7 +2,7 @@
 //!
 //! **What it is.** [`MemoryStore`] and [`FakeClock`] stand in for a store and for time;
 //! [`FaultStore`] wraps any store and breaks it on demand; [`conformance`] holds every adapter
-//! to its port's contract; [`postgres`], [`s3`] and [`smtp`] start real servers; [`vendor`]
+//! to its port's contract; [`postgres`], [`s3`], [`azure`], [`sftp`] and [`smtp`] start real servers; [`vendor`]
 //! serves fakes of vendors' control planes, held to the vendors' schemas.
 //!
 //! **What it is not.** It is never linked into a program. Nothing here imitates a database or
@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+pub mod azure;
 mod book;
 mod clock;
 pub mod conformance;
@@ -37,6 +38,7 @@ pub mod postgres;
 mod process;
 mod recorder;
 pub mod s3;
+pub mod sftp;
 pub mod smtp;
 pub mod supabase;
 mod sync;

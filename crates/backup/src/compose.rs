@@ -16,7 +16,7 @@ use backup_postgres::ConnectOptions;
 use backup_postgres::tools::ToolPaths;
 use backup_provider_postgres::DirectoryProvider;
 use backup_repository::{NewKey, Repository, Settings};
-use backup_storage::{CreateIfAbsent, Credentials, StoreOptions};
+use backup_storage::{AzureCredentials, CreateIfAbsent, Credentials, StoreOptions};
 
 use crate::provider::{at, connect_options, directory, hosted, refuse_other_engines};
 use crate::store::open_store;
@@ -264,6 +264,13 @@ impl Composer {
                 session_token: token.transpose()?,
             });
         }
+        let secret =
+            |secret: &Option<_>| secret.as_ref().map(|s| self.secrets.resolve(s)).transpose();
+        options.azure = Some(AzureCredentials {
+            account: settings.azure.account.clone(),
+            key: secret(&settings.azure.key)?,
+            sas_token: secret(&settings.azure.sas_token)?,
+        });
         Ok(options)
     }
 }

@@ -8,7 +8,7 @@ use backup_core::Result;
 
 /// What an object store wants from the environment besides the sheet, what finds programs, and
 /// where drills restore to.
-const KEPT: [&str; 3] = ["AWS_", "PATH", "BACKUP_DRILL_URL"];
+const KEPT: [&str; 5] = ["AWS_", "AZURE_", "GOOGLE_", "PATH", "BACKUP_DRILL_URL"];
 
 /// Returns the repository's URL that a recovery sheet says to set; nothing where it says none, as
 /// a file with the key alone does.

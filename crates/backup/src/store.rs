@@ -29,7 +29,9 @@ pub fn repository_place(settings: &RepositorySettings) -> Result<String> {
         _ => {
             let word = |word: &Option<String>| word.clone().unwrap_or_default();
             let (endpoint, region) = (word(&settings.endpoint), word(&settings.region));
-            format!("{} endpoint={endpoint} region={region}", settings.url)
+            let account = word(&settings.azure.account);
+            let account = if account.is_empty() { account } else { format!(" account={account}") };
+            format!("{} endpoint={endpoint} region={region}{account}", settings.url)
         }
     })
 }

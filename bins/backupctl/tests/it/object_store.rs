@@ -1,7 +1,9 @@
-//! The same on an S3 server.
+//! The same on servers: S3, Azure Blob, SFTP.
 
 use backup_testkit::postgres::Cluster;
 use backup_testkit::s3::Server;
+use backup_testkit::{azure, sftp};
+use serde_json::Value;
 
 use crate::program::{Program, fingerprint, shop};
 
@@ -24,11 +26,52 @@ fn backup_restore_and_prune_in_a_bucket() {
     ctl.set("AWS_ACCESS_KEY_ID", bucket.access_key());
     ctl.set("AWS_SECRET_ACCESS_KEY", bucket.secret_key());
     ctl.run(&["snapshots"]).fails(4);
+    let first = back_up_restore_and_prune(&cluster, &ctl);
+    let requests = &first["requests"];
+    assert!(requests["creates"].as_u64() < Some(20), "few large objects: {requests}");
+
+    drop(bucket);
+    let gone = ctl.run(&["--json", "snapshots"]).expect(4);
+    assert_eq!(gone.error()["retry_safe"], true);
+}
+
+#[test]
+fn backup_restore_and_prune_in_a_container() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    let Some(server) = azure::Server::start() else { return };
+    shop(&cluster, "shop", 3_000);
+    let mut ctl = Program::of(&cluster, "shop");
+    let url = server.url("team/backups");
+    let account = format!("account={}&", server.account());
+    ctl.set("BACKUP_REPOSITORY", url.replace(&account, ""));
+    let unnamed = ctl.run(&["--json", "snapshots"]).expect(2);
+    assert!(unnamed.error().to_string().contains("AZURE_STORAGE_ACCOUNT"));
+    ctl.set("AZURE_STORAGE_ACCOUNT", server.account());
+    ctl.set("AZURE_STORAGE_KEY", "d3Jvbmctc2VjcmV0LWtleS1vZi10aGUtdGVzdA==");
+    ctl.run(&["snapshots"]).fails(4);
+    ctl.set("AZURE_STORAGE_KEY", server.key());
+    back_up_restore_and_prune(&cluster, &ctl);
+}
+
+#[test]
+fn backup_restore_and_prune_by_sftp() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    let Some(server) = sftp::Server::start() else { return };
+    shop(&cluster, "shop", 3_000);
+    let mut ctl = Program::of(&cluster, "shop");
+    ctl.set("BACKUP_REPOSITORY", server.url("team/backups"));
+    ctl.run(&["snapshots"]).fails(4);
+    back_up_restore_and_prune(&cluster, &ctl);
+    drop(server);
+    let gone = ctl.run(&["--json", "snapshots"]).expect(4);
+    assert_eq!(gone.error()["retry_safe"], true);
+}
+
+/// The round through a repository that is not there yet; returns what the first backup said.
+fn back_up_restore_and_prune(cluster: &Cluster, ctl: &Program) -> Value {
     ctl.ok(&["init"]);
     ctl.run(&["init"]).fails(8);
     let first = ctl.json(&["backup"]);
-    let requests = &first["requests"];
-    assert!(requests["creates"].as_u64() < Some(20), "few large objects: {requests}");
     cluster.sql("shop", "update orders set note = 'new' where id % 10 = 0");
     ctl.ok(&["backup", "--verify", "read"]);
     ctl.ok(&["forget", "--keep-last", "1", "--prune"]);
@@ -37,9 +80,6 @@ fn backup_restore_and_prune_in_a_bucket() {
     ctl.ok(&["status"]);
     assert_eq!(ctl.json(&["doctor", "--live"])["ok"], true);
     ctl.ok(&["restore", "latest", "--to", &cluster.url("copy")]);
-    assert_eq!(fingerprint(&cluster, "copy"), fingerprint(&cluster, "shop"));
-
-    drop(bucket);
-    let gone = ctl.run(&["--json", "snapshots"]).expect(4);
-    assert_eq!(gone.error()["retry_safe"], true);
+    assert_eq!(fingerprint(cluster, "copy"), fingerprint(cluster, "shop"));
+    first
 }

@@ -55,7 +55,8 @@ pub(crate) struct RawFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RawRepository {
-    /// `file:///path` or `s3://bucket/prefix?endpoint=…&region=…`, without keys.
+    /// `file:///path`, `s3://bucket/prefix?endpoint=…&region=…`, `azure://container/prefix?account=…`,
+    /// `gs://bucket/prefix` or `sftp://user@host/path`, without keys.
     pub(crate) url: Option<String>,
     /// The passphrase that opens the repository.
     pub(crate) passphrase: Option<Hidden>,
@@ -87,6 +88,12 @@ pub(crate) struct RawRepository {
     pub(crate) secret_access_key: Option<Hidden>,
     /// Session token of temporary keys.
     pub(crate) session_token: Option<Hidden>,
+    /// Azure's storage account, where the URL names none.
+    pub(crate) azure_account: Option<String>,
+    /// Its key; without key or signature Azure's chain is used.
+    pub(crate) azure_key: Option<Hidden>,
+    /// A shared access signature; beats the key.
+    pub(crate) azure_sas_token: Option<Hidden>,
 }
 
 /// How a source is read.

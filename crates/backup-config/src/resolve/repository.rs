@@ -4,7 +4,7 @@ use backup_core::{Error, ErrorKind, Result};
 
 use super::Resolver;
 use crate::file::raw::RawRepository;
-use crate::settings::{CredentialSettings, KeyRef, RepositorySettings};
+use crate::settings::{AzureSettings, CredentialSettings, KeyRef, RepositorySettings};
 
 impl Resolver<'_> {
     pub(super) fn repository(&mut self, raw: &RawRepository) -> Result<Option<RepositorySettings>> {
@@ -38,6 +38,7 @@ impl Resolver<'_> {
             endpoint: endpoint.or_else(|| raw.endpoint.clone()),
             ca_file: raw.ca_file.as_ref().map(|path| self.base.join(path)),
             credentials: self.credentials(raw)?,
+            azure: self.azure(raw)?,
         }))
     }
 
@@ -95,6 +96,24 @@ impl Resolver<'_> {
         Ok(keys)
     }
 
+    /// What opens Azure Blob: a key and a signature of the same place.
+    fn azure(&mut self, raw: &RawRepository) -> Result<AzureSettings> {
+        let account = self.inputs.environment.get("AZURE_STORAGE_ACCOUNT")?.map(str::to_owned);
+        let key = self.variable("AZURE_STORAGE_KEY")?;
+        let sas_token = self.variable("AZURE_STORAGE_SAS_TOKEN")?;
+        let account = account.or_else(|| raw.azure_account.clone());
+        if key.is_some() || sas_token.is_some() {
+            return Ok(AzureSettings { account, key, sas_token });
+        }
+        let key = raw.azure_key.as_ref();
+        let sas_token = raw.azure_sas_token.as_ref();
+        Ok(AzureSettings {
+            account,
+            key: key.map(|key| self.written("repository.azure_key", key)),
+            sas_token: sas_token.map(|token| self.written("repository.azure_sas_token", token)),
+        })
+    }
+
     fn credentials(&mut self, raw: &RawRepository) -> Result<Option<CredentialSettings>> {
         let environment = self.inputs.environment;
         // Keys belong together: never one half from here and the other from there.
@@ -130,16 +149,18 @@ impl Resolver<'_> {
     }
 }
 
-/// URLs are shown to people, so they hold no keys.
+/// URLs are shown to people, so they hold no keys; who logs in by SFTP is no secret.
 fn refuse_credentials(setting: &'static str, url: &str) -> Result<()> {
-    let authority = url.split_once("://").map_or("", |(_, rest)| rest);
+    let (scheme, authority) = url.split_once("://").unwrap_or(("", ""));
     let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.contains('@') {
+    let named = authority.rsplit_once('@').map(|(user, _)| user);
+    if named.is_some_and(|user| scheme != "sftp" || user.contains(':')) {
         return Err(Error::new(ErrorKind::ConfigInvalid, "use repository URL")
             .with("setting", setting)
             .because("it holds credentials")
             .hint(
-                "Take them out of the URL and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+                "Take them out of the URL and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+                 what docs/storage.md names for another store.",
             ));
     }
     Ok(())

@@ -9,7 +9,7 @@ use super::remedy::remedy;
 /// What a service said, taken out of opendal's text.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// S3's code, such as `NoSuchKey`.
+    /// The service's code, such as `NoSuchKey`; Azure's and Google's words for the same as S3's.
     pub(super) code: Option<String>,
     message: Option<String>,
     request: Option<String>,
@@ -23,16 +23,24 @@ impl Answer {
         let status = whole
             .split_once("Parts { status: ")
             .map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
-        if !text.starts_with("S3Error {") {
-            return Self { status, ..Self::default() };
-        }
         let field = |name| quoted_field(text, name).filter(|value| !value.is_empty());
-        Self {
-            code: field("code: "),
-            message: field("message: "),
-            request: field("request_id: "),
-            status,
+        let said = |code, message| Self { code, message, request: None, status: status.clone() };
+        if text.starts_with("S3Error {") {
+            let request = field("request_id: ");
+            return Self { request, ..said(field("code: "), field("message: ")) };
         }
+        if text.starts_with("AzblobError {") {
+            let code = field("code: ").map(azure_code);
+            return said(code, field("message: "));
+        }
+        // Google's answers have words where others have codes, and for a download words alone.
+        let google = text.starts_with("GcsErrorResponse {");
+        let message = if google { field("message: ") } else { first_words(text) };
+        let code = message.as_deref().and_then(google_code).map(str::to_owned);
+        if google || code.is_some() {
+            return said(code.or_else(|| field("reason: ")), message);
+        }
+        said(None, None)
     }
 
     /// Returns it on one line, without what opendal keeps for debugging.
@@ -40,7 +48,7 @@ impl Answer {
         let mut text = match (&self.code, &self.message) {
             (Some(code), Some(message)) => format!("{code}: {message}"),
             (Some(code), None) => code.clone(),
-            _ if error.message().starts_with("S3Error {") => error.kind().to_string(),
+            _ if is_structured(error.message()) => error.kind().to_string(),
             _ => first_words(error.message()).unwrap_or_else(|| error.kind().to_string()),
         };
         if let Some(status) = &self.status {
@@ -51,6 +59,27 @@ impl Answer {
         }
         text
     }
+}
+
+/// Names an absence as S3 does.
+fn azure_code(code: String) -> String {
+    match code.as_str() {
+        "BlobNotFound" => "NoSuchKey".to_owned(),
+        "ContainerNotFound" => "NoSuchBucket".to_owned(),
+        _ => code,
+    }
+}
+
+/// Names an absence as S3 does.
+fn google_code(message: &str) -> Option<&'static str> {
+    if message.starts_with("No such object: ") {
+        return Some("NoSuchKey");
+    }
+    message.starts_with("The specified bucket does not exist").then_some("NoSuchBucket")
+}
+
+fn is_structured(text: &str) -> bool {
+    ["S3Error {", "AzblobError {", "GcsErrorResponse {"].iter().any(|name| text.starts_with(name))
 }
 
 /// Converts a failure; its status says whether trying again can help.
@@ -106,7 +135,10 @@ fn passes(error: &opendal::Error, answer: &Answer) -> bool {
                 | "SlowDown"
                 | "SlowDownRead"
                 | "SlowDownWrite"
-                | "Busy",
+                | "Busy"
+                | "ServerBusy"
+                | "OperationTimedOut"
+                | "InternalError",
             ),
             _,
         ) => true,

@@ -85,6 +85,35 @@ fn remedy_by_code(code: &str) -> Option<&'static str> {
         "ObjectLocked" | "ObjectLockConfigurationNotFoundError" => {
             "The object is under retention; it can be deleted once its lock has run out."
         }
+        // Google's.
+        "forbidden" | "insufficientPermissions" => {
+            "Give this identity storage.objects.create, .get, .list and, for prune, .delete on the \
+             bucket (the role Storage Object User has them)."
+        }
+        "required" | "authError" => {
+            "Set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account, or run where the \
+             machine has one."
+        }
+        // Azure's.
+        "AuthenticationFailed" | "InvalidAuthenticationInfo" | "AuthorizationFailure" => {
+            "Check AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY (or the shared access signature and \
+             the time it runs out), and this host's clock."
+        }
+        "AuthorizationPermissionMismatch" | "InsufficientAccountPermissions" => {
+            "Give this identity the role \"Storage Blob Data Contributor\" on the container (a \
+             shared access signature: read, create, list and, for prune, delete)."
+        }
+        "AccountIsDisabled" => "The storage account is disabled: look at it in Azure's portal.",
+        "BlobArchived" => {
+            "The object is in the archive tier: rehydrate it, and exclude the repository from \
+             lifecycle rules that archive."
+        }
+        "BlobImmutableDueToPolicy" => {
+            "The object is under retention; it can be deleted once its policy has run out."
+        }
+        "ServerBusy" | "OperationTimedOut" => {
+            "The store asks for fewer requests: try again later, or allow fewer requests at a time."
+        }
         "InvalidStorageClass" => "Correct storage_class=… in the URL.",
         "InvalidBucketName" => "Correct the bucket's name in the URL.",
         _ => return None,

@@ -1,20 +1,13 @@
 //! S3 and what speaks it.
 
-use std::sync::Arc;
-
-use backup_core::port::NoObserver;
 use backup_core::{Error, ErrorKind, Result};
-use opendal::layers::{RetryEvent, RetryInterceptor, RetryLayer};
+use opendal::Operator;
 use opendal::services::S3;
-use opendal::{HttpTransporter, OperationContext, Operator};
-use url::{Host, Url};
+use url::Url;
 
-use super::answer::convert;
+use super::reach::reached;
 use super::store::{Absence, RemoteStore};
-use super::transport::Transport;
-use crate::layer::tell;
 use crate::options::StoreOptions;
-use crate::pace::Pace;
 use crate::url::{Checksum, S3Url, StoreUrl, parse_endpoint};
 
 /// Opens a bucket; sends nothing yet.
@@ -24,35 +17,8 @@ pub(crate) fn open_s3(url: &S3Url, options: &StoreOptions) -> Result<RemoteStore
         url.endpoint = options.endpoint.as_deref().map(parse_endpoint).transpose()?;
     }
     let endpoint = url.endpoint.as_deref().and_then(|endpoint| Url::parse(endpoint).ok());
-    let transport = Transport::new(
-        options.ca_file.as_deref(),
-        endpoint.as_ref().is_none_or(|endpoint| endpoint.scheme() == "https"),
-        options.timeout,
-        Pace::new(options.upload_rate),
-        Pace::new(options.download_rate),
-    )?;
-    let operator = Operator::new(builder(&url, endpoint.as_ref(), options)?)
-        .map_err(|error| convert("open store", None, &error))?
-        .with_context(OperationContext::new().with_http_transport(HttpTransporter::new(transport)));
-    let listing = operator.clone().layer(page_retry(options));
-    let near = endpoint.as_ref().is_some_and(is_this_host);
-    let location = StoreUrl::S3(url).location();
-    Ok(RemoteStore::new(operator, listing, location, Absence::ByCode, near))
-}
-
-/// Returns what asks again for a page of a listing; other requests have our own layer.
-fn page_retry(options: &StoreOptions) -> RetryLayer<impl RetryInterceptor> {
-    let retry = options.retry;
-    let observer = options.observer.clone().unwrap_or_else(|| Arc::new(NoObserver));
-    RetryLayer::new()
-        .with_jitter()
-        .with_min_delay(retry.first_delay)
-        .with_max_delay(retry.max_delay)
-        .with_max_times(usize::try_from(retry.attempts.saturating_sub(1)).unwrap_or(usize::MAX))
-        .with_notify(move |event: RetryEvent<'_>| {
-            let error = convert("list objects", None, event.err);
-            tell(observer.as_ref(), event.attempt, &error);
-        })
+    let operator = Operator::new(builder(&url, endpoint.as_ref(), options)?);
+    reached(operator, StoreUrl::S3(url).location(), Absence::ByCode, endpoint.as_ref(), options)
 }
 
 fn builder(url: &S3Url, endpoint: Option<&Url>, options: &StoreOptions) -> Result<S3> {
@@ -131,15 +97,6 @@ fn region_of(endpoint: &Url) -> String {
     }
 }
 
-fn is_this_host(endpoint: &Url) -> bool {
-    match endpoint.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,19 +111,6 @@ mod tests {
             ("https://minio.example.com:9000", "us-east-1"),
         ] {
             assert_eq!(region_of(&Url::parse(endpoint).unwrap()), region, "{endpoint}");
-        }
-    }
-
-    #[test]
-    fn nearness_is_this_host_only() {
-        for (endpoint, near) in [
-            ("http://127.0.0.1:9000", true),
-            ("http://[::1]:9000", true),
-            ("http://localhost", true),
-            ("https://127.0.0.1.example.com", false),
-            ("http://10.0.0.1:9000", false),
-        ] {
-            assert_eq!(is_this_host(&Url::parse(endpoint).unwrap()), near, "{endpoint}");
         }
     }
 }

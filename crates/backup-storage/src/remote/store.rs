@@ -252,7 +252,10 @@ fn knows_no_conditions(error: &opendal::Error) -> bool {
 
 fn may_be_past_end(error: &opendal::Error) -> bool {
     error.kind() == opendal::ErrorKind::RangeNotSatisfied
+        || Answer::of(error).status.as_deref() == Some("416")
         || error.message().contains("too little data")
+        // How Azurite describes the part that such a range has.
+        || error.message().contains("content range is invalid")
 }
 
 impl fmt::Debug for RemoteStore {

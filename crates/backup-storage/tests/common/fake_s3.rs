@@ -178,7 +178,9 @@ async fn write_slowly(
     true
 }
 
-async fn read_request(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Request>> {
+pub(crate) async fn read_request(
+    stream: &mut (impl AsyncBufRead + Unpin),
+) -> io::Result<Option<Request>> {
     let mut line = String::new();
     if stream.read_line(&mut line).await? == 0 {
         return Ok(None);
@@ -298,7 +300,7 @@ fn refusal(status: u16, code: &str, is_head: bool) -> Vec<u8> {
     if is_head { head(status, "Content-Length: 0\r\n") } else { whole(status, "", body.as_bytes()) }
 }
 
-fn whole(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn whole(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     let length =
         if status == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
     let mut answer = head(status, &format!("{headers}{length}"));

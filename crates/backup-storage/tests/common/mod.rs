@@ -1,7 +1,8 @@
-//! A small S3 server that misbehaves on request.
+//! Small servers that misbehave on request.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
+mod fake_google;
 mod fake_s3;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use backup_core::{ObjectName, Secret};
 use backup_storage::{CreateIfAbsent, Credentials, Retry, StoreOptions};
 
+pub(crate) use fake_google::FakeGoogle;
 pub(crate) use fake_s3::{Behaviour, FakeS3};
 
 pub(crate) const SECRET_KEY: &str = "top-secret-key-of-the-test";

@@ -21,7 +21,7 @@ pub use start::{Reached, ReachedState, start};
 pub use transaction::{TransactionEnd, find_transaction};
 
 /// Variables that say where the repository is and which file opens it; none is a secret itself.
-const CARRIED: [&str; 9] = [
+const CARRIED: [&str; 11] = [
     "BACKUP_CONFIG",
     "BACKUP_REPOSITORY",
     "BACKUP_DIR",
@@ -31,6 +31,8 @@ const CARRIED: [&str; 9] = [
     "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL",
+    "AZURE_STORAGE_ACCOUNT",
+    "GOOGLE_APPLICATION_CREDENTIALS",
 ];
 
 /// Returns the `restore_command` of a copy: this program, with what it needs to find the

@@ -31,6 +31,8 @@ const COMMON: &[Need] = &[
     program("python3", "python3"),
     // Debian puts it where only root looks for programs.
     library("pgbouncer"),
+    library("openssh-server"),
+    program("openssh-client", "ssh"),
     library("python3-venv"),
     library("python3-pip"),
     // For the recovery script of docs/examples.

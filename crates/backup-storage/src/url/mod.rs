@@ -1,10 +1,20 @@
 //! Where a store is, as text.
 
+mod azure;
+mod google;
+mod s3;
+mod sftp;
+
 use std::path::PathBuf;
 
 use backup_core::{Error, ErrorKind, Result};
 use percent_encoding::percent_decode_str;
 use url::Url;
+
+pub(crate) use azure::AzureUrl;
+pub(crate) use google::GoogleUrl;
+pub(crate) use s3::{Checksum, S3Url};
+pub(crate) use sftp::SftpUrl;
 
 /// A parsed store URL. Holds no secrets: a URL with a password in it is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,43 +23,15 @@ pub enum StoreUrl {
     Disk(PathBuf),
     /// `s3://bucket/prefix?endpoint=…&region=…`.
     S3(S3Url),
+    /// `azure://container/prefix?account=…`.
+    Azure(AzureUrl),
+    /// `gs://bucket/prefix`.
+    Google(GoogleUrl),
+    /// `sftp://user@host/absolute/path`.
+    Sftp(SftpUrl),
     /// `memory:`, gone when closed.
     Memory,
 }
-
-/// The parts of an `s3:` URL.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct S3Url {
-    /// The bucket.
-    pub bucket: String,
-    /// The prefix of all names, without slashes at its ends; may be empty.
-    pub prefix: String,
-    /// `endpoint`: where the service is; AWS without one.
-    pub endpoint: Option<String>,
-    /// `region`.
-    pub region: Option<String>,
-    /// `path_style`: whether the bucket goes into the path instead of the host name.
-    pub path_style: Option<bool>,
-    /// `checksum`: what an upload carries; chosen by the endpoint without one.
-    pub checksum: Option<Checksum>,
-    /// `storage_class` of new objects.
-    pub storage_class: Option<String>,
-    /// `profile` in the AWS configuration files.
-    pub profile: Option<String>,
-}
-
-/// What the store compares an upload with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checksum {
-    /// `x-amz-checksum-crc32c`.
-    Crc32c,
-    /// `Content-MD5`, which every service knows.
-    Md5,
-    /// Nothing.
-    Off,
-}
-
-const S3_PARAMETERS: &str = "endpoint, region, path_style, checksum, storage_class and profile";
 
 impl StoreUrl {
     /// Parses a store URL or an absolute path; fails with `ConfigInvalid` and the reason.
@@ -59,23 +41,29 @@ impl StoreUrl {
         }
         let Ok(url) = Url::parse(text) else {
             return Err(invalid("it is neither a URL nor an absolute path").hint(
-                "Write file:///absolute/path or s3://bucket/prefix?endpoint=…; relative paths \
-                 are refused because they depend on where the command is started.",
+                "Write file:///absolute/path, s3://bucket/prefix?endpoint=…, azure://…, gs://… or \
+                 sftp://…; relative paths are refused because they depend on where the command is \
+                 started.",
             ));
         };
-        if !url.username().is_empty() || url.password().is_some() {
+        let named = !url.username().is_empty() && url.scheme() != "sftp";
+        if named || url.password().is_some() {
             return Err(invalid("it holds credentials").hint(
-                "Take the keys out of the URL and pass them as AWS_ACCESS_KEY_ID and \
-                 AWS_SECRET_ACCESS_KEY.",
+                "Take the keys out of the URL and pass them in the environment, for S3 as \
+                 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; docs/storage.md has the others.",
             ));
         }
         match url.scheme() {
             "file" => parse_disk(&url),
-            "s3" => parse_s3(&url).map(Self::S3),
+            "s3" => s3::parse(&url).map(Self::S3),
+            "azure" | "azblob" => azure::parse(&url).map(Self::Azure),
+            "gs" => google::parse(&url).map(Self::Google),
+            "sftp" => sftp::parse(&url).map(Self::Sftp),
             "memory" => Ok(Self::Memory),
             other => Err(invalid("its scheme is not known").with("scheme", other).hint(
-                "Use file:///absolute/path or s3://bucket/prefix; Backblaze B2, Cloudflare R2 \
-                 and MinIO are s3: with ?endpoint=….",
+                "Use file:///absolute/path, s3://bucket/prefix, azure://container/prefix, \
+                 gs://bucket/prefix or sftp://user@host/path; Backblaze B2, Cloudflare R2 and MinIO \
+                 are s3: with ?endpoint=….",
             )),
         }
     }
@@ -86,11 +74,10 @@ impl StoreUrl {
         match self {
             Self::Disk(path) => format!("file://{}", path.display()),
             Self::Memory => "memory:".to_owned(),
-            Self::S3(s3) => {
-                let slash = if s3.prefix.is_empty() { "" } else { "/" };
-                let at = s3.endpoint.as_deref().map(|e| format!(" at {e}")).unwrap_or_default();
-                format!("s3://{}{slash}{}{at}", s3.bucket, s3.prefix)
-            }
+            Self::S3(s3) => s3.location(),
+            Self::Azure(azure) => azure.location(),
+            Self::Google(google) => google.location(),
+            Self::Sftp(sftp) => sftp.location(),
         }
     }
 }
@@ -108,32 +95,27 @@ fn parse_disk(url: &Url) -> Result<StoreUrl> {
     Ok(StoreUrl::Disk(PathBuf::from(path.into_owned())))
 }
 
-fn parse_s3(url: &Url) -> Result<S3Url> {
+/// Returns the bucket or container that a URL names, and the prefix below it.
+fn bucket_and_prefix(url: &Url, what: &'static str) -> Result<(String, String)> {
     let bucket = url.host_str().unwrap_or_default().to_owned();
     if bucket.is_empty() || url.port().is_some() {
-        return Err(invalid("it names no bucket")
-            .hint("Write s3://bucket/prefix; the host goes into ?endpoint=https://host:port."));
+        return Err(invalid("it names no bucket").hint(what));
     }
     let prefix = percent_decode_str(url.path().trim_matches('/')).decode_utf8();
     let prefix = prefix.map_err(|error| invalid("its prefix is not UTF-8").because(error))?;
-    let mut s3 = S3Url { bucket, prefix: prefix.into_owned(), ..S3Url::default() };
-    for (name, value) in url.query_pairs() {
-        let value = value.into_owned();
-        match name.as_ref() {
-            "endpoint" => s3.endpoint = Some(parse_endpoint(&value)?),
-            "region" => s3.region = Some(value),
-            "path_style" => s3.path_style = Some(parse_flag(&value)?),
-            "checksum" => s3.checksum = Some(parse_checksum(&value)?),
-            "storage_class" => s3.storage_class = Some(value),
-            "profile" => s3.profile = Some(value),
-            _ => {
-                return Err(invalid("it has an unknown parameter")
-                    .with("parameter", name.escape_debug())
-                    .hint(format!("An s3: URL takes {S3_PARAMETERS}.")));
-            }
-        }
-    }
-    Ok(s3)
+    Ok((bucket, prefix.into_owned()))
+}
+
+/// Refuses a parameter that a kind of URL does not take.
+fn unknown(name: &str, known: &str) -> Error {
+    invalid("it has an unknown parameter").with("parameter", name.escape_debug()).hint(known)
+}
+
+/// Writes a bucket, its prefix, and where it is if that is said.
+fn place(scheme: &str, bucket: &str, prefix: &str, endpoint: Option<&str>) -> String {
+    let slash = if prefix.is_empty() { "" } else { "/" };
+    let at = endpoint.map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
+    format!("{scheme}://{bucket}{slash}{prefix}{at}")
 }
 
 /// Checks an endpoint; a bare host gets `https://`.
@@ -159,15 +141,6 @@ fn parse_flag(text: &str) -> Result<bool> {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
         _ => Err(invalid("path_style is neither true nor false").with("path_style", text)),
-    }
-}
-
-fn parse_checksum(text: &str) -> Result<Checksum> {
-    match text {
-        "crc32c" => Ok(Checksum::Crc32c),
-        "md5" => Ok(Checksum::Md5),
-        "off" => Ok(Checksum::Off),
-        _ => Err(invalid("checksum is not crc32c, md5 or off").with("checksum", text)),
     }
 }
 
@@ -213,6 +186,25 @@ mod tests {
     }
 
     #[test]
+    fn other_services_have_urls_of_their_own() {
+        for (text, location) in [
+            ("azure://c/a/b/?account=shop", "azure://c/a/b at shop"),
+            ("azblob://c?endpoint=127.0.0.1:10000/dev", "azure://c at https://127.0.0.1:10000/dev"),
+            ("gs://bucket/some/prefix", "gs://bucket/some/prefix"),
+            ("sftp://backup@host:2222/srv/x/", "sftp://backup@host:2222/srv/x"),
+            ("sftp://host/~/backups?identity=/k&known_hosts=/h", "sftp://host/~/backups"),
+        ] {
+            assert_eq!(StoreUrl::parse(text).unwrap().location(), location, "{text}");
+        }
+        let StoreUrl::Sftp(url) = StoreUrl::parse("sftp://host/~/a%20b?identity=/k").unwrap()
+        else {
+            panic!("another kind");
+        };
+        assert_eq!(url.path, "a b");
+        assert_eq!(url.identity, Some(PathBuf::from("/k")));
+    }
+
+    #[test]
     fn unusable_urls_say_why_and_repeat_no_secret() {
         for (text, part) in [
             ("backups", "absolute path"),
@@ -224,6 +216,12 @@ mod tests {
             ("s3://b/x?path_style=maybe", "path_style"),
             ("s3://b/x?endpoint=ftp://y", "endpoint"),
             ("s3://AKIA:hunter2@b/x", "credentials"),
+            ("sftp://u:hunter2@h/x", "credentials"),
+            ("azure://key@c/x", "credentials"),
+            ("azure://c/x?key=hunter2", "unknown parameter"),
+            ("gs://b/x?token=hunter2", "unknown parameter"),
+            ("sftp://h/", "no directory"),
+            ("sftp://-oProxyCommand=x/srv", "host"),
             ("s3://b/x?endpoint=https://k:hunter2@h", "endpoint"),
         ] {
             let error = StoreUrl::parse(text).unwrap_err();
