@@ -131,6 +131,7 @@ fn alerting(verb: &Verb) -> Option<&'static str> {
         Verb::Migrate(args) if !args.preview => Some("migrate"),
         Verb::Forget(args) if !args.dry_run => Some("forget"),
         Verb::Prune(args) if !args.dry_run => Some("prune"),
+        Verb::Copy(args) if !args.dry_run => Some("copy"),
         Verb::Status(_) => Some("status"),
         Verb::Repair(_) => Some("repair"),
         Verb::Export(_) => Some("export"),

@@ -26,6 +26,7 @@
 mod channel;
 mod cluster_check;
 mod compose;
+mod copying;
 #[cfg(unix)]
 pub mod daemon;
 mod disaster;
@@ -63,6 +64,7 @@ pub use backup_ops::{BackupReceipt, restore::RestoreReceipt};
 
 pub use cluster_check::check_clusters;
 pub use compose::Composer;
+pub use copying::second_store;
 pub use disaster::{bare_environment, repository_on_sheet};
 pub use drill::drill_request;
 pub use embed::Backup;

@@ -109,3 +109,23 @@ pub(crate) struct PinArgs {
     #[arg(value_name = "SNAPSHOT", required = true)]
     pub(crate) snapshots: Vec<Selector>,
 }
+
+/// `copy`.
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// Copy these (default: of each source those newer than the newest one there)
+    #[arg(value_name = "SNAPSHOT")]
+    pub(crate) snapshots: Vec<Selector>,
+
+    /// The second place: a store's URL, empty or an earlier copy
+    #[arg(long, value_name = "URL", env = "BACKUP_COPY_TO")]
+    pub(crate) to: String,
+
+    /// Copy every snapshot that is not there, also those that were forgotten there
+    #[arg(long, conflicts_with = "snapshots")]
+    pub(crate) all: bool,
+
+    /// Say what would be copied, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}

@@ -19,7 +19,7 @@ pub(crate) use data::{
     ShowArgs, VerifyArgs,
 };
 pub(crate) use drill::DrillArgs;
-pub(crate) use keep::{ForgetArgs, PinArgs, PruneArgs};
+pub(crate) use keep::{CopyArgs, ForgetArgs, PinArgs, PruneArgs};
 pub(crate) use look::{DiffArgs, DumpArgs, FindArgs};
 pub(crate) use migrate::MigrateArgs;
 pub(crate) use more::{
@@ -118,6 +118,8 @@ pub(crate) enum Verb {
     Forget(ForgetArgs),
     /// Reclaim what no snapshot needs
     Prune(PruneArgs),
+    /// Copy snapshots and WAL to a second place, as the same repository
+    Copy(CopyArgs),
     /// Keep snapshots whatever the retention policy says
     Pin(PinArgs),
     /// Let the retention policy decide again

@@ -1,6 +1,7 @@
 //! One file per verb: call one operation, show its result.
 
 mod backup;
+mod copy;
 mod daemon;
 mod demo;
 mod diff;
@@ -53,6 +54,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Ending> {
         Verb::Migrate(args) => Box::pin(migrate::run(session, args)).await,
         Verb::Forget(args) => forget::run(session, args).await,
         Verb::Prune(args) => prune::run(session, &args).await,
+        Verb::Copy(args) => copy::run(session, &args).await,
         Verb::Pin(args) => pin::run(session, &args, true).await,
         Verb::Unpin(args) => pin::run(session, &args, false).await,
         Verb::Repair(command) => repair::run(session, &command).await,

@@ -83,3 +83,50 @@ fn back_up_restore_and_prune(cluster: &Cluster, ctl: &Program) -> Value {
     assert_eq!(fingerprint(cluster, "copy"), fingerprint(cluster, "shop"));
     first
 }
+
+#[test]
+fn a_copy_in_a_bucket_is_a_repository_of_its_own() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    let Some(bucket) = Server::start() else { return };
+    shop(&cluster, "shop", 3_000);
+    let mut ctl = Program::of(&cluster, "shop");
+    ctl.ok(&["init"]);
+    ctl.ok(&["backup", "--verify", "read"]);
+    let place = format!("s3://{}/second?endpoint={}", bucket.bucket(), bucket.endpoint());
+    // The second place has keys of its own.
+    ctl.set("AWS_ACCESS_KEY_ID", "AKIAWRONGWRONGWRONG1");
+    ctl.set("AWS_SECRET_ACCESS_KEY", "wrong-secret-key");
+    ctl.set("COPY_AWS_ACCESS_KEY_ID", bucket.access_key());
+    ctl.set("COPY_AWS_SECRET_ACCESS_KEY", bucket.secret_key());
+    let planned = ctl.json(&["copy", "--to", &place, "--dry-run"]);
+    assert_eq!(planned["facts"]["dry_run"], "true");
+    assert_eq!(planned["numbers"]["snapshots"], 1);
+    let copied = ctl.json(&["copy", "--to", &place]);
+    assert_eq!(copied["numbers"]["bytes"], planned["numbers"]["bytes"]);
+    cluster.sql("shop", "update orders set note = 'new' where id % 10 = 0");
+    ctl.ok(&["backup"]);
+    let next = ctl.json(&["copy", "--to", &place]);
+    assert_eq!(next["numbers"]["snapshots"], 1);
+    assert!(next["numbers"]["bytes"].as_u64() < copied["numbers"]["bytes"].as_u64());
+    assert_eq!(ctl.json(&["copy", "--to", &place])["numbers"]["snapshots"], 0);
+
+    // Alone, by the same passphrase; proved only once it was read there.
+    ctl.set("BACKUP_REPOSITORY", place);
+    ctl.set("AWS_ACCESS_KEY_ID", bucket.access_key());
+    ctl.set("AWS_SECRET_ACCESS_KEY", bucket.secret_key());
+    let listed = ctl.json(&["snapshots"]);
+    let level = |at: usize| listed["snapshots"][at]["verified"]["level"].clone();
+    assert_eq!((level(0), level(1)), ("none".into(), "none".into()));
+    assert_eq!(ctl.json(&["verify", "--all", "--read-data"])["ok"], true);
+    ctl.ok(&["restore", "shop@latest", "--to", &cluster.url("copy")]);
+    assert_eq!(fingerprint(&cluster, "copy"), fingerprint(&cluster, "shop"));
+
+    // Another repository is never mixed in.
+    let other = format!("s3://{}/third?endpoint={}", bucket.bucket(), bucket.endpoint());
+    let mut stranger = Program::of(&cluster, "shop");
+    stranger.set("BACKUP_REPOSITORY", other.clone());
+    stranger.set("AWS_ACCESS_KEY_ID", bucket.access_key());
+    stranger.set("AWS_SECRET_ACCESS_KEY", bucket.secret_key());
+    stranger.ok(&["init"]);
+    ctl.run(&["copy", "--to", &other]).fails(8);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a verb without a document of its own did: `init`, `pin`, `unpin`, `prune`,
+/// What a verb without a document of its own did: `init`, `pin`, `unpin`, `prune`, `copy`,
 /// `repair index`, `key …`, `export`, `notify test`, `demo`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiptDocument {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
 
 mod base_rate;
+mod copy;
 mod damage;
 mod faults;
 mod format;
