@@ -35,17 +35,33 @@ impl PgBouncer {
     #[track_caller]
     #[allow(clippy::panic, reason = "a fixture fails the test that uses it")]
     pub fn start(cluster: &Cluster, mode: &str) -> Option<Self> {
+        Self::start_with(cluster, mode, "")
+    }
+
+    /// Starts one as [`PgBouncer::start`] does, with more lines of its settings.
+    ///
+    /// # Panics
+    /// As that does.
+    #[must_use]
+    #[track_caller]
+    #[allow(clippy::panic, reason = "a fixture fails the test that uses it")]
+    pub fn start_with(cluster: &Cluster, mode: &str, more: &str) -> Option<Self> {
         let Some(program) = find() else {
             tools::skip("PgBouncer");
             return None;
         };
-        match Self::launch(&program, cluster, mode) {
+        match Self::launch(&program, cluster, mode, more) {
             Ok(pooler) => Some(pooler),
             Err(error) => panic!("PgBouncer: {error}"),
         }
     }
 
-    fn launch(program: &std::path::Path, cluster: &Cluster, mode: &str) -> io::Result<Self> {
+    fn launch(
+        program: &std::path::Path,
+        cluster: &Cluster,
+        mode: &str,
+        more: &str,
+    ) -> io::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("pgbouncer-")
             .permissions(Permissions::from_mode(0o755))
@@ -57,7 +73,7 @@ impl PgBouncer {
             format!(
                 "[databases]\n* = host=127.0.0.1 port={} user=postgres\n[pgbouncer]\n\
                  listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
-                 pool_mode = {mode}\ndefault_pool_size = 10\nserver_login_retry = 1\n",
+                 pool_mode = {mode}\ndefault_pool_size = 10\nserver_login_retry = 1\n{more}\n",
                 cluster.port()
             ),
         )?;

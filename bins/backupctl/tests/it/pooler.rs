@@ -34,6 +34,32 @@ fn a_pooler_in_transaction_mode_is_refused_with_the_reason() {
 }
 
 #[test]
+fn in_whatever_order_servers_are_handed_out_it_is_refused() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    shop(&cluster, "shop", 10);
+    let mut ctl = Program::of(&cluster, "shop");
+    ctl.ok(&["init"]);
+    for order in ["server_round_robin = 0", "server_round_robin = 1"] {
+        let Some(pooler) = PgBouncer::start_with(&cluster, "transaction", order) else { return };
+        ctl.set("DATABASE_URL", pooler.url("shop"));
+        // Several servers wait in the pool, as behind an application.
+        let busy: Vec<_> = (0..3)
+            .map(|_| {
+                let mut psql = std::process::Command::new(cluster.bin("psql"));
+                psql.args(["-d", &pooler.url("shop"), "-c", "select pg_sleep(0.5)"]);
+                psql.stdout(std::process::Stdio::null()).spawn().unwrap()
+            })
+            .collect();
+        for mut session in busy {
+            assert!(session.wait().unwrap().success());
+        }
+        for _ in 0..3 {
+            ctl.run(&["backup"]).fails(3);
+        }
+    }
+}
+
+#[test]
 fn a_pooler_that_keeps_sessions_will_do() {
     let Some(cluster) = Cluster::start_newest() else { return };
     shop(&cluster, "shop", 500);
