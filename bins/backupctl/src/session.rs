@@ -114,7 +114,8 @@ impl Session {
 
     /// Returns what turns settings into open things.
     pub(crate) fn composer(&self) -> Composer {
-        Composer::new(self.environment.clone(), Arc::clone(&self.clock))
+        let state = self.settings.get().and_then(|settings| settings.daemon.state.clone());
+        Composer::new(self.environment.clone(), Arc::clone(&self.clock)).with_state(state)
     }
 
     /// Returns an observer that shows what happens.

@@ -47,6 +47,12 @@ impl ProviderKind {
         Self::WORDS.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
     }
 
+    /// Returns whether its vendor takes snapshots when it is asked to.
+    #[must_use]
+    pub fn takes_snapshots(self) -> bool {
+        matches!(self, Self::Neon | Self::Railway | Self::Planetscale)
+    }
+
     /// Returns the provider that a URL's scheme stands for, when nothing else names one.
     #[must_use]
     pub fn from_scheme(scheme: &str) -> Option<Self> {

@@ -358,6 +358,8 @@ pub struct WalSettings {
 pub struct NativeSettings {
     /// Whether a frozen copy is dumped instead of the database itself, where the provider can.
     pub freeze: bool,
+    /// When the daemon has the provider take a snapshot.
+    pub schedule: Option<Cron>,
     /// Which provider snapshots of ours are kept; absent: all, until they expire.
     pub retention: Option<Policy>,
     /// How long the provider keeps a snapshot of ours, where it heeds an expiry.
@@ -369,7 +371,13 @@ pub struct NativeSettings {
 impl Default for NativeSettings {
     /// Frozen copies; provider snapshots of a week.
     fn default() -> Self {
-        Self { freeze: true, retention: None, keep_for: Period::from_days(7), rpo: None }
+        Self {
+            freeze: true,
+            schedule: None,
+            retention: None,
+            keep_for: Period::from_days(7),
+            rpo: None,
+        }
     }
 }
 

@@ -136,7 +136,7 @@ provider = "neon"
 neon.api_key = "env:NEON"
 neon.project_id = "quiet-sun-1"
 neon.api_url = "https://neon.example.com/api/v2"
-native = { freeze = false, retention = "24 hourly", keep_for = "2d", rpo = "2h" }
+native = { freeze = false, schedule = "0 * * * *", retention = "24 hourly", keep_for = "2d", rpo = "2h" }
 supabase = { access_token = "env:SB", project_ref = "abcdefghijklmnopqrst", api_url = "https://api.example.com" }
 railway = { api_token = "env:RW", project_token = "env:RWP", environment_id = "e-1", service = "Postgres", wal_archive = "/srv/wal" }
 
@@ -281,6 +281,25 @@ fn wal_is_received_of_sources_that_are_copied_physically() {
     let error = wal("", "wal.stream = true").unwrap_err();
     assert!(error.to_string().contains("wal.stream"), "{error}");
     assert!(error.remedy().unwrap().contains("physical"));
+}
+
+#[test]
+fn snapshots_at_the_provider_are_scheduled_where_it_takes_them() {
+    let scheduled = |provider: &str| {
+        from_file(&format!(
+            "[[source]]\nname = \"a\"\nurl = \"env:X\"\nprovider = \"{provider}\"\n\
+             native.schedule = \"0 * * * *\"\n"
+        ))
+    };
+    for able in ["neon", "planetscale", "railway"] {
+        let settings = scheduled(able).unwrap();
+        assert!(settings.source("a").unwrap().native.schedule.is_some(), "{able}");
+    }
+    for unable in ["postgres", "supabase"] {
+        let error = scheduled(unable).unwrap_err();
+        assert!(error.to_string().contains("source.native.schedule"), "{error}");
+        assert!(error.remedy().unwrap().contains("schedule.backup"), "{unable}");
+    }
 }
 
 #[test]

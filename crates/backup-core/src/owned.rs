@@ -88,11 +88,12 @@ impl OwnedName {
     /// Makes the name of a run.
     #[must_use]
     pub fn of_run(source: &SourceName, purpose: Purpose, at: Timestamp, run: RunId) -> Self {
-        let digits = run.to_string();
-        // Ids of runs begin with the time; what tells them apart is at the end.
-        let end = digits.len().saturating_sub(8);
-        let run = digits.get(end..).and_then(|tail| u32::from_str_radix(tail, 16).ok());
-        Self::new(source, purpose, at, run.unwrap_or_default())
+        // Ids of one program differ by their time, those of several by what chance added.
+        let words = run
+            .0
+            .chunks(4)
+            .map(|word| word.iter().fold(0, |all, byte| all << 8 | u32::from(*byte)));
+        Self::new(source, purpose, at, words.fold(0, |all: u32, word| all.rotate_left(5) ^ word))
     }
 
     /// Returns what the names of a source's things begin with.
@@ -189,6 +190,24 @@ mod tests {
                 assert!(name.is_of(&source.parse().unwrap()));
             }
         }
+    }
+
+    #[test]
+    fn runs_of_the_same_second_have_names_of_their_own() {
+        let at = "2026-01-02T03:04:05Z".parse().unwrap();
+        let name = |id: [u8; 16]| {
+            OwnedName::of_run(&"shop".parse().unwrap(), Purpose::Snapshot, at, RunId(id))
+                .to_string()
+        };
+        let program = |millisecond: u8, chance: u8| {
+            let mut id = [chance; 16];
+            id[..8].copy_from_slice(&[1, 2, 3, 4, 5, millisecond, 0, 0]);
+            id
+        };
+        let names = [[1; 16], [2; 16], program(1, 9), program(2, 9), program(1, 8)].map(name);
+        let apart: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(apart.len(), names.len(), "{names:?}");
+        assert_eq!(name(program(1, 9)), names[2]);
     }
 
     #[test]

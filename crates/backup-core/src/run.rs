@@ -15,6 +15,8 @@ use crate::{Error, ErrorKind, RunId, SnapshotId, SourceName};
 pub enum JobKind {
     /// Take a snapshot of a source, prove it, and apply its retention.
     Backup,
+    /// Have the provider of a source take a snapshot, and apply the retention of those.
+    Native,
     /// Prove the snapshots of a source.
     Verify,
     /// Restore the newest snapshot of a source elsewhere and question it.
@@ -31,8 +33,9 @@ pub enum JobKind {
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Backup,
+        Self::Native,
         Self::Verify,
         Self::Drill,
         Self::PointDrill,
@@ -46,6 +49,7 @@ impl JobKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Backup => "backup",
+            Self::Native => "native",
             Self::Verify => "verify",
             Self::Drill => "drill",
             Self::PointDrill => "point_drill",
@@ -68,7 +72,8 @@ impl FromStr for JobKind {
     fn from_str(text: &str) -> Result<Self, Error> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
             Error::new(ErrorKind::Usage, "parse job kind").with("text", text.escape_debug()).hint(
-                "Known are backup, verify, drill, point_drill, disaster_drill, forget and prune.",
+                "Known are backup, native, verify, drill, point_drill, disaster_drill, forget and \
+                 prune.",
             )
         })
     }
@@ -290,6 +295,7 @@ mod tests {
         for (key, text) in [
             (JobKey::of(JobKind::Backup, &shop), "backup shop"),
             (JobKey::of(JobKind::PointDrill, &shop), "point_drill shop"),
+            (JobKey::of(JobKind::Native, &shop), "native shop"),
             (JobKey::whole(JobKind::Prune), "prune"),
         ] {
             assert_eq!(key.to_string(), text);

@@ -98,7 +98,7 @@ pub struct Waiting {
 /// Why a job that is due does not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// Another job of its source is running.
+    /// Another job of its source is running. Provider snapshots need nothing of those.
     Source,
     /// As many jobs as may are running.
     Slots,
@@ -226,11 +226,16 @@ impl Scheduler {
             }
         }
         due.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
-        let mut busy: BTreeSet<_> =
-            self.running.iter().filter_map(|key| key.source.clone()).collect();
+        let mut busy: BTreeSet<_> = self
+            .running
+            .iter()
+            .filter(|key| alone(key))
+            .filter_map(|key| key.source.clone())
+            .collect();
         let mut free = self.concurrency.get().saturating_sub(self.running.len());
         for (_, key, entry, since) in due {
-            let why = if key.source.as_ref().is_some_and(|source| busy.contains(source)) {
+            let taken = key.source.as_ref().is_some_and(|source| busy.contains(source));
+            let why = if taken && alone(key) {
                 Some(Why::Source)
             } else {
                 (free == 0).then_some(Why::Slots)
@@ -240,7 +245,7 @@ impl Scheduler {
                 continue;
             }
             free -= 1;
-            busy.extend(key.source.clone());
+            busy.extend(key.source.clone().filter(|_| alone(key)));
             plan.start.push(entry.start(now, self.since));
         }
         plan
@@ -374,6 +379,12 @@ impl Scheduler {
     }
 }
 
+/// Whether a job has its source for itself. A provider snapshot does not touch what the others work
+/// with, and an hourly one must not wait for a long dump.
+fn alone(key: &JobKey) -> bool {
+    key.kind != JobKind::Native
+}
+
 impl Entry {
     fn new(job: Job, mut state: JobState, since: Timestamp) -> Self {
         if !job.catch_up {
@@ -410,7 +421,7 @@ impl Entry {
     /// wait, which is not put off for ever by backups.
     fn rank(&self, since: Timestamp) -> (bool, Timestamp) {
         let patience = match self.job.key.kind {
-            JobKind::Backup => 0,
+            JobKind::Backup | JobKind::Native => 0,
             JobKind::Forget => 10,
             JobKind::Verify | JobKind::Prune => 60,
             JobKind::Drill | JobKind::PointDrill | JobKind::DisasterDrill => 120,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use backup_core::port::{Handle, HandleBook};
+use backup_core::port::{Handle, HandleBook, Wanted};
 use backup_core::{Result, SourceName};
 
 use crate::sync::lock;
@@ -76,12 +76,17 @@ impl HandleBook for MemoryBook {
         Ok(())
     }
 
-    async fn abandoned(&self, source: &SourceName) -> Result<Vec<(String, Handle)>> {
+    async fn abandoned(
+        &self,
+        source: &SourceName,
+        wanted: Wanted,
+    ) -> Result<Vec<(String, Handle)>> {
         let mut shared = lock(&self.shared);
         let Shared { living, entries, .. } = &mut *shared;
         let mut found = Vec::new();
         for ((of, key), (process, handle)) in entries.iter_mut() {
-            if *of == source.to_string() && *process != self.process && !living.contains(process) {
+            let dead = *process != self.process && !living.contains(process);
+            if *of == source.to_string() && dead && wanted(handle) {
                 *process = self.process;
                 found.push((key.clone(), handle.clone()));
             }

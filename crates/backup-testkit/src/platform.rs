@@ -28,6 +28,9 @@ struct State {
     slow: bool,
     deaf: bool,
     failing: bool,
+    spoiling: bool,
+    /// Looks that fail for now before one succeeds.
+    blind: u32,
 }
 
 const PACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
@@ -52,6 +55,16 @@ impl MemoryPlatform {
     /// From now on operations fail.
     pub fn fail_operations(&self, fail: bool) {
         lock(&self.state).failing = fail;
+    }
+
+    /// From now on copies turn out badly; whatever else is done does not.
+    pub fn spoil_copies(&self, spoil: bool) {
+        lock(&self.state).spoiling = spoil;
+    }
+
+    /// So many looks at operations fail for now.
+    pub fn fail_looks(&self, count: u32) {
+        lock(&self.state).blind = count;
     }
 
     /// Adds a copy that is there already.
@@ -183,7 +196,16 @@ impl Platform for MemoryPlatform {
     }
 
     async fn poll(&self, handle: &Handle) -> Result<Progress> {
-        if lock(&self.state).failing {
+        {
+            let mut state = lock(&self.state);
+            if state.blind > 0 {
+                state.blind -= 1;
+                let error = Error::new(ErrorKind::SourceUnavailable, handle.intent.verb());
+                return Err(error.because("503, on purpose").temporary().persistent());
+            }
+        }
+        let spoilt = lock(&self.state).spoiling && matches!(handle.intent, Intent::Copy { .. });
+        if lock(&self.state).failing || spoilt {
             return Ok(Progress::Failed { reason: "on purpose".into() });
         }
         let pace = if lock(&self.state).slow { PACE * 120 } else { PACE };

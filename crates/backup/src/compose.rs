@@ -9,7 +9,7 @@ use backup_config::{
     SourceSettings,
 };
 use backup_core::port::{Clock, Observer, Provider, Store};
-use backup_core::{ByteSize, Error, ErrorKind, Result, Secret, SnapshotKind};
+use backup_core::{ByteSize, Error, Result, Secret, SnapshotKind};
 use backup_crypto::KeySecret;
 use backup_ops::alert::Destination;
 use backup_postgres::ConnectOptions;
@@ -29,6 +29,8 @@ pub struct Composer {
     environment: Environment,
     clock: Arc<dyn Clock>,
     tools: ToolPaths,
+    /// Where a daemon of this configuration keeps what it remembers.
+    state: Option<PathBuf>,
 }
 
 impl Composer {
@@ -40,7 +42,16 @@ impl Composer {
             environment,
             clock,
             tools: ToolPaths::system(),
+            state: None,
         }
+    }
+
+    /// Writes operations under way at vendors down below this directory, whatever the environment
+    /// says.
+    #[must_use]
+    pub fn with_state(mut self, directory: Option<PathBuf>) -> Self {
+        self.state = directory;
+        self
     }
 
     /// Looks for PostgreSQL's programs there.
@@ -208,25 +219,31 @@ impl Composer {
         &self.clock
     }
 
-    /// Returns where operations under way at vendors are written down.
-    pub(crate) fn operations_directory(&self) -> Result<PathBuf> {
-        let environment = &self.environment;
-        let state = match environment.get("BACKUPD_STATE")? {
-            Some(state) => PathBuf::from(state),
-            None => match (environment.get("XDG_STATE_HOME")?, environment.get("HOME")?) {
-                (Some(state), _) => Path::new(state).join("backupctl"),
-                (None, Some(home)) => Path::new(home).join(".local/state/backupctl"),
-                (None, None) => {
-                    return Err(Error::new(
-                        ErrorKind::ConfigInvalid,
-                        "find directory for operations",
-                    )
-                    .because("nothing says where state is kept, and HOME is not set")
-                    .hint("Set BACKUPD_STATE to a directory that outlives this run."));
-                }
-            },
+    /// Returns where operations under way at vendors are written down; nothing where nobody says
+    /// where anything may be kept.
+    pub(crate) fn operations_directory(&self) -> Result<Option<PathBuf>> {
+        let below = |variable: &str, path: &str| {
+            let found = self.environment.get(variable)?;
+            // systemd may name several.
+            let first = found.and_then(|found| found.split(':').next());
+            Ok::<_, Error>(
+                first.filter(|first| !first.is_empty()).map(|first| Path::new(first).join(path)),
+            )
         };
-        Ok(state.join("operations"))
+        if let Some(state) = &self.state {
+            return Ok(Some(state.join("operations")));
+        }
+        for (variable, path) in [
+            ("BACKUPD_STATE", "operations"),
+            ("STATE_DIRECTORY", "operations"),
+            ("XDG_STATE_HOME", "backupctl/operations"),
+            ("HOME", ".local/state/backupctl/operations"),
+        ] {
+            if let Some(found) = below(variable, path)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the password that libpq would use for a URL without one.

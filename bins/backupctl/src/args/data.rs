@@ -71,7 +71,7 @@ pub(crate) struct BackupArgs {
         long,
         conflicts_with_all = [
             "mode", "physical_from", "full_read", "jobs", "max_rate", "verify",
-            "accept_new_identity", "accept_shrink", "via_daemon"
+            "accept_new_identity", "accept_shrink"
         ]
     )]
     pub(crate) native: bool,

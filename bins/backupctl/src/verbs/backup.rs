@@ -13,6 +13,9 @@ use crate::render;
 use crate::session::Session;
 
 pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
+    if args.via_daemon && args.native {
+        return super::daemon::native(session, &args.sources).await;
+    }
     if args.via_daemon {
         return super::daemon::backup(session, &args).await;
     }

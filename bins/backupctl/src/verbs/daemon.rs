@@ -1,7 +1,10 @@
 //! Handing work over to a running daemon.
 
+use backup::config::SourceSettings;
 use backup::daemon::{Answer, Client, Question, state_directory};
-use backup::ops::document::{BackupDocument, BackupOutcome, ErrorDocument, SnapshotDocument};
+use backup::ops::document::{
+    BackupDocument, BackupOutcome, ErrorDocument, NativeDocument, SnapshotDocument,
+};
 use backup::ops::drill::{self, DrillReceipt};
 use backup_core::{ByteSize, Error, ErrorKind, JobKey, JobKind, Result, Run, RunState, SourceName};
 
@@ -27,6 +30,40 @@ pub(super) async fn backup(session: &Session, args: &BackupArgs) -> Result<Endin
             }
         }
         show(session, name, &run).await?;
+    }
+    Ok(worst)
+}
+
+/// Asks the daemon for a provider snapshot of each source, waits, and ends as if it had been taken
+/// here.
+pub(super) async fn native(session: &Session, names: &[SourceName]) -> Result<Ending> {
+    let daemon = Daemon::find(session).await?;
+    let sources = session.sources(names)?;
+    let takes = |source: &&SourceSettings| source.provider.takes_snapshots();
+    let able: Vec<&SourceSettings> =
+        if names.is_empty() { sources.into_iter().filter(takes).collect() } else { sources };
+    if able.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, "find provider")
+            .hint("No source has a provider that takes snapshots; docs/providers says which do."));
+    }
+    let mut worst = Ending::Ok;
+    for source in &able {
+        let run = session.interrupt.unless(daemon.run(JobKind::Native, &source.name)).await?;
+        match run.state {
+            RunState::Succeeded => {
+                super::native::show_newest(session, source, run.started_at).await?;
+            }
+            _ if able.len() == 1 => return Err(failure(&run)),
+            _ => {
+                if session.screen.json() {
+                    let provider = source.provider.as_str();
+                    let failed = NativeDocument::failed(&source.name, provider, &failure(&run));
+                    session.screen.document(&failed)?;
+                }
+                session.screen.error(&failure(&run));
+                worst = Ending::Found(ErrorKind::Failed);
+            }
+        }
     }
     Ok(worst)
 }

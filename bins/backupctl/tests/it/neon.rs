@@ -198,6 +198,48 @@ async fn a_run_that_was_killed_is_ended_by_the_next_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_several_sources_each_is_tried_and_says_how_it_went() {
+    let Some(world) = World::new(Duration::ZERO).await else { return };
+    let mut toml = std::fs::read_to_string(world.ctl.path("backup.toml")).unwrap();
+    // The first one's key opens nothing.
+    let broken = "[[source]]\nname = \"broken\"\nurl = \"env:DATABASE_URL\"\n\
+                  [source.neon]\nproject_id = \"no-such-project\"\n";
+    toml = format!("{broken}\n{toml}");
+    std::fs::write(world.ctl.path("backup.toml"), toml).unwrap();
+    let said = world.ctl.run(&["--json", "backup", "--native"]).expect(1);
+    let documents: Vec<serde_json::Value> =
+        said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(documents.len(), 2, "{}", said.stdout);
+    documents.iter().for_each(crate::schema::check);
+    assert_eq!(
+        (&documents[0]["source"], &documents[0]["error"]["exit_code"]),
+        (&"broken".into(), &7.into())
+    );
+    assert_eq!(
+        (&documents[1]["source"], &documents[1]["snapshots"][0]["ours"]),
+        (&"shop".into(), &true.into())
+    );
+    assert_eq!(world.neon.snapshots().len(), 1);
+    world.ctl.run(&["backup", "broken", "--native"]).fails(7);
+    // Nothing is begun that could not be written down; what begins nothing needs no place.
+    let mut homeless = Program::of(&world.main(), "shop");
+    for (name, value) in [("NEON_API_KEY", KEY.to_owned()), ("NEON_API_URL", world.vendor.url())] {
+        homeless.set(name, value);
+    }
+    homeless.set("DATABASE_URL", world.neon.url("shop", true));
+    for name in ["HOME", "XDG_STATE_HOME", "BACKUPD_STATE", "STATE_DIRECTORY"] {
+        homeless.unset(name);
+    }
+    homeless.ok(&["init"]);
+    let refused = homeless.run(&["backup"]).fails(2);
+    assert!(refused.stderr.contains("BACKUPD_STATE"), "{}", refused.stderr);
+    homeless.ok(&["snapshots", "--native"]);
+    homeless.unset("NEON_API_KEY");
+    homeless.ok(&["backup"]);
+    assert_eq!(world.neon.branches(), ["main"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_key_the_database_itself_is_dumped_through_the_direct_address() {
     let Some(mut world) = World::new(Duration::ZERO).await else { return };
     world.ctl.unset("NEON_API_KEY");

@@ -24,6 +24,10 @@ fn supports(source: &SourceSettings, job: Job) -> Result<()> {
             "drill.sheet names no recovery key",
             "Write drill.sheet = \"file:/path/of/recovery-sheet.txt\".",
         ),
+        Job::Native if !source.provider.takes_snapshots() => refused(
+            "nobody can ask its provider for a snapshot",
+            "Start `backup` for a snapshot in the repository.",
+        ),
         _ => Ok(()),
     }
 }

@@ -174,6 +174,7 @@ fn source(facts: &Facts, lookup: &Lookup<'_>, settings: &SourceSettings) -> Sour
         totals: past.map(totals).unwrap_or_default(),
         success: vec![rate(&runs, 30, facts.now), rate(&runs, 90, facts.now)],
         wal: stream.and_then(|stream| translate::wal(stream, facts.now)),
+        native: standing.and_then(translate::native),
     }
 }
 
@@ -213,6 +214,7 @@ fn next(facts: &Facts, lookup: &Lookup<'_>, settings: &SourceSettings) -> Vec<Ne
     let each = settings.drill.every == Some(DrillEvery::Snapshot);
     let jobs = [
         (JobKind::Backup, &schedule.backup),
+        (JobKind::Native, &settings.native.schedule),
         (JobKind::Verify, &schedule.verify),
         (JobKind::Drill, &schedule.drill),
         (JobKind::PointDrill, &schedule.point_drill),

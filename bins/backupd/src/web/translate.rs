@@ -1,9 +1,10 @@
 //! The daemon's words, in those of the API.
 
 use backup::daemon::{HeldDrill, Link, StreamStanding};
+use backup::ops::SourceStatus;
 use backup::ops::drill::DrillReceipt;
 use backup_api::port::Job;
-use backup_api::view::{Drill, Phase, Run, RunCause, RunState, Wal, Window};
+use backup_api::view::{Drill, Native, Phase, Run, RunCause, RunState, Wal, Window};
 use backup_core::{JobKey, JobKind, RunState as CoreState, SourceName, Trigger};
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,6 +13,7 @@ use super::live::Notes;
 pub(super) fn job(kind: JobKind) -> Job {
     match kind {
         JobKind::Backup => Job::Backup,
+        JobKind::Native => Job::Native,
         JobKind::Verify => Job::Verify,
         JobKind::Drill => Job::Drill,
         JobKind::PointDrill => Job::PointDrill,
@@ -24,6 +26,7 @@ pub(super) fn job(kind: JobKind) -> Job {
 pub(super) fn key(job: Job, source: &SourceName) -> JobKey {
     let kind = match job {
         Job::Backup => JobKind::Backup,
+        Job::Native => JobKind::Native,
         Job::Verify => JobKind::Verify,
         Job::Drill => JobKind::Drill,
         Job::PointDrill => JobKind::PointDrill,
@@ -37,6 +40,7 @@ pub(super) fn kinds(job: Option<Job>) -> &'static [Option<JobKind>] {
     match job {
         None => &[None],
         Some(Job::Backup) => &[Some(JobKind::Backup)],
+        Some(Job::Native) => &[Some(JobKind::Native)],
         Some(Job::Verify) => &[Some(JobKind::Verify)],
         Some(Job::Drill) => &[Some(JobKind::Drill)],
         Some(Job::PointDrill) => &[Some(JobKind::PointDrill)],
@@ -142,6 +146,20 @@ pub(super) fn wal(stream: &StreamStanding, now: Timestamp) -> Option<Wal> {
         segment: stream.segment(),
         gaps: stream.gaps,
         problem,
+    })
+}
+
+/// What the provider of a source keeps, where that is looked at.
+pub(super) fn native(status: &SourceStatus) -> Option<Native> {
+    let native = status.native.as_ref()?;
+    Some(Native {
+        provider: native.provider.clone(),
+        newest_at: native.newest.as_ref().map(|newest| newest.created_at),
+        snapshots: native.snapshots as u64,
+        ours: native.ours as u64,
+        earliest: native.window.map(|window| window.earliest),
+        rpo_seconds: status.promise.rpo_of_both.map(|rpo| rpo.as_secs()),
+        problem: native.error.clone(),
     })
 }
 

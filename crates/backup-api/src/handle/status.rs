@@ -101,6 +101,29 @@ struct SourceSummary {
     success: Vec<SuccessRate>,
     /// How receiving its write-ahead log stands, where it is received.
     wal: Option<WalSummary>,
+    /// What its provider keeps of it, where that is looked at.
+    native: Option<NativeSummary>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct NativeSummary {
+    /// The provider's word in configuration.
+    provider: String,
+    /// When the newest that can be restored was begun, whoever made it.
+    newest_at: Option<Timestamp>,
+    /// Seconds since then.
+    age_seconds: Option<u64>,
+    /// How many there are.
+    snapshots: u64,
+    /// How many of them are ours.
+    ours: u64,
+    /// When the next one is taken.
+    next: Option<Timestamp>,
+    /// How old the newest snapshot of either placement may get, where that is promised.
+    rpo_seconds: Option<u64>,
+    /// Why it is not known, where it is not.
+    problem: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -187,6 +210,16 @@ fn one(source: &Source, now: Timestamp) -> SourceSummary {
             lag_bytes: wal.lag_bytes,
             gaps: wal.gaps,
             problem: wal.problem.clone(),
+        }),
+        native: source.native.as_ref().map(|native| NativeSummary {
+            provider: native.provider.clone(),
+            newest_at: native.newest_at,
+            age_seconds: native.newest_at.map(age),
+            snapshots: native.snapshots,
+            ours: native.ours,
+            next: source.next_of(Job::Native).and_then(|next| next.at),
+            rpo_seconds: native.rpo_seconds,
+            problem: native.problem.clone(),
         }),
     }
 }

@@ -69,7 +69,8 @@ const UNCHANGED: Answer = Answer {
     summary: "Nothing has changed since the answer whose `ETag` was sent as `If-None-Match`.",
     content: Content::Empty,
 };
-const JOBS: &[&str] = &["backup", "verify", "drill", "point_drill", "disaster_drill", "prune"];
+const JOBS: &[&str] =
+    &["backup", "native", "verify", "drill", "point_drill", "disaster_drill", "prune"];
 const STATES: &[&str] =
     &["queued", "running", "succeeded", "suspect", "failed", "cancelled", "interrupted"];
 

@@ -108,6 +108,14 @@ families! {
         "Bytes of WAL that the server has written and that are not durable."
     WAL_GAPS Gauge "backup_wal_gaps" ["source"]
         "Holes in the WAL."
+    NATIVE Gauge "backup_provider_snapshots" ["source", "provider"]
+        "Snapshots of a source that its provider keeps, whoever made them; no sample where that is not known."
+    NATIVE_OURS Gauge "backup_provider_own_snapshots" ["source", "provider"]
+        "Those of them that this program made."
+    NATIVE_NEWEST Gauge "backup_provider_newest_snapshot_timestamp_seconds" ["source", "provider"]
+        "When the newest of them that can be restored was begun."
+    NATIVE_RPO Gauge "backup_source_provider_rpo_seconds" ["source", "provider"]
+        "How old the newest snapshot may get, those that the provider keeps counted in."
     DRILL_PASSED Gauge "backup_drill_passed" ["source"]
         "1 when the last drill answered every question right."
     DRILL_AT Gauge "backup_last_drill_timestamp_seconds" ["source"]
@@ -201,6 +209,20 @@ fn of_source(source: &Source, now: Timestamp, page: &mut Page) {
         one(&DRILL_RTO, drill.rto_seconds);
     }
     let name = source.name.as_str();
+    if let Some(native) = &source.native {
+        let labels = [("source", name), ("provider", native.provider.as_str())];
+        let known = native.problem.is_none();
+        for (family, value) in [
+            (&NATIVE, known.then_some(native.snapshots as f64)),
+            (&NATIVE_OURS, known.then_some(native.ours as f64)),
+            (&NATIVE_NEWEST, native.newest_at.map(seconds)),
+            (&NATIVE_RPO, native.rpo_seconds.map(|rpo| rpo as f64)),
+        ] {
+            if let Some(value) = value {
+                page.add(family, &labels, value);
+            }
+        }
+    }
     for state in State::ALL {
         let labels = [("source", name), ("state", state.as_str())];
         page.add(&STATE, &labels, truth(state == source.state));

@@ -92,9 +92,12 @@ fn buttons(source: &Source, caller: &Caller) -> Html {
     let mut out = Html::new();
     if caller.may(Role::Operator) {
         html!(out; "<form class=\"buttons\" method=\"post\" action=\"/sources/" (source.name) "/start\">");
-        for (job, label) in
-            [(Job::Backup, "Back up now"), (Job::Verify, "Verify"), (Job::Drill, "Drill")]
-        {
+        let mut jobs =
+            vec![(Job::Backup, "Back up now"), (Job::Verify, "Verify"), (Job::Drill, "Drill")];
+        if source.native.is_some() {
+            jobs.insert(1, (Job::Native, "Snapshot at the provider"));
+        }
+        for (job, label) in jobs {
             html!(out; "<button name=\"job\" id=\"do-" (job.as_str()) "\" value=\"" (job.as_str()) "\">" (label) "</button>");
         }
         html!(out; "</form>");
@@ -130,6 +133,14 @@ fn tiles(source: &Source, now: Timestamp) -> Html {
             None => html!(out; "lag not known, "),
         }
         html!(out; (words::count(wal.gaps, "gap")) "</small></dd></div>");
+    }
+    if let Some(native) = &source.native {
+        html!(out; "<div><dt>At " (native.provider) "</dt><dd>");
+        match native.newest_at {
+            Some(at) => html!(out; [words::ago(at, now)]),
+            None => html!(out; "<span class=\"none\">no snapshot</span>"),
+        }
+        html!(out; "<small>" (words::count(native.snapshots, "snapshot")) ", " (native.ours) " by us, read by nobody</small></dd></div>");
     }
     for rate in &source.success {
         html!(out; "<div><dt>Good, " (rate.days) " days</dt><dd>");

@@ -35,6 +35,8 @@ pub trait Actions: Send + Sync {
 pub enum Job {
     /// Take a snapshot.
     Backup,
+    /// Have its provider take a snapshot.
+    Native,
     /// Read stored data back.
     Verify,
     /// Restore elsewhere and ask questions.
@@ -49,8 +51,9 @@ pub enum Job {
 
 impl Job {
     /// Every job, in the order people meet them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Backup,
+        Self::Native,
         Self::Verify,
         Self::Drill,
         Self::PointDrill,
@@ -63,6 +66,7 @@ impl Job {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Backup => "backup",
+            Self::Native => "native",
             Self::Verify => "verify",
             Self::Drill => "drill",
             Self::PointDrill => "point_drill",
@@ -75,6 +79,7 @@ impl Job {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
+            Self::Native => "provider snapshot",
             Self::PointDrill => "point drill",
             Self::DisasterDrill => "disaster drill",
             other => other.as_str(),

@@ -15,7 +15,7 @@ pub use live::{LiveEvent, LiveKind};
 pub use plan::{Plan, PrunePreview, RestorePreview};
 pub use run::{LogLevel, LogLine, Phase, Run, RunCause, RunDetail, RunState};
 pub use source::{
-    Day, DayState, Drill, Gap, History as SourceHistory, LastRun, Next, SizePoint, Source, State,
-    SuccessRate, Wal, Window,
+    Day, DayState, Drill, Gap, History as SourceHistory, LastRun, Native, Next, SizePoint, Source,
+    State, SuccessRate, Wal, Window,
 };
 pub use storage::{Forecast, Growth, Repository};

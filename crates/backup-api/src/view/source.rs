@@ -136,6 +136,8 @@ pub struct Source {
     pub success: Vec<SuccessRate>,
     /// Its WAL stream, where it has one.
     pub wal: Option<Wal>,
+    /// What its provider keeps of it, where that is looked at.
+    pub native: Option<Native>,
 }
 
 impl Source {
@@ -295,6 +297,25 @@ pub struct Wal {
     /// How many holes there are.
     pub gaps: u64,
     /// What is wrong, one sentence.
+    pub problem: Option<String>,
+}
+
+/// What a provider keeps of a source: with the provider, and read by nobody. The weaker class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Native {
+    /// The provider's word in configuration.
+    pub provider: String,
+    /// When the newest that can be restored was begun, whoever made it.
+    pub newest_at: Option<Timestamp>,
+    /// How many there are.
+    pub snapshots: u64,
+    /// How many of them are ours.
+    pub ours: u64,
+    /// Since when any moment can be restored by the provider.
+    pub earliest: Option<Timestamp>,
+    /// How old the newest snapshot of either placement may get, where that is promised.
+    pub rpo_seconds: Option<u64>,
+    /// Why it is not known, where it is not.
     pub problem: Option<String>,
 }
 

@@ -81,7 +81,7 @@ async fn promtool_finds_nothing_to_say() {
 fn names_follow_the_rule() {
     const UNITS: [&str; 5] = ["_seconds", "_bytes", "_total", "_info", "_ratio"];
     // Counts of things are named after the things.
-    const THINGS: [&str; 16] = [
+    const THINGS: [&str; 18] = [
         "backup_schedules_enabled",
         "backup_daemon_problems",
         "backup_source_protected",
@@ -90,6 +90,8 @@ fn names_follow_the_rule() {
         "backup_repository_condition",
         "backup_snapshots",
         "backup_active_runs",
+        "backup_provider_snapshots",
+        "backup_provider_own_snapshots",
         "backup_wal_streaming",
         "backup_wal_gaps",
         "backup_drill_passed",

@@ -447,6 +447,9 @@ pub(crate) struct RawNative {
     /// Whether a frozen copy is dumped instead of the database itself, where the provider can
     /// make one; default `true`.
     pub(crate) freeze: Option<bool>,
+    /// When backupd has the provider take a snapshot, such as `0 * * * *`; `schedule.jitter`,
+    /// `schedule.blackout` and `schedule.catch_up` hold for it too. Default never.
+    pub(crate) schedule: Option<Text<Cron>>,
     /// Which provider snapshots that we took are kept, in the words of `retention.policy`; default
     /// all, until they expire.
     pub(crate) retention: Option<Text<Policy>>,

@@ -228,7 +228,7 @@ impl Resolver<'_> {
             planetscale: self.planetscale(raw, provider)?,
             supabase: self.supabase(raw, provider)?,
             railway: self.railway(raw, provider)?,
-            native: native(&raw.native),
+            native: native(&raw.native, provider)?,
             name,
             provider,
             url,
@@ -301,14 +301,22 @@ impl Resolver<'_> {
     }
 }
 
-fn native(raw: &RawNative) -> NativeSettings {
+fn native(raw: &RawNative, provider: ProviderKind) -> Result<NativeSettings> {
+    if raw.schedule.is_some() && !provider.takes_snapshots() {
+        return Err(Error::new(ErrorKind::ConfigInvalid, "read configuration")
+            .with("key", "source.native.schedule")
+            .with("provider", provider)
+            .because("nobody can ask this provider for a snapshot")
+            .hint("Leave it out, and write schedule.backup for snapshots in the repository."));
+    }
     let default = NativeSettings::default();
-    NativeSettings {
+    Ok(NativeSettings {
         freeze: raw.freeze.unwrap_or(default.freeze),
+        schedule: raw.schedule.as_ref().map(|cron| cron.0.clone()),
         retention: raw.retention.as_ref().map(|policy| policy.0),
         keep_for: raw.keep_for.as_ref().map_or(default.keep_for, |period| period.0),
         rpo: raw.rpo.as_ref().map(|period| period.0),
-    }
+    })
 }
 
 /// Each key of the source beats the general one.

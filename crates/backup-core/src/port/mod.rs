@@ -25,7 +25,7 @@ pub use data_plane::DataPlane;
 pub use drill::{
     DrillOptions, DrillTarget, IndexCheck, Restored, RestoredCluster, Scratch, SmokeTest,
 };
-pub use handles::HandleBook;
+pub use handles::{HandleBook, Wanted};
 pub use ledger::{
     AlertBook, AlertLedger, DeliveryState, LedgerChange, OpenProblem, QueuedAlert, Told,
 };

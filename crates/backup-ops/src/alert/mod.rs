@@ -108,25 +108,36 @@ pub fn backup(receipt: &BackupReceipt, at: Timestamp) -> Alert {
     }
 }
 
-/// Returns the alert for what a backup found left behind at the source's provider, which costs
-/// money until somebody removes it; nothing where it found nothing.
+/// Returns the alert for what a backup found left behind at the source's provider, as
+/// [`left_behind_of`] does.
 #[must_use]
 pub fn left_behind(receipt: &BackupReceipt, at: Timestamp) -> Option<Alert> {
     let snapshot = &receipt.record.snapshot;
     let found = snapshot.evidence.findings.iter().map(|finding| finding.message.as_str());
-    let lines: Vec<&str> = found.filter(|text| text.starts_with(LEFT_BEHIND)).collect();
+    left_behind_of(snapshot.source.as_str(), found, at)
+}
+
+/// Returns the alert for what a run found left behind at the source's provider, which costs money
+/// until somebody removes it; nothing where it found nothing of the kind.
+#[must_use]
+pub fn left_behind_of<'a>(
+    source: &str,
+    found: impl IntoIterator<Item = &'a str>,
+    at: Timestamp,
+) -> Option<Alert> {
+    let lines: Vec<&str> = found.into_iter().filter(|text| text.starts_with(LEFT_BEHIND)).collect();
     if lines.is_empty() {
         return None;
     }
     Some(Alert {
         severity: Severity::Warning,
         event: "provider.left_behind".into(),
-        source: Some(snapshot.source.to_string()),
-        title: format!("{} things of {} cost money at its provider", lines.len(), snapshot.source),
+        source: Some(source.to_owned()),
+        title: format!("{} things of {source} cost money at its provider", lines.len()),
         body: lines.join("\n"),
         at,
         facts: Vec::new(),
-        problem: Some(problem("provider", Some(snapshot.source.as_str()))),
+        problem: Some(problem("provider", Some(source))),
         phase: Phase::News,
     })
 }

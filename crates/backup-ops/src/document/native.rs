@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ErrorDocument;
 use crate::managed::{NativePlan, NativeStanding, is_ours};
 
 /// `backupctl snapshots --native --json`, `backupctl backup --native --json` and `backupctl forget
@@ -29,6 +30,9 @@ pub struct NativeDocument {
     /// What to know, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Why none was taken of this source, where that failed; then nothing else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorDocument>,
 }
 
 /// One provider snapshot.
@@ -113,7 +117,18 @@ impl NativeDocument {
             snapshots: all,
             refused: None,
             notes: Vec::new(),
+            error: None,
         }
+    }
+
+    /// Returns the document of a source of which none was taken.
+    #[must_use]
+    pub fn failed(
+        source: &backup_core::SourceName,
+        provider: &str,
+        error: &backup_core::Error,
+    ) -> Self {
+        Self { error: Some(ErrorDocument::new(error)), ..Self::listed(source, provider, &[]) }
     }
 
     /// Returns the document of a plan.

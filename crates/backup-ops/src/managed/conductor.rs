@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backup_core::port::{Clock, Done, Handle, HandleBook, Intent, Observer, Platform, Progress};
+use backup_core::port::{
+    Ability, Clock, Done, Handle, HandleBook, Intent, Observer, Platform, Progress, Wanted,
+};
 use backup_core::{
     Error, ErrorKind, ErrorStatus, Event, Finding, OwnedName, Purpose, Result, RunId, SourceName,
 };
 
 use super::lease::Lease;
-use super::leftovers::{LEFT_BEHIND, leftovers};
+use super::leftovers::{LEFT_BEHIND, LEFTOVER_AGE, leftovers};
 
 /// How long the end of an operation is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,27 +117,28 @@ impl Conductor {
         self.wait(key, &handle).await
     }
 
-    /// Looks until it has ended.
+    /// Looks until it has ended. A look that fails for now says nothing about what is looked at: it
+    /// goes on, and the next look tells.
     async fn wait(&self, key: &str, handle: &Handle) -> Result<Done> {
         let begun = self.clock.elapsed();
-        let mut said = None;
+        let (mut said, mut failures) = (None, 0);
         loop {
-            match self.platform.poll(handle).await? {
-                Progress::Done(done) => return Ok(done),
-                Progress::Failed { reason } => {
-                    self.book.strike(&self.source, key).await?;
-                    return Err(self.failed(handle).because(reason).hint(
-                        "Look at the provider's console; nothing of the database was changed by us \
-                         after that.",
-                    ));
+            let late = self.clock.elapsed().saturating_sub(begun) >= self.patience.limit;
+            let pause = match self.platform.poll(handle).await {
+                Ok(Progress::Done(done)) => return Ok(done),
+                Ok(Progress::Failed { reason }) => {
+                    return Err(self.over(key, handle, reason).await?);
                 }
-                Progress::Running { state, look_again } => {
+                Ok(Progress::Running { state, look_again }) => {
+                    failures = 0;
+                    // A vendor that answers is a sign of life.
+                    self.observer.on_event(&Event::Progress { bytes: 0 });
                     if said.as_ref() != Some(&state) {
                         let phase = format!("{}: {state}", handle.intent.verb());
                         self.observer.on_event(&Event::PhaseStarted { phase });
                         said = Some(state.clone());
                     }
-                    if self.clock.elapsed().saturating_sub(begun) >= self.patience.limit {
+                    if late {
                         return Err(self
                             .failed(handle)
                             .with("state", state)
@@ -144,11 +147,61 @@ impl Conductor {
                             .persistent()
                             .hint("It goes on at the provider; the next run looks after it."));
                     }
-                    let least = Duration::from_millis(250);
-                    self.clock.sleep(look_again.clamp(least, self.patience.longest_pause)).await;
+                    look_again
                 }
-            }
+                Err(error) if late || error.status() == ErrorStatus::Permanent => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.observer.on_event(&Event::Retrying {
+                        operation: format!("look at: {}", handle.intent.verb()),
+                        attempt: failures,
+                        error: error.to_string(),
+                    });
+                    Duration::from_secs(5).saturating_mul(failures)
+                }
+            };
+            let least = Duration::from_millis(250);
+            self.clock.sleep(pause.clamp(least, self.patience.longest_pause)).await;
         }
+    }
+
+    /// Returns the error of an operation that the vendor says has failed. Of a copy that was wanted
+    /// for a while something may be there all the same, which is billed: it is dropped at once, and
+    /// stays written down where that cannot be done.
+    async fn over(&self, key: &str, handle: &Handle, reason: String) -> Result<Error> {
+        let failed = self.failed(handle).because(reason);
+        let dropped = match &handle.intent {
+            Intent::Copy { name, .. } if is_temporary(name) => {
+                Box::pin(self.drop_named(name, handle.made.as_deref())).await
+            }
+            _ => Ok(false),
+        };
+        let hint = match dropped {
+            Ok(dropped) => {
+                self.book.strike(&self.source, key).await?;
+                if dropped { "What was there of it was dropped." } else { NOTHING_CHANGED }
+            }
+            Err(stays) => {
+                let what = format!("{LEFT_BEHIND}{}, which costs money", handle.intent.object());
+                let found = Finding::warning(format!("{what}; it could not be dropped: {stays}"));
+                self.observer.on_event(&Event::Found(found));
+                "Part of it may be there and cost money; the next run drops it."
+            }
+        };
+        Ok(failed.hint(hint))
+    }
+
+    /// Drops the copy of that id, else of that name; returns whether there was one.
+    async fn drop_named(&self, name: &str, id: Option<&str>) -> Result<bool> {
+        let found = match id {
+            Some(id) => Some(id.to_owned()),
+            None => self.copy_named(name).await?,
+        };
+        let Some(id) = found else { return Ok(false) };
+        self.run(Intent::DropCopy { id }).await?;
+        Ok(true)
     }
 
     fn failed(&self, handle: &Handle) -> Error {
@@ -162,8 +215,23 @@ impl Conductor {
     /// of which the vendor knows nothing, is not begun now: nobody waits for it any more.
     /// All that is waited for together takes no longer than one wait may.
     pub async fn resume(&self) -> Result<Vec<Finding>> {
+        self.resume_these(|_| true).await
+    }
+
+    /// Drops the copies of processes that died, and leaves what else they had under way to those
+    /// who take provider snapshots or restore.
+    pub(super) async fn resume_copies(&self) -> Result<Vec<Finding>> {
+        self.resume_these(|handle| match &handle.intent {
+            Intent::Copy { name, .. } => is_temporary(name),
+            Intent::DropCopy { .. } => true,
+            _ => false,
+        })
+        .await
+    }
+
+    async fn resume_these(&self, wanted: Wanted) -> Result<Vec<Finding>> {
         let (mut findings, begun) = (Vec::new(), self.clock.elapsed());
-        for (key, handle) in self.book.abandoned(&self.source).await? {
+        for (key, handle) in self.book.abandoned(&self.source, wanted).await? {
             if handle.platform != self.platform.name() {
                 continue;
             }
@@ -185,15 +253,10 @@ impl Conductor {
 
     async fn resume_one(&self, key: &str, handle: Handle) -> Result<&'static str> {
         if let Intent::Copy { name, .. } = &handle.intent
-            && OwnedName::parse(name).is_some_and(|name| name.purpose().is_temporary())
+            && is_temporary(name)
         {
-            let found = match &handle.made {
-                Some(id) => Some(id.clone()),
-                None => self.copy_named(name).await?,
-            };
-            let Some(id) = found else { return Ok("it had not begun") };
-            self.run(Intent::DropCopy { id }).await?;
-            return Ok("dropped");
+            let dropped = self.drop_named(name, handle.made.as_deref()).await?;
+            return Ok(if dropped { "dropped" } else { "it had not begun" });
         }
         if handle.begun {
             self.wait(key, &handle).await?;
@@ -222,6 +285,24 @@ impl Conductor {
         Ok("it has ended well")
     }
 
+    /// Ends what dead processes left under way, and drops what they left behind: snapshots that were
+    /// begun are waited for, copies that nobody wants a minute at most. That it cannot be is said and
+    /// is no error: it stays in the book.
+    pub async fn settle(&self) -> Vec<Finding> {
+        let told = |what: &str, ended: Result<Vec<Finding>>| match ended {
+            Ok(findings) => findings,
+            Err(error) => vec![Finding::warning(format!("what earlier runs left {what}: {error}"))],
+        };
+        let begun = self.clock.elapsed();
+        let hurried = || self.hurried(Patience::SHORT, begun);
+        let mut findings = told("under way", hurried().resume_copies().await);
+        if self.platform.can(Ability::DropCopy) {
+            findings.extend(told("behind", hurried().sweep(LEFTOVER_AGE).await));
+        }
+        findings.extend(told("under way", self.resume().await));
+        findings
+    }
+
     async fn copy_named(&self, name: &str) -> Result<Option<String>> {
         let copies = self.platform.copies(name).await?;
         Ok(copies.into_iter().find(|copy| copy.name == name).map(|copy| copy.id))
@@ -247,6 +328,15 @@ impl Conductor {
         }
         Ok(findings)
     }
+}
+
+/// What is said of a failure that left nothing behind.
+const NOTHING_CHANGED: &str = "Look at the provider's console; nothing of the database was changed by us \
+                               after that.";
+
+/// Whether a name says that nobody wants the copy once its run is over.
+fn is_temporary(name: &str) -> bool {
+    OwnedName::parse(name).is_some_and(|name| name.purpose().is_temporary())
 }
 
 /// Under what an intent is written down.

@@ -82,7 +82,7 @@ impl ManagedProvider {
         }
         let begun = conductor.clock.elapsed();
         let hurried = || conductor.hurried(Patience::SHORT, begun);
-        let ended = match hurried().resume().await {
+        let ended = match hurried().resume_copies().await {
             Ok(findings) => findings,
             Err(error) => {
                 vec![Finding::warning(format!("what earlier runs left under way: {error}"))]

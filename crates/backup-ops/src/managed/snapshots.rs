@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use backup_core::port::{Ability, Intent, NativeSnapshot, NativeState};
 use backup_core::{Error, ErrorKind, OwnedName, Purpose, Result, RunId, SourceName};
+use backup_retention::Policy;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::Conductor;
+use super::retention::{NativePlan, plan_native};
 
 /// A provider snapshot that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +28,58 @@ pub async fn take_snapshot(
     run: RunId,
     keep_for: Option<Duration>,
 ) -> Result<NativeReceipt> {
+    let name = conductor.name(Purpose::Snapshot, run).to_string();
+    take(conductor, name, keep_for).await
+}
+
+/// Takes a provider snapshot unless one of ours was begun at `since` or later, by whatever process:
+/// that one is waited for and is the answer. So a run that is repeated makes no second.
+pub async fn take_or_adopt(
+    conductor: &Conductor,
+    run: RunId,
+    keep_for: Option<Duration>,
+    since: Timestamp,
+) -> Result<NativeReceipt> {
+    let platform = &conductor.platform;
+    if platform.can(Ability::CreateSnapshot) && platform.can(Ability::ListSnapshots) {
+        let listed = platform.snapshots().await?;
+        if let Some(there) = begun_since(&listed, &conductor.source, since) {
+            return take(conductor, there.name.clone(), keep_for).await;
+        }
+    }
+    take_snapshot(conductor, run, keep_for).await
+}
+
+/// Returns the newest snapshot that we began for the source at that time or later, by its name, and
+/// that did not fail.
+fn begun_since<'a>(
+    listed: &'a [NativeSnapshot],
+    source: &SourceName,
+    since: Timestamp,
+) -> Option<&'a NativeSnapshot> {
+    let begun = |one: &NativeSnapshot| {
+        let name = OwnedName::parse(&one.name)?;
+        // Names hold whole seconds.
+        let young = name.at().as_second() >= since.as_second();
+        (is_ours(&one.name, source) && young && one.state != NativeState::Failed).then(|| name.at())
+    };
+    listed
+        .iter()
+        .filter_map(|one| Some((begun(one)?, one)))
+        .max_by_key(|(at, _)| *at)
+        .map(|(_, one)| one)
+}
+
+/// Takes one of that name, or goes on with what is there.
+async fn take(
+    conductor: &Conductor,
+    name: String,
+    keep_for: Option<Duration>,
+) -> Result<NativeReceipt> {
     let platform = &conductor.platform;
     if !platform.can(Ability::CreateSnapshot) {
         return Err(platform.unsupported("create provider snapshot"));
     }
-    let name = conductor.name(Purpose::Snapshot, run).to_string();
     let expires_at = keep_for
         .filter(|_| platform.can(Ability::ExpireSnapshot))
         .and_then(|keep| conductor.clock.now().checked_add(keep).ok());
@@ -51,6 +102,26 @@ pub async fn take_snapshot(
         }
         None => Err(doubt("the provider does not list it".to_owned())),
     }
+}
+
+/// Applies a policy to the provider snapshots of a source, and returns what became of them. With
+/// `dry_run` nothing is deleted, nor where the vendor deletes none for us.
+pub async fn retain_snapshots(
+    conductor: &Conductor,
+    policy: &Policy,
+    zone: &TimeZone,
+    dry_run: bool,
+) -> Result<NativePlan> {
+    let platform = &conductor.platform;
+    let snapshots = platform.snapshots().await?;
+    let now = conductor.clock.now();
+    let plan = plan_native(&snapshots, &conductor.source, policy, zone, now);
+    if !dry_run && platform.can(Ability::DeleteSnapshot) {
+        for gone in &plan.forget {
+            conductor.run(Intent::DeleteSnapshot { id: gone.id.clone() }).await?;
+        }
+    }
+    Ok(plan)
 }
 
 /// Returns whether a name says that we made this provider snapshot for that source.

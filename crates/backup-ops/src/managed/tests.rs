@@ -8,7 +8,7 @@ use backup_core::{ErrorKind, ErrorStatus, FindingKind, Purpose, RunId};
 use backup_testkit::{FakeClock, MemoryBook, MemoryPlatform};
 
 use super::standing::{count_in, look};
-use super::{Conductor, LEFTOVER_AGE, Patience, take_snapshot};
+use super::{Conductor, LEFTOVER_AGE, Patience, retain_snapshots, take_or_adopt, take_snapshot};
 use crate::status::{Promise, Standing, assess};
 
 struct World {
@@ -130,6 +130,77 @@ async fn a_snapshot_under_way_is_waited_for_by_the_next_process() {
     assert!(findings[0].message.contains("ended well"), "{findings:?}");
     assert_eq!(world.vendor.snapshots().await.unwrap().len(), 1);
     assert_eq!(world.book.entries(), []);
+}
+
+#[tokio::test]
+async fn a_run_that_is_repeated_adopts_what_it_had_begun_and_the_next_takes_its_own() {
+    let world = World::new();
+    let taken = async |conductor: &Conductor, run: u8, since| {
+        take_or_adopt(conductor, RunId([run; 16]), None, since).await
+    };
+    let due = world.clock.now();
+    assert!(taken(&world.impatient(), 1, due).await.is_err(), "it was killed meanwhile");
+    let next = world.conductor();
+    // A backup that runs in between leaves snapshots to those who take them.
+    assert_eq!(world.conductor().resume_copies().await.unwrap(), []);
+    assert!(next.settle().await[0].message.contains("ended well"));
+    let first = taken(&next, 2, due).await.unwrap().snapshot;
+    let again = taken(&next, 3, due).await.unwrap().snapshot;
+    assert_eq!(first.id, again.id, "also where it had ended and nothing was under way");
+    world.clock.sleep(Duration::from_secs(3600)).await;
+    let second = taken(&next, 4, world.clock.now()).await.unwrap().snapshot;
+    assert_ne!(first.id, second.id);
+    assert_eq!(world.vendor.snapshots().await.unwrap().len(), 2);
+    let policy = "last 1".parse().unwrap();
+    let zone = jiff::tz::TimeZone::UTC;
+    let plan = retain_snapshots(&next, &policy, &zone, true).await.unwrap();
+    assert_eq!((plan.forget.len(), world.vendor.snapshots().await.unwrap().len()), (1, 2));
+    retain_snapshots(&next, &policy, &zone, false).await.unwrap();
+    let left = world.vendor.snapshots().await.unwrap();
+    assert_eq!(left.iter().map(|one| &one.id).collect::<Vec<_>>(), [&second.id]);
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_is_dropped_at_once_and_one_that_cannot_be_stays_written_down() {
+    let world = World::new();
+    world.vendor.spoil_copies(true);
+    let conductor = world.conductor();
+    let error = conductor.lease(freeze(&conductor)).await.unwrap_err();
+    assert!(error.to_string().contains("on purpose"), "{error}");
+    assert!(error.remedy().unwrap().contains("was dropped"), "{:?}", error.remedy());
+    assert_eq!((world.vendor.copy_names().len(), world.book.entries().len()), (0, 0));
+    // What a person asked for by name is left for them to look at.
+    let name = conductor.name(Purpose::Restore, RunId([8; 16])).to_string();
+    let kept = Intent::Copy { name, from: CopyFrom::Now, expires_at: None };
+    assert!(conductor.run(kept).await.is_err());
+    assert_eq!((world.vendor.copy_names().len(), world.book.entries().len()), (1, 0));
+    // Nothing works any more, dropping included.
+    world.vendor.fail_operations(true);
+    let error = conductor.lease(freeze(&conductor)).await.unwrap_err();
+    assert!(error.remedy().unwrap().contains("next run drops it"), "{:?}", error.remedy());
+    assert_eq!(world.book.entries().len(), 1);
+    world.vendor.fail_operations(false);
+    world.book.forget_everybody();
+    assert_eq!(world.conductor().resume_copies().await.unwrap().len(), 1);
+    assert_eq!((world.vendor.copy_names().len(), world.book.entries().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn looks_that_fail_for_now_are_looks_at_something_that_goes_on() {
+    let world = World::new();
+    world.vendor.fail_looks(4);
+    let begun = world.clock.elapsed();
+    let receipt = take_snapshot(&world.conductor(), RunId([1; 16]), None).await;
+    assert!(receipt.is_ok(), "{receipt:?}");
+    assert!(world.clock.elapsed() - begun >= Duration::from_secs(5 + 10 + 15 + 20));
+    world.vendor.fail_looks(u32::MAX);
+    let begun = world.clock.elapsed();
+    let error = take_snapshot(&world.conductor(), RunId([2; 16]), None).await.unwrap_err();
+    assert!(error.to_string().contains("503"), "{error}");
+    let waited = world.clock.elapsed() - begun;
+    let Patience { limit, longest_pause } = Patience::default();
+    assert!(waited >= limit && waited <= limit + longest_pause, "{waited:?}");
+    assert_eq!(world.book.entries().len(), 1, "the next run looks again");
 }
 
 #[tokio::test]

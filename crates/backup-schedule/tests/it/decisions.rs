@@ -133,6 +133,22 @@ fn one_job_a_source_and_so_many_in_all() {
 }
 
 #[test]
+fn a_provider_snapshot_waits_for_no_other_job_of_its_source_and_keeps_none_waiting() {
+    let native = key(JobKind::Native, "shop");
+    let jobs = vec![job(backup("shop"), "0 2 * * *"), job(native.clone(), "0 * * * *")];
+    let mut s = scheduler(jobs, 2, "2026-01-01T01:30:00Z");
+    step(&mut s, "2026-01-01T02:00:00Z");
+    assert_eq!(s.running().len(), 2, "both at once");
+    s.ended(&native, Ending::Succeeded, at("2026-01-01T02:01:00Z"));
+    let plan = s.plan(at("2026-01-01T03:00:00Z"));
+    assert_eq!(plan.start.iter().map(|start| &start.key).collect::<Vec<_>>(), [&native]);
+    step(&mut s, "2026-01-01T03:00:00Z");
+    s.ended(&backup("shop"), Ending::Succeeded, at("2026-01-02T01:59:00Z"));
+    let plan = s.plan(at("2026-01-02T02:00:00Z"));
+    assert_eq!(plan.start.iter().map(|start| &start.key).collect::<Vec<_>>(), [&backup("shop")]);
+}
+
+#[test]
 fn blackouts_put_off_and_a_person_overrules_them() {
     let mut nightly = job(backup("shop"), "0 2 * * *");
     nightly.blackouts = Blackouts::new(vec!["01:00-05:00".parse().unwrap()]).unwrap();

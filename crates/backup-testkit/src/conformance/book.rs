@@ -14,7 +14,7 @@ use jiff::Timestamp;
 pub async fn handle_book<B: HandleBook + 'static>(open: impl Fn() -> Arc<B>) {
     let (shop, blog) = (SourceName::from_database("shop"), SourceName::from_database("blog"));
     let first = open();
-    assert!(none(first.abandoned(&shop).await), "an empty book is empty");
+    assert!(none(first.abandoned(&shop, any).await), "an empty book is empty");
     let intended = Handle::intended("neon", intent("a"), at(1));
     let begun = intended.clone().begun(vec!["op-1".into()], Some("br-1".into()));
     for handle in [&intended, &begun] {
@@ -28,11 +28,18 @@ pub async fn handle_book<B: HandleBook + 'static>(open: impl Fn() -> Arc<B>) {
     assert!(first.strike(&shop, "copy-c").await.is_ok(), "struck out already is struck out");
 
     let second = open();
-    assert!(none(second.abandoned(&shop).await), "what a living process does is its own");
-    assert!(none(first.abandoned(&shop).await), "to itself nothing of its own is abandoned");
+    assert!(none(second.abandoned(&shop, any).await), "what a living process does is its own");
+    assert!(none(first.abandoned(&shop, any).await), "to itself nothing of its own is abandoned");
     drop(first);
-    assert!(none(second.abandoned(&blog).await), "sources do not mix");
-    let found = second.abandoned(&shop).await;
+    assert!(none(second.abandoned(&blog, any).await), "sources do not mix");
+    let later: fn(&Handle) -> bool = |handle| handle.begun;
+    let lesser: fn(&Handle) -> bool = |handle| handle.platform == "none of them";
+    assert!(none(second.abandoned(&shop, lesser).await), "nobody wants these");
+    let third = open();
+    let found = third.abandoned(&shop, later).await.unwrap_or_default();
+    assert_eq!(found.len(), 1, "only what was asked for: {found:?}");
+    drop(third);
+    let found = second.abandoned(&shop, any).await;
     let wanted = vec![("copy-b".to_owned(), earlier), ("copy-a".to_owned(), begun)];
     assert!(
         found.as_ref().is_ok_and(|found| *found == wanted),
@@ -40,12 +47,16 @@ pub async fn handle_book<B: HandleBook + 'static>(open: impl Fn() -> Arc<B>) {
     );
 
     let third = open();
-    assert!(none(third.abandoned(&shop).await), "taken over once");
+    assert!(none(third.abandoned(&shop, any).await), "taken over once");
     assert!(second.strike(&shop, "copy-a").await.is_ok());
     drop(second);
-    let found = third.abandoned(&shop).await.unwrap_or_default();
+    let found = third.abandoned(&shop, any).await.unwrap_or_default();
     assert_eq!(found.len(), 1, "whoever took it over may die as well: {found:?}");
     assert!(third.strike(&shop, "copy-b").await.is_ok());
+}
+
+fn any(_: &Handle) -> bool {
+    true
 }
 
 fn none<T>(found: backup_core::Result<Vec<T>>) -> bool {

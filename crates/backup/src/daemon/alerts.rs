@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use backup_core::port::{Alert, AlertLedger, Clock, Phase};
-use backup_core::{Error, JobKey, Result, Severity, SourceName};
+use backup_core::{Error, Finding, JobKey, Result, Severity, SourceName};
 use backup_ops::alert::{self, Destination};
 use backup_ops::alerting::{AlertDesk, AlertPolicy};
 use backup_ops::health::RepositoryHealth;
@@ -49,6 +49,32 @@ impl Voice {
         if let Some(left) = alert::left_behind(receipt, now) {
             self.tell(left).await;
         }
+    }
+
+    /// What a run found at the provider of a source that costs money, where it found such.
+    pub(super) async fn left_behind(&self, source: &SourceName, found: &[Finding], now: Timestamp) {
+        let found = found.iter().map(|finding| finding.message.as_str());
+        if let Some(left) = alert::left_behind_of(source.as_str(), found, now) {
+            self.tell(left).await;
+        }
+    }
+
+    /// Provider snapshots of a source could not be deleted by its policy, and why; or they can.
+    pub(super) async fn native_retention(
+        &self,
+        source: &SourceName,
+        error: Option<&Error>,
+        now: Timestamp,
+    ) {
+        let verb = "native_retention";
+        let alert = match error {
+            Some(error) => alert::failure(verb, Some(source.as_str()), error, now),
+            None => {
+                let title = format!("provider snapshots of {source} are kept by their policy");
+                over("native_retention.succeeded", verb, Some(source), &title, now)
+            }
+        };
+        self.tell(alert).await;
     }
 
     pub(super) async fn failed(&self, key: &JobKey, error: &Error, now: Timestamp) {

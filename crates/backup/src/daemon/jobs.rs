@@ -13,12 +13,16 @@ pub(super) fn jobs(settings: &Settings) -> Vec<Job> {
         let schedule = &source.schedule;
         for (kind, cron) in [
             (JobKind::Backup, &schedule.backup),
+            (JobKind::Native, &source.native.schedule),
             (JobKind::Verify, &schedule.verify),
             (JobKind::Drill, &schedule.drill),
             (JobKind::PointDrill, &schedule.point_drill),
             (JobKind::DisasterDrill, &schedule.disaster_drill),
             (JobKind::Forget, &schedule.forget),
         ] {
+            if kind == JobKind::Native && !source.provider.takes_snapshots() {
+                continue;
+            }
             let key = JobKey::of(kind, &source.name);
             jobs.push(Job {
                 timetable: cron.as_ref().map(|cron| timetable(&key, cron, source, settings)),
@@ -58,7 +62,8 @@ mod tests {
         let text = "[schedule]\nbackup = \"0 2 * * *\"\npoint_drill = \"0 7 * * sat\"\n\
                     disaster_drill = \"0 9 1 */3 *\"\n[drill]\nsheet = \"file:sheet\"\n\
                     [[source]]\nname = \"ledger\"\nurl = \"env:A\"\nbackup.mode = \"physical\"\n\
-                    [[source]]\nname = \"shop\"\nurl = \"env:B\"\n";
+                    [[source]]\nname = \"shop\"\nurl = \"env:B\"\nprovider = \"neon\"\n\
+                    native.schedule = \"0 * * * *\"\n";
         std::fs::write(&file, text).unwrap();
         let environment = Environment::default();
         let settings = crate::load_settings(Some(&file), &environment, &Overrides::default());
@@ -75,10 +80,16 @@ mod tests {
                 "point_drill ledger",
                 "disaster_drill ledger",
                 "backup shop",
+                "native shop",
                 "disaster_drill shop",
             ],
             "rows have no points in time"
         );
-        assert_eq!(jobs.len(), 2 * (JobKind::ALL.len() - 1) + 1, "each by request, and prune");
+        let of_sources = JobKind::ALL.len() - 1;
+        assert_eq!(
+            jobs.len(),
+            2 * of_sources - 1 + 1,
+            "each by request, and prune; a plain server has no provider"
+        );
     }
 }

@@ -14,6 +14,7 @@ mod hook;
 mod jobs;
 mod ledger;
 mod look;
+mod native;
 mod natives;
 mod opening;
 mod place;

@@ -35,25 +35,30 @@ pub(super) struct Natives {
 struct Kept {
     /// When it was asked last.
     asked: Duration,
+    /// What it says now is not what it said.
+    stale: bool,
     answer: Option<(NativeStanding, Duration, Timestamp)>,
 }
 
 impl Daemon {
-    /// Judges sources whose promise counts in what their vendors keep. A vendor that cannot be asked
+    /// Looks at what the vendors keep of sources whose promise counts that in, or whose provider
+    /// snapshots are scheduled here, and judges those by it. A vendor that cannot be asked
     /// keeps nothing, as far as anybody knows.
     pub(super) async fn judge_natives(&self, sources: &mut [SourceStatus], now: Timestamp) {
         let inner = &self.inner;
         let loaded = inner.work.loaded();
         let promised = sources.iter_mut().filter_map(|status| {
             let settings = loaded.settings.sources.iter().find(|one| one.name == status.source)?;
-            settings.native.rpo.is_some().then_some((status, settings.clone()))
+            let native = &settings.native;
+            let wanted = native.rpo.is_some() || native.schedule.is_some();
+            wanted.then_some((status, settings.clone()))
         });
         let told = promised.map(|(status, settings)| {
             let provider = settings.provider.to_string();
             let (name, asked) = (settings.name.clone(), Arc::clone(&loaded));
             let ask = async move { asked.composer.native(&settings).await };
             async move {
-                let native = inner.natives.of(&name, &inner.clock, &inner.scene, ask).await;
+                let native = inner.work.natives.of(&name, &inner.clock, &inner.scene, ask).await;
                 let native = native.unwrap_or_else(|why| NativeStanding::unknown(&provider, why));
                 count_in(status, native, now);
             }
@@ -63,6 +68,13 @@ impl Daemon {
 }
 
 impl Natives {
+    /// Asks the vendor of a source at the next look: it keeps something else now.
+    pub(super) fn ask_anew(&self, source: &SourceName) {
+        if let Some(kept) = self.lock().get_mut(source) {
+            kept.stale = true;
+        }
+    }
+
     /// Forgets what was said: another configuration may ask somebody else.
     pub(super) fn forget(&self) {
         self.lock().clear();
@@ -118,9 +130,12 @@ impl Natives {
 
     fn is_due(&self, source: &SourceName, now: Duration) -> bool {
         let mut kept = self.lock();
-        let due = kept.get(source).is_none_or(|kept| now.saturating_sub(kept.asked) >= ANEW);
+        let due = kept
+            .get(source)
+            .is_none_or(|kept| kept.stale || now.saturating_sub(kept.asked) >= ANEW);
         if due {
-            kept.entry(source.clone()).or_default().asked = now;
+            let kept = kept.entry(source.clone()).or_default();
+            (kept.asked, kept.stale) = (now, false);
         }
         due
     }
@@ -173,10 +188,14 @@ mod tests {
         assert_eq!(look(false).await, (Ok((3, Some(first))), 2));
         fake.advance(Duration::from_secs(60));
         assert_eq!(look(false).await, (Ok((3, Some(first))), 2), "of last time");
+        natives.ask_anew(&source);
+        let first = clock.now();
+        assert_eq!(look(false).await, (Ok((3, Some(first))), 3), "something was taken since");
+        assert_eq!(look(false).await, (Ok((3, Some(first))), 3));
         fake.advance(ANEW);
-        assert_eq!(look(true).await, (Ok((3, Some(first))), 3), "while it hangs");
+        assert_eq!(look(true).await, (Ok((3, Some(first))), 4), "while it hangs");
         fake.advance(STALE);
-        assert_eq!(look(true).await, (Err("it has not answered for 20 min".into()), 4));
+        assert_eq!(look(true).await, (Err("it has not answered for 20 min".into()), 5));
         natives.forget();
         assert!(look(false).await.0.is_ok());
     }

@@ -279,7 +279,7 @@ impl Daemon {
         let desk = desk(ledger, Arc::clone(&inner.clock), destinations).await?;
         let settings = loaded.settings.clone();
         inner.work.load(loaded);
-        inner.natives.forget();
+        inner.work.natives.forget();
         inner.work.voice.exchange(desk);
         let patience = settings.daemon.stop_timeout.as_duration();
         inner.handle.replace(jobs(&settings), settings.daemon.concurrency, patience).await?;

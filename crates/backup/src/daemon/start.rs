@@ -53,7 +53,6 @@ pub(super) struct Inner {
     pub(super) handle: Handle,
     pub(super) scene: Arc<Scene>,
     pub(super) pushes: Pushes,
-    pub(super) natives: Natives,
     pub(super) started_at: Timestamp,
     /// Where it serves since it was started.
     pub(super) listen: String,
@@ -134,6 +133,7 @@ impl Opening {
             clock: Arc::clone(&clock),
             catalog: Arc::clone(&catalog),
             voice,
+            natives: Natives::default(),
             feed: feed.unwrap_or_else(|| Arc::new(|_: RunId, _: &backup_core::Event| {})),
             holder: holder(catalog.as_ref()).await,
         });
@@ -160,7 +160,6 @@ impl Opening {
                 handle,
                 scene,
                 pushes: Pushes::default(),
-                natives: Natives::default(),
                 started_at,
                 listen: settings.daemon.listen,
                 reloads,
@@ -177,7 +176,9 @@ pub(super) fn load(config: Option<&Path>, environment: &Environment) -> Result<L
         tracing::warn!("{note}");
     }
     settings.select(&[])?;
-    let composer = Composer::new(environment.clone(), crate::system_clock());
+    // A daemon without a directory does not start; that is said where it is looked for.
+    let state = state_directory(&settings, environment).ok();
+    let composer = Composer::new(environment.clone(), crate::system_clock()).with_state(state);
     Ok(Loaded { settings, composer })
 }
 

@@ -15,6 +15,7 @@ use futures::FutureExt;
 
 use super::alerts::Voice;
 use super::guard::{Guard, LEASE, Movement, panicked, while_leased};
+use super::natives::Natives;
 use crate::Composer;
 
 /// A configuration, and what builds what it describes.
@@ -36,6 +37,8 @@ pub(super) struct Work {
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) voice: Voice,
     pub(super) feed: Feed,
+    /// What vendors said.
+    pub(super) natives: Natives,
     /// Who takes leases.
     pub(super) holder: String,
 }
@@ -110,6 +113,7 @@ impl Work {
         };
         match task.order.key.kind {
             JobKind::Backup => self.backup(task, &source()?, report).await,
+            JobKind::Native => self.native(task, &source()?, report).await,
             JobKind::Verify => self.verify(task, &source()?, report).await,
             JobKind::Drill | JobKind::PointDrill | JobKind::DisasterDrill => {
                 self.drill(task, &source()?, report).await

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use backup_core::port::{Handle, HandleBook};
+use backup_core::port::{Handle, HandleBook, Wanted};
 use backup_core::{Error, ErrorKind, Result, SourceName};
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,7 @@ impl FileBook {
         }
     }
 
-    fn take_over(&self, source: &SourceName) -> io::Result<Vec<(String, Handle)>> {
+    fn take_over(&self, source: &SourceName, wanted: Wanted) -> io::Result<Vec<(String, Handle)>> {
         let folder = self.folder(source);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
@@ -108,7 +108,7 @@ impl FileBook {
                 tracing::warn!(path = %path.display(), "an entry of the book of operations cannot be read");
                 continue;
             };
-            if self.is_dead(&entry.owner, &own) {
+            if wanted(&entry.handle) && self.is_dead(&entry.owner, &own) {
                 let dead = self.directory.join(&entry.owner);
                 self.write(source, key, &entry.handle)?;
                 // Nobody holds it; other entries of that owner count as abandoned without it too.
@@ -154,8 +154,38 @@ impl HandleBook for FileBook {
         }
     }
 
-    async fn abandoned(&self, source: &SourceName) -> Result<Vec<(String, Handle)>> {
-        self.take_over(source).map_err(|error| self.failed("read operations under way", error))
+    async fn abandoned(
+        &self,
+        source: &SourceName,
+        wanted: Wanted,
+    ) -> Result<Vec<(String, Handle)>> {
+        self.take_over(source, wanted)
+            .map_err(|error| self.failed("read operations under way", error))
+    }
+}
+
+/// The book of a process that may keep nothing: what would be begun is refused.
+#[derive(Debug)]
+pub(super) struct NoBook;
+
+#[async_trait]
+impl HandleBook for NoBook {
+    async fn keep(&self, source: &SourceName, _: &str, handle: &Handle) -> Result<()> {
+        Err(Error::new(ErrorKind::ConfigInvalid, handle.intent.verb())
+            .with("source", source)
+            .because(
+                "what is begun at a provider is written down first, and nothing says where: \
+                 neither BACKUPD_STATE nor HOME is set",
+            )
+            .hint("Set BACKUPD_STATE to a directory that outlives this run."))
+    }
+
+    async fn strike(&self, _: &SourceName, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    async fn abandoned(&self, _: &SourceName, _: Wanted) -> Result<Vec<(String, Handle)>> {
+        Ok(Vec::new())
     }
 }
 

@@ -8,13 +8,14 @@ mod vendors;
 use std::sync::Arc;
 
 use backup_config::{ProviderKind, SourceSettings};
-use backup_core::port::{DrillTarget, NoObserver, Observer, Platform, Provider};
+use backup_core::port::{DrillTarget, HandleBook, NoObserver, Observer, Platform, Provider};
 use backup_core::{Error, ErrorKind, Result, RunId, Secret};
 use backup_ops::managed::{Conductor, CopyDrill, ManagedProvider, Patience, Strategy};
 use backup_provider_neon::{NeonConfig, NeonDirect, NeonPlatform};
 use backup_provider_planetscale::{PlanetscaleConfig, PlanetscalePlatform};
 
 pub use book::FileBook;
+use book::NoBook;
 pub use native::count_native;
 
 /// The word that makes drills use a throw-away copy at the source's provider.
@@ -106,12 +107,20 @@ impl Composer {
         let Some(platform) = self.platform(settings)? else { return Ok(None) };
         Ok(Some(Conductor {
             platform,
-            book: Arc::new(FileBook::new(self.operations_directory()?)),
+            book: self.book()?,
             clock: Arc::clone(self.clock()),
             source: settings.name.clone(),
             observer,
             patience: Patience::default(),
         }))
+    }
+
+    /// Without a place for it nothing is begun at a vendor's; whoever begins nothing needs none.
+    fn book(&self) -> Result<Arc<dyn HandleBook>> {
+        Ok(match self.operations_directory()? {
+            Some(directory) => Arc::new(FileBook::new(directory)),
+            None => Arc::new(NoBook),
+        })
     }
 
     /// Returns the source behind its vendor's control plane; nothing where it has none.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use backup_api::port::Job;
 use backup_api::view::{
     Alert, AlertSeverity, Day, DayState, Delivery, Drill, Fleet, Forecast, Gap, Growth, LastRun,
-    LogLevel, LogLine, Next, Phase, Plan, Program, PrunePreview, Repository, Run, RunCause,
+    LogLevel, LogLine, Native, Next, Phase, Plan, Program, PrunePreview, Repository, Run, RunCause,
     RunDetail, RunState, RunTotal, SizePoint, Source, SourceHistory, State, SuccessRate, Wal,
     Window,
 };
@@ -387,6 +387,19 @@ impl One {
         }
     }
 
+    /// One in three is at a provider that takes snapshots.
+    fn native(&self) -> Option<Native> {
+        (self.number % 3 == 1).then(|| Native {
+            provider: "neon".into(),
+            newest_at: Some(before(self.now, 1800)),
+            snapshots: 25,
+            ours: 24,
+            earliest: Some(before(self.now, 7 * DAY)),
+            rpo_seconds: Some(7200),
+            problem: None,
+        })
+    }
+
     fn days(&self) -> Vec<Day> {
         (0..30)
             .rev()
@@ -499,6 +512,7 @@ impl One {
                 SuccessRate { days: 90, good: good + 60, all: 90.max(good) },
             ],
             wal,
+            native: self.native(),
         }
     }
 
