@@ -1,6 +1,7 @@
 //! What Neon answers, as far as it matters here. Words may be added at any time: enumerations are
 //! read as text, members that are not named are passed over.
 
+use backup_core::port::NativeSchedule;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,8 @@ pub(crate) struct Compute {
     pub(crate) branch_id: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) host: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -198,4 +201,21 @@ pub struct ScheduleItem {
     /// How long each is kept; at least an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_seconds: Option<u64>,
+}
+
+impl ScheduleItem {
+    /// Returns it for people.
+    pub(crate) fn told(&self) -> NativeSchedule {
+        let mut often = self.frequency.clone();
+        if let Some(month) = self.month {
+            often.push_str(&format!(", month {month}"));
+        }
+        if let Some(day) = self.day {
+            often.push_str(&format!(", day {day}"));
+        }
+        if let Some(hour) = self.hour {
+            often.push_str(&format!(" at {hour:02}:00 UTC"));
+        }
+        NativeSchedule { often, kept_seconds: self.retention_seconds }
+    }
 }

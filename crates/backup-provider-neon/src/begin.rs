@@ -1,5 +1,7 @@
 //! Starting what was asked for, once.
 
+use std::collections::BTreeSet;
+
 use backup_core::port::{CopyFrom, Handle, Intent, Platform};
 use backup_core::{Error, ErrorKind, OwnedName, Result};
 use backup_http::{ApiError, create_or_adopt};
@@ -137,7 +139,7 @@ impl NeonPlatform {
             CopyFrom::At(at) => body["source_timestamp"] = at.to_string().into(),
             CopyFrom::Lsn(lsn) => body["source_lsn"] = lsn.to_string().into(),
             CopyFrom::Snapshot(snapshot) => {
-                return self.put_back(project, &branch, snapshot, keep_as).await;
+                return self.put_back(project, &branch, snapshot).await;
             }
             CopyFrom::Now => return Err(self.unsupported("restore database in place to now")),
         }
@@ -161,13 +163,15 @@ impl NeonPlatform {
         project: &str,
         branch: &Branch,
         snapshot: &str,
-        keep_as: &str,
     ) -> Result<(Vec<String>, Option<String>)> {
-        let asked = OwnedName::parse(keep_as).map_or(self.clock.now(), |name| name.at());
+        // What is there before anybody asks: whatever the clocks say, a branch of the snapshot that is
+        // none of these was made by this request.
+        let all = self.client.branches(project, "").await?;
+        let before: BTreeSet<String> = all.into_iter().map(|known| known.id).collect();
         let find = || async {
             let all = self.client.branches(project, "").await?;
             let found = all.into_iter().find(|known| {
-                known.restored_from.as_deref() == Some(snapshot) && known.created_at >= asked
+                known.restored_from.as_deref() == Some(snapshot) && !before.contains(&known.id)
             });
             match found {
                 Some(branch) => {

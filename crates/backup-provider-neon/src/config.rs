@@ -64,6 +64,34 @@ pub fn direct_url(url: &str) -> (String, bool) {
     }
 }
 
+/// Returns a URL with another host; user, password, database and the rest stay.
+pub(crate) fn at_host(url: &str, host: &str) -> String {
+    let Some((scheme, user, _, rest)) = taken_apart(url) else { return url.to_owned() };
+    format!("{scheme}://{user}{host}{rest}")
+}
+
+/// Returns a URL that Neon handed out as it is where it has a password, and else with user and password
+/// of another one.
+pub(crate) fn with_credentials_of(url: &str, other: &str) -> String {
+    let (Some((scheme, user, host, rest)), Some((_, known, ..))) =
+        (taken_apart(url), taken_apart(other))
+    else {
+        return url.to_owned();
+    };
+    let user = if user.contains(':') { user } else { known };
+    format!("{scheme}://{user}{host}{rest}")
+}
+
+/// Scheme, user and password with the `@` behind them, host and port, and everything after.
+fn taken_apart(url: &str) -> Option<(&str, &str, &str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    let at = authority.rfind('@').map_or(0, |at| at + 1);
+    let (user, host) = authority.split_at(at);
+    Some((scheme, user, host, rest))
+}
+
 /// Says that an address was replaced, and why.
 pub(crate) fn pooled_finding() -> Finding {
     Finding::note(
@@ -96,6 +124,22 @@ mod tests {
             assert_eq!(rewritten, direct.is_some(), "{url}");
             assert_eq!(found, direct.unwrap_or(url));
         }
+    }
+
+    #[test]
+    fn a_copy_is_reached_with_the_password_that_is_known() {
+        let own = "postgres://app:p%40:x@ep-x-1-pooler.eu.aws.neon.tech/shop?sslmode=require";
+        assert_eq!(
+            at_host(own, "ep-copy-2.eu.aws.neon.tech"),
+            "postgres://app:p%40:x@ep-copy-2.eu.aws.neon.tech/shop?sslmode=require"
+        );
+        assert_eq!(
+            with_credentials_of("postgresql://app@ep-copy-2.eu.aws.neon.tech:5433/shop?a=b", own),
+            "postgresql://app:p%40:x@ep-copy-2.eu.aws.neon.tech:5433/shop?a=b"
+        );
+        let whole = "postgresql://app:stored@ep-copy-2.eu.aws.neon.tech/shop";
+        assert_eq!(with_credentials_of(whole, own), whole);
+        assert_eq!(with_credentials_of(whole, "nonsense"), whole);
     }
 
     #[test]

@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backup_core::port::{
-    Ability, Clock, Endpoint, EndpointKind, Handle, Intent, NativeSnapshot, NativeState, Platform,
-    PlatformFacts, Progress, RateFacts, TemporaryCopy, Window,
+    Ability, Clock, Endpoint, EndpointKind, Handle, Intent, NativeSchedule, NativeSnapshot,
+    NativeState, Platform, PlatformFacts, Progress, RateFacts, TemporaryCopy, Window,
 };
 use backup_core::{Error, ErrorKind, Finding, OwnedName, Purpose, Result, Secret};
+use backup_http::ApiError;
 use jiff::SignedDuration;
 use tokio::sync::OnceCell;
 
 use crate::answers::{Branch, Project, ScheduleItem, Snapshot};
 use crate::client::Client;
-use crate::config::{Address, NeonConfig, direct_url, pooled_finding};
+use crate::config::{
+    Address, NeonConfig, at_host, direct_url, pooled_finding, with_credentials_of,
+};
 
 const ABILITIES: &[Ability] = &[
     Ability::ListSnapshots,
@@ -181,8 +184,7 @@ impl NeonPlatform {
                     Finding::note("Neon takes no snapshots by a schedule")
                 }
                 Ok(items) => {
-                    let words: Vec<&str> =
-                        items.iter().map(|item| item.frequency.as_str()).collect();
+                    let words: Vec<String> = items.iter().map(|item| item.told().often).collect();
                     Finding::note(format!("Neon takes snapshots by itself: {}", words.join(", ")))
                 }
                 Err(error) => Finding::note(format!(
@@ -210,9 +212,26 @@ impl NeonPlatform {
             }
         }
         let Address { role, database, .. } = &self.address;
-        let url = self.client.uri(project, branch, role, database).await?;
-        Ok(Secret::new(verified(&direct_url(url.expose()).0)))
+        let url = match self.client.uri(project, branch, role, database).await {
+            // A branch has the roles of its parent, with their passwords.
+            Ok(url) => with_credentials_of(url.expose(), self.url.expose()),
+            Err(error) if is_about_passwords(&error) => {
+                let endpoints = self.client.endpoints(project).await?;
+                let own = endpoints.iter().find(|endpoint| endpoint.branch_id == branch);
+                let host = own.and_then(|own| own.host.as_deref()).ok_or(error)?;
+                at_host(self.url.expose(), host)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Secret::new(verified(&direct_url(&url).0)))
     }
+}
+
+/// Whether Neon refuses a connection string because it keeps no passwords.
+fn is_about_passwords(error: &ApiError) -> bool {
+    error.status() == Some(412)
+        || matches!(error.status(), Some(400 | 404 | 422))
+            && error.message().is_some_and(|text| text.to_ascii_lowercase().contains("password"))
 }
 
 /// Neon hands out `sslmode=require`, which believes any certificate; its own are public ones.
@@ -335,6 +354,16 @@ impl Platform for NeonPlatform {
             costs: true,
         });
         Ok(copies.collect())
+    }
+
+    async fn schedules(&self) -> Result<Vec<NativeSchedule>> {
+        let (project, branch) = self.place().await?;
+        // Of other branches Neon takes none.
+        if branch.parent_id.is_some() {
+            return Ok(Vec::new());
+        }
+        let items = self.client.schedule(&project, &branch.id).await?;
+        Ok(items.iter().map(ScheduleItem::told).collect())
     }
 
     async fn window(&self) -> Result<Option<Window>> {

@@ -1,6 +1,7 @@
 //! What PlanetScale answers, as far as it matters here. Enumerations are read as text, members
 //! that are not named are passed over.
 
+use backup_core::port::NativeSchedule;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -92,4 +93,21 @@ pub struct Policy {
     /// Whether it is PlanetScale's own.
     #[serde(default)]
     pub required: bool,
+}
+
+impl Policy {
+    /// Returns it for people.
+    pub(crate) fn told(&self) -> NativeSchedule {
+        let unit: Option<u64> = match self.retention_unit.as_str() {
+            "hour" => Some(3_600),
+            "day" => Some(86_400),
+            "week" => Some(7 * 86_400),
+            // Months and years have no length that could be said in seconds.
+            _ => None,
+        };
+        NativeSchedule {
+            often: format!("every {} {}", self.frequency_value, self.frequency_unit),
+            kept_seconds: unit.map(|unit| unit.saturating_mul(u64::from(self.retention_value))),
+        }
+    }
 }

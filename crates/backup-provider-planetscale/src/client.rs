@@ -128,6 +128,11 @@ impl Client {
             .await
     }
 
+    pub(crate) async fn renew_role(&self, branch: &str, id: &str) -> Answer<Role> {
+        let path = ["branches", branch, "roles", id, "renew"];
+        self.call(Method::POST, "renew role", &path).repeatable().send().await
+    }
+
     pub(crate) async fn delete_role(&self, branch: &str, id: &str) -> Answer<()> {
         let path = ["branches", branch, "roles", id];
         gone(self.call(Method::DELETE, "delete role", &path).repeatable().send_unit().await)

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backup_core::port::{
-    Ability, Clock, Endpoint, EndpointKind, Handle, Intent, NativeSnapshot, NativeState, Platform,
-    PlatformFacts, Progress, RateFacts, TemporaryCopy, Window,
+    Ability, Clock, Endpoint, EndpointKind, Handle, Intent, NativeSchedule, NativeSnapshot,
+    NativeState, Platform, PlatformFacts, Progress, RateFacts, TemporaryCopy, Window,
 };
 use backup_core::{Error, ErrorKind, Finding, OwnedName, Result, Secret};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
@@ -27,8 +27,13 @@ const ABILITIES: &[Ability] = &[
     Ability::DropCopy,
     Ability::ShortLivedCredential,
 ];
-/// How long a role for one run lives: longer than any dump, for sessions may end with it.
-const ROLE_LIFE: SignedDuration = SignedDuration::from_hours(12);
+/// How long a role for one run lives unless it is renewed, which a run does while it reads: what a
+/// killed one leaves behind ends soon.
+const ROLE_LIFE: SignedDuration = SignedDuration::from_hours(1);
+/// What a dump's role is a member of.
+const READER: &str = "pg_read_all_data";
+/// The role that owns a cluster.
+const OWNER: &str = "postgres";
 /// How far the newest moment that can be restored lies behind now.
 const LAG: SignedDuration = SignedDuration::from_mins(5);
 
@@ -93,13 +98,12 @@ impl PlanetscalePlatform {
             Ok(policies) => {
                 let words: Vec<String> = policies
                     .iter()
-                    .map(|p| {
+                    .map(|policy| {
                         format!(
-                            "every {} {}, kept {} {}",
-                            p.frequency_value,
-                            p.frequency_unit,
-                            p.retention_value,
-                            p.retention_unit
+                            "{}, kept {} {}",
+                            policy.told().often,
+                            policy.retention_value,
+                            policy.retention_unit
                         )
                     })
                     .collect();
@@ -125,13 +129,13 @@ impl PlanetscalePlatform {
         Ok(findings)
     }
 
-    /// Makes a role for one run and returns the way in with it.
-    async fn way_to(&self, branch: &str) -> Result<Endpoint> {
+    /// Makes a role for one run, of which it is a member, and returns the way in with it.
+    async fn way_to(&self, branch: &str, member_of: &str) -> Result<Endpoint> {
         let name = format!("backupctl-{}", self.clock.now().strftime("%Y%m%dt%H%M%S"));
         let body = json!({
             "name": name,
             "ttl": ROLE_LIFE.as_secs(),
-            "inherited_roles": ["pg_read_all_data"],
+            "inherited_roles": [member_of],
         });
         // A second one, should the answer be lost, ends by itself.
         let role: Role = self.client.create_role(branch, &body).await?;
@@ -161,6 +165,11 @@ impl PlanetscalePlatform {
             )],
         })
     }
+}
+
+/// Branch and id of the role that an endpoint goes in with.
+fn credential(endpoint: &Endpoint) -> Option<(&str, &str)> {
+    endpoint.credential.as_deref().and_then(|id| id.rsplit_once('/'))
 }
 
 /// Host and port, always the direct one, and what else a URL needs.
@@ -226,19 +235,33 @@ impl Platform for PlanetscalePlatform {
 
     async fn endpoint(&self) -> Result<Endpoint> {
         let branch = self.branch_name().await?;
-        self.way_to(&branch).await
+        self.way_to(&branch, READER).await
     }
 
     async fn copy_endpoint(&self, copy: &str) -> Result<Endpoint> {
-        self.way_to(copy).await
+        self.way_to(copy, READER).await
+    }
+
+    /// The role acts as the cluster's owner: the right to make databases is none that is inherited.
+    async fn drill_endpoint(&self, copy: &str) -> Result<Endpoint> {
+        let endpoint = self.way_to(copy, OWNER).await?;
+        let url = endpoint.url.expose();
+        let join = if url.contains('?') { '&' } else { '?' };
+        let url = Secret::new(format!("{url}{join}options=-c%20role%3D{OWNER}"));
+        Ok(Endpoint { url, ..endpoint })
+    }
+
+    async fn renew(&self, endpoint: &Endpoint) -> Result<Option<Timestamp>> {
+        let Some((branch, role)) = credential(endpoint) else { return Ok(None) };
+        Ok(self.client.renew_role(branch, role).await?.expires_at)
+    }
+
+    async fn schedules(&self) -> Result<Vec<NativeSchedule>> {
+        Ok(self.client.policies().await?.iter().map(Policy::told).collect())
     }
 
     async fn release(&self, endpoint: &Endpoint) -> Result<()> {
-        let Some((branch, role)) =
-            endpoint.credential.as_deref().and_then(|id| id.rsplit_once('/'))
-        else {
-            return Ok(());
-        };
+        let Some((branch, role)) = credential(endpoint) else { return Ok(()) };
         Ok(self.client.delete_role(branch, role).await?)
     }
 

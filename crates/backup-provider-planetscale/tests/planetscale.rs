@@ -180,6 +180,25 @@ async fn a_role_is_made_for_one_run_on_the_direct_port_and_given_back() {
     assert!(endpoint.expires_at.is_some() && world.fake.roles().len() == 1);
     let made = world.vendor.log().into_iter().find(|ask| ask.method == "POST").unwrap();
     assert_eq!(made.field("/inherited_roles"), &serde_json::json!(["pg_read_all_data"]));
+    // It lives an hour, and on while it is used.
+    assert_eq!(made.field("/ttl"), &serde_json::json!(3_600));
+    world.clock.sleep(Duration::from_secs(1_800)).await;
+    let renewed = world.platform().renew(&endpoint).await.unwrap();
+    assert_eq!(renewed, world.clock.now().checked_add(jiff::SignedDuration::from_hours(1)).ok());
     world.platform().release(&endpoint).await.unwrap();
     assert_eq!(world.fake.roles(), Vec::<String>::new());
+    assert!(world.platform().renew(&endpoint).await.is_err(), "it is gone");
+
+    // Where a drill makes databases, it acts as the owner of that copy.
+    let name = world.name(Purpose::Drill, 1);
+    world.fake.add_branch(&name, world.clock.now());
+    let endpoint = world.platform().drill_endpoint(&name).await.unwrap();
+    assert!(endpoint.url.expose().ends_with("options=-c%20role%3Dpostgres"));
+    let made = world.vendor.log().into_iter().rfind(|ask| ask.method == "POST").unwrap();
+    assert_eq!(made.field("/inherited_roles"), &serde_json::json!(["postgres"]));
+    assert!(made.path.contains(&name), "{}", made.path);
+    world.platform().release(&endpoint).await.unwrap();
+    let told = world.platform().schedules().await.unwrap();
+    assert!(told.iter().any(|one| one.often.starts_with("every ")), "{told:?}");
+    assert_eq!(world.vendor.broken(), Vec::<String>::new());
 }

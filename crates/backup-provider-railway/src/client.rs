@@ -84,6 +84,8 @@ pub(crate) struct Backup {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Schedule {
     pub(crate) kind: String,
+    #[serde(default, rename = "retentionSeconds")]
+    pub(crate) retention_seconds: Option<u64>,
 }
 
 /// How far a workflow is.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backup_config::{AssertSettings, DrillSettings, RestorePreferences};
 use backup_core::port::{DrillOptions, DrillTarget, Scratch, SmokeTest};
-use backup_core::{Result, Secret, Snapshot, SnapshotKind};
+use backup_core::{Finding, Result, Secret, Snapshot, SnapshotKind};
 use backup_ops::drill::{Assertion, DrillRequest};
 use backup_postgres::scratch::{GivenServer, LocalServer, Recovery};
 
@@ -91,7 +91,7 @@ impl DrillTarget for ByKind {
         self.given.describe()
     }
 
-    async fn sweep(&self) -> Result<Vec<String>> {
+    async fn sweep(&self) -> Result<Vec<Finding>> {
         let mut swept = self.local.sweep().await?;
         swept.extend(self.given.sweep().await?);
         Ok(swept)

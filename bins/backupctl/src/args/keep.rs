@@ -108,6 +108,15 @@ pub(crate) struct PinArgs {
     /// First digits of an id, `latest`, or SOURCE@latest
     #[arg(value_name = "SNAPSHOT", required = true)]
     pub(crate) snapshots: Vec<Selector>,
+
+    /// These are snapshots that the sources' providers keep, by id or name: protect them against
+    /// deletion there
+    #[arg(long)]
+    pub(crate) native: bool,
+
+    /// Confirm a protection that nobody can take back
+    #[arg(long, requires = "native")]
+    pub(crate) yes: bool,
 }
 
 /// `copy`.

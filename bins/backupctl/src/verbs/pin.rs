@@ -8,6 +8,9 @@ use crate::exit::Ending;
 use crate::session::Session;
 
 pub(super) async fn run(session: &Session, args: &PinArgs, pin: bool) -> Result<Ending> {
+    if args.native {
+        return super::native::pin(session, args, pin).await;
+    }
     let records = session.records().await?;
     // All of them are found before the first is touched.
     let chosen = args

@@ -10,6 +10,9 @@ use backup_testkit::vendor::{Estate, FakeVendor};
 
 use crate::program::{Program, fingerprint, shop};
 
+/// Everybody gets in.
+const OPEN: &str = "host all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust";
+
 struct World {
     estate: Arc<Estate>,
     neon: FakeNeon,
@@ -20,13 +23,18 @@ struct World {
 impl World {
     /// A project with a shop in it, whose URL is the pooled one that consoles offer first.
     async fn new(pace: Duration) -> Option<Self> {
-        let estate = Arc::new(Estate::start(*Cluster::majors().last()?, MAIN)?);
+        Self::guarded(pace, OPEN).await
+    }
+
+    /// Of which servers let in whom these lines say.
+    async fn guarded(pace: Duration, hba: &str) -> Option<Self> {
+        let estate = Arc::new(Estate::guarded(*Cluster::majors().last()?, MAIN, hba)?);
         let main = estate.server(MAIN).unwrap();
         shop(&main, "shop", 3_000);
         main.sql(
             "shop",
             &format!(
-                "create role {ROLE} login createdb createrole;
+                "create role {ROLE} login createdb createrole password '{PASSWORD}';
                  grant pg_read_all_data, pg_write_all_data to {ROLE};
                  alter database shop owner to {ROLE};
                  alter table orders owner to {ROLE}; alter table people owner to {ROLE};
@@ -249,6 +257,22 @@ async fn without_a_key_the_database_itself_is_dumped_through_the_direct_address(
     assert_eq!(world.vendor.log().len(), 0);
     world.ctl.run(&["backup", "shop", "--native"]).fails(2);
     world.ctl.run(&["snapshots", "--native"]).fails(7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_stores_no_passwords_is_frozen_and_drilled_on_with_the_sources_own() {
+    let pace = Duration::from_millis(50);
+    // Nobody gets in as the source's role without its password, on copies neither.
+    let guarded = format!(
+        "host all {ROLE} 127.0.0.1/32 scram-sha-256
+{OPEN}"
+    );
+    let Some(world) = World::guarded(pace, &guarded).await else { return };
+    world.neon.settings("scale_v3", 7 * 86_400, false);
+    world.ctl.ok(&["backup", "shop", "--verify", "read"]);
+    let receipt = world.ctl.json(&["drill", "shop", "--to", "provider"]);
+    assert_eq!(receipt["verdict"], "passed", "{receipt:#}");
+    assert_eq!(world.neon.branches(), ["main"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,6 +65,17 @@ async fn a_role_of_its_own_reads_backups_are_kept_by_policy_and_a_moment_comes_b
         ctl.ok(&["backup", "shop", "--native"]);
     }
     assert_eq!(fake.backups().len(), 2, "one of ours, and the vendor's own: {:?}", fake.backups());
+    // What is protected there stays, whatever the policy says.
+    let listed = ctl.json(&["snapshots", "--native"]);
+    let ours = listed["snapshots"].as_array().unwrap().iter().find(|one| one["ours"] == true);
+    let id = ours.unwrap()["id"].as_str().unwrap();
+    assert_eq!(ctl.json(&["pin", "--native", id])["steps"][0], id);
+    ctl.ok(&["backup", "shop", "--native"]);
+    assert_eq!(fake.backups().len(), 3, "{:?}", fake.backups());
+    ctl.ok(&["unpin", "--native", id]);
+    ctl.ok(&["forget", "--native"]);
+    assert_eq!(fake.backups().len(), 2, "{:?}", fake.backups());
+    ctl.run(&["pin", "--native", "no-such-backup"]).fails(7);
     let at = fake.remember().await;
     main.sql("shop", "drop view recent; drop table people");
     // The newest five minutes are not there yet.
@@ -74,7 +85,22 @@ async fn a_role_of_its_own_reads_backups_are_kept_by_policy_and_a_moment_comes_b
     assert_eq!(fingerprint(&estate.server("rescued").unwrap(), "shop"), before);
     assert_eq!(fake.roles(), Vec::<String>::new());
     ctl.run(&["restore", "shop@latest", "--to", "in-place", "--yes"]).fails(2);
-    ctl.run(&["drill", "shop", "--to", "provider"]).fails(1);
-    let status = format!("{} {}", ctl.run(&["status"]).stdout, ctl.ok(&["snapshots", "--native"]));
+    // A drill there: the newest backup becomes a cluster, which goes with the role that filled it.
+    let receipt = ctl.json(&["drill", "shop", "--to", "provider"]);
+    assert_eq!(receipt["verdict"], "passed", "{receipt:#}");
+    assert!(receipt["target"].as_str().unwrap().contains("backupctl-shop-drill-"), "{receipt:#}");
+    assert_eq!((fake.branches(), fake.roles()), (vec![MAIN.into(), "rescued".into()], Vec::new()));
+    let made = vendor
+        .log()
+        .into_iter()
+        .rfind(|ask| ask.path.ends_with("/branches") && ask.method == "POST");
+    assert!(made.unwrap().text("/backup_id").is_some(), "from a backup: the database has no load");
+    let listed = ctl.run(&["snapshots", "--native"]).expect(0);
+    assert!(
+        listed.stderr.contains("planetscale takes snapshots by itself: every 12 hour"),
+        "{}",
+        listed.stderr
+    );
+    let status = format!("{} {}", ctl.run(&["status"]).stdout, listed.stdout);
     assert!(status.contains("on provider (planetscale") && !status.contains(PASSWORD), "{status}");
 }

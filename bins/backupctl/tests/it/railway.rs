@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backup_testkit::postgres::Cluster;
-use backup_testkit::vendor::FakeVendor;
-use backup_testkit::vendor::railway::{FakeRailway, TOKEN};
+use backup_testkit::vendor::railway::{FakeRailway, SERVICE, TOKEN};
+use backup_testkit::vendor::{Estate, FakeVendor};
 
 use crate::program::{Program, fingerprint, shop};
 
@@ -53,6 +53,17 @@ async fn a_service_is_backed_up_here_and_there_and_restored() {
     ctl.ok(&["restore", "shop@latest", "--to", &url("copy")]);
     assert_eq!(fingerprint(&cluster, "copy"), fingerprint(&cluster, "shop"));
 
+    // A lock there is for ever.
+    ctl.run(&["pin", "--native", "shop@latest"]).fails(2);
+    ctl.ok(&["pin", "--native", "shop@latest", "--yes"]);
+    ctl.run(&["unpin", "--native", "shop@latest"]).fails(2);
+    let listed = ctl.run(&["snapshots", "--native"]).expect(0);
+    assert!(
+        listed.stderr.contains("takes snapshots by itself: daily, kept 6 d"),
+        "{}",
+        listed.stderr
+    );
+
     // In place: said what it does, refused while somebody's change waits.
     let newest = ["restore", "shop@latest", "--to", "in-place", "--preview"];
     let told = ctl.ok(&newest);
@@ -63,4 +74,31 @@ async fn a_service_is_backed_up_here_and_there_and_restored() {
     assert!(railway.is_staged() && railway.backups().contains(&"Manual".to_owned()));
     let shown = format!("{}{theirs}", ctl.ok(&["-v", "status"]));
     assert!(!shown.contains(TOKEN));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_at_railway_fills_a_fork_of_its_history_and_drops_it() {
+    let Some(major) = Cluster::majors().last().copied() else { return };
+    let Some(estate) = Estate::start(major, SERVICE) else { return };
+    let estate = Arc::new(estate);
+    let main = estate.server(SERVICE).unwrap();
+    shop(&main, "railway", 500);
+    let pace = Duration::from_millis(200);
+    let railway = FakeRailway::new(backup::system_clock(), pace, Some(estate.clone()));
+    let vendor = FakeVendor::start(Arc::new(railway.clone()), None).await;
+    let mut ctl = Program::of(&main, "railway");
+    ctl.set("DATABASE_URL", railway.url(SERVICE));
+    ctl.set("RAILWAY_TOKEN", TOKEN);
+    ctl.set("RAILWAY_API_URL", format!("{}/graphql/v2", vendor.url()));
+    ctl.ok(&["init"]);
+    ctl.ok(&["backup", "--verify", "read"]);
+    let services = railway.services();
+    let receipt = ctl.json(&["drill", "railway", "--to", "provider"]);
+    assert_eq!(receipt["verdict"], "passed", "{receipt:#}");
+    assert!(
+        receipt["target"].as_str().unwrap().contains("backupctl-railway-drill-"),
+        "{receipt:#}"
+    );
+    assert_eq!((railway.services(), railway.volumes()), (services, 1), "the fork is gone");
+    assert_eq!(estate.names(), [SERVICE]);
 }

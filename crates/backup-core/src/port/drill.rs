@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Observer, PartSource, RestoreReport};
-use crate::{Evidence, Result, Secret, Snapshot};
+use crate::{Evidence, Finding, Result, Secret, Snapshot};
 
 /// Makes throw-away places for drills: a server started here, a database on a given server, a
 /// vendor's branch.
@@ -21,9 +21,9 @@ pub trait DrillTarget: Send + Sync {
     /// Returns what places it makes, for people, without secrets.
     fn describe(&self) -> String;
 
-    /// Removes what earlier drills that did not end left behind, and returns its names. Places
-    /// of drills that may still run stay.
-    async fn sweep(&self) -> Result<Vec<String>>;
+    /// Removes what earlier drills that did not end left behind, and says what became of it, a
+    /// warning where something stays. Places of drills that may still run stay.
+    async fn sweep(&self) -> Result<Vec<Finding>>;
 
     /// Makes a place that can take this snapshot; dropped before it returns, it makes none.
     async fn open(&self, snapshot: &Snapshot, options: &DrillOptions) -> Result<Box<dyn Scratch>>;
@@ -72,6 +72,11 @@ pub trait Scratch: Send {
     /// Returns the first value of the first row that a statement returns; nothing for NULL or
     /// no row. The statement is a person's: its failure is no error of the snapshot by itself.
     async fn ask(&mut self, sql: &str, limit: Duration) -> Result<Option<String>>;
+
+    /// Returns whether somebody pays for it for as long as it is there.
+    fn is_billed(&self) -> bool {
+        false
+    }
 
     /// Removes the place with everything in it.
     async fn remove(self: Box<Self>) -> Result<()>;

@@ -33,8 +33,9 @@ pub use notify::{Alert, Notifier, Phase};
 pub use observe::{NoObserver, Observer};
 pub use parts::{BaseSnapshot, PartSink, PartSource, SegmentInfo, SegmentSink};
 pub use platform::{
-    Ability, CopyFrom, Done, Endpoint, EndpointKind, Handle, Intent, NativeSnapshot, NativeState,
-    Placement, Platform, PlatformFacts, Progress, RateFacts, TemporaryCopy, Window,
+    Ability, CopyFrom, Done, Endpoint, EndpointKind, Handle, Intent, NativeSchedule,
+    NativeSnapshot, NativeState, Placement, Platform, PlatformFacts, Progress, RateFacts,
+    TemporaryCopy, Window,
 };
 pub use provider::{
     Capability, Discovery, PhysicalAccess, PhysicalOptions, Provider, RestoreOptions, RestorePlan,

@@ -34,7 +34,9 @@ pub use forget::{DecisionDocument, ForgetDocument};
 pub use health::{ConditionDocument, RepositoryHealthDocument, SizeDocument, SuccessDocument};
 pub use keys::{KeyDocument, KeysDocument};
 pub use migrate::{ChecklistDocument, FitDocument, MigrateDocument};
-pub use native::{NativeDocument, NativeSnapshotDocument, NativeStandingDocument};
+pub use native::{
+    NativeDocument, NativeScheduleDocument, NativeSnapshotDocument, NativeStandingDocument,
+};
 pub use receipt::ReceiptDocument;
 pub use restore::{
     PhaseDocument, RecoveredDocument, RestoreDocument, RestorePlanDocument, StepDocument,

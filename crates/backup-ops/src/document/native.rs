@@ -1,6 +1,6 @@
 //! Provider snapshots as JSON.
 
-use backup_core::port::{NativeSnapshot, Placement, Window};
+use backup_core::port::{NativeSchedule, NativeSnapshot, Placement, Window};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,9 +30,22 @@ pub struct NativeDocument {
     /// What to know, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// When the provider takes snapshots by itself; only in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<NativeScheduleDocument>,
     /// Why none was taken of this source, where that failed; then nothing else is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorDocument>,
+}
+
+/// When a provider takes snapshots by itself.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct NativeScheduleDocument {
+    /// How often, for people.
+    pub often: String,
+    /// How long each is kept, in seconds, where the provider says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_seconds: Option<u64>,
 }
 
 /// One provider snapshot.
@@ -117,8 +130,20 @@ impl NativeDocument {
             snapshots: all,
             refused: None,
             notes: Vec::new(),
+            schedules: Vec::new(),
             error: None,
         }
+    }
+
+    /// Adds when the provider takes snapshots by itself.
+    #[must_use]
+    pub fn with_schedules(mut self, schedules: &[NativeSchedule]) -> Self {
+        let schedule = |one: &NativeSchedule| NativeScheduleDocument {
+            often: one.often.clone(),
+            kept_seconds: one.kept_seconds,
+        };
+        self.schedules = schedules.iter().map(schedule).collect();
+        self
     }
 
     /// Returns the document of a source of which none was taken.

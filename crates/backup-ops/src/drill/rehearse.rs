@@ -18,6 +18,7 @@ use super::point::{self, DrillPoint};
 use super::{Assertion, DrillReceipt};
 use crate::document::{FindingDocument, PhaseDocument, QuestionDocument};
 use crate::interrupt::Interrupt;
+use crate::managed::LEFT_BEHIND;
 
 /// How often a long silence is told to be none.
 const ATTENDED: Duration = Duration::from_secs(60);
@@ -166,12 +167,9 @@ impl Drill<'_> {
         let begun = self.phase("start");
         match interrupt.unless(target.sweep()).await {
             Ok(swept) => {
-                let found = swept.iter().map(|name| {
-                    Finding::note(format!(
-                        "an earlier drill had left {name} behind; it was removed"
-                    ))
-                });
-                self.receipt.findings.extend(found.map(|f| FindingDocument::new(&f)));
+                for finding in &swept {
+                    self.note(finding);
+                }
             }
             Err(error) => {
                 self.note(&Finding::warning(format!("leftovers were not removed: {error}")));
@@ -199,8 +197,16 @@ impl Drill<'_> {
         let asked = interrupt.unless(self.question(&mut *place)).await;
         // Nobody may interrupt this: what is there are somebody's rows.
         let begun = self.phase("remove");
+        let (location, billed) = (place.location(), place.is_billed());
         if let Err(error) = place.remove().await {
-            self.note(&Finding::warning(format!("the throw-away place was left behind: {error}")));
+            let text = if billed {
+                format!(
+                    "{LEFT_BEHIND}{location}, which costs money; it is not known to be dropped: {error}"
+                )
+            } else {
+                format!("the throw-away place was left behind: {error}")
+            };
+            self.note(&Finding::warning(text));
         }
         self.took("remove", begun);
         asked

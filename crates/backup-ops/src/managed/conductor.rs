@@ -289,17 +289,21 @@ impl Conductor {
     /// begun are waited for, copies that nobody wants a minute at most. That it cannot be is said and
     /// is no error: it stays in the book.
     pub async fn settle(&self) -> Vec<Finding> {
-        let told = |what: &str, ended: Result<Vec<Finding>>| match ended {
-            Ok(findings) => findings,
-            Err(error) => vec![Finding::warning(format!("what earlier runs left {what}: {error}"))],
-        };
+        let mut findings = self.tidy().await;
+        findings.extend(told("under way", self.resume().await));
+        findings
+    }
+
+    /// Drops copies that runs which died left behind, and waits a minute at most for that; what stays
+    /// is said.
+    pub(super) async fn tidy(&self) -> Vec<Finding> {
+        if !self.platform.can(Ability::DropCopy) {
+            return Vec::new();
+        }
         let begun = self.clock.elapsed();
         let hurried = || self.hurried(Patience::SHORT, begun);
         let mut findings = told("under way", hurried().resume_copies().await);
-        if self.platform.can(Ability::DropCopy) {
-            findings.extend(told("behind", hurried().sweep(LEFTOVER_AGE).await));
-        }
-        findings.extend(told("under way", self.resume().await));
+        findings.extend(told("behind", hurried().sweep(LEFTOVER_AGE).await));
         findings
     }
 
@@ -333,6 +337,14 @@ impl Conductor {
 /// What is said of a failure that left nothing behind.
 const NOTHING_CHANGED: &str = "Look at the provider's console; nothing of the database was changed by us \
                                after that.";
+
+/// That it cannot be looked after is a finding like others.
+fn told(what: &str, ended: Result<Vec<Finding>>) -> Vec<Finding> {
+    match ended {
+        Ok(findings) => findings,
+        Err(error) => vec![Finding::warning(format!("what earlier runs left {what}: {error}"))],
+    }
+}
 
 /// Whether a name says that nobody wants the copy once its run is over.
 fn is_temporary(name: &str) -> bool {

@@ -8,6 +8,7 @@ mod drill;
 mod lease;
 mod leftovers;
 mod provider;
+mod renewal;
 mod retention;
 mod snapshots;
 mod standing;

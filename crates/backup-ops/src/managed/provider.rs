@@ -15,7 +15,8 @@ use backup_core::{
 };
 
 use super::lease::Lease;
-use super::leftovers::{LEFT_BEHIND, LEFTOVER_AGE};
+use super::leftovers::LEFT_BEHIND;
+use super::renewal::Renewal;
 use super::{Conductor, Patience};
 
 /// How long a copy may live if nobody drops it.
@@ -77,22 +78,7 @@ impl ManagedProvider {
     /// reason not to back up, and is said: it stays in the book.
     async fn tidy(&self) -> Vec<Finding> {
         let conductor = &self.conductor;
-        if !conductor.platform.can(Ability::DropCopy) {
-            return Vec::new();
-        }
-        let begun = conductor.clock.elapsed();
-        let hurried = || conductor.hurried(Patience::SHORT, begun);
-        let ended = match hurried().resume_copies().await {
-            Ok(findings) => findings,
-            Err(error) => {
-                vec![Finding::warning(format!("what earlier runs left under way: {error}"))]
-            }
-        };
-        let swept = match hurried().sweep(LEFTOVER_AGE).await {
-            Ok(findings) => findings,
-            Err(error) => vec![Finding::warning(format!("what earlier runs left behind: {error}"))],
-        };
-        let findings: Vec<Finding> = ended.into_iter().chain(swept).collect();
+        let findings = conductor.tidy().await;
         for finding in &findings {
             conductor.observer.on_event(&Event::Found(finding.clone()));
         }
@@ -308,8 +294,9 @@ impl Source for ManagedSource {
         let Some(mut source) = self.source.take() else {
             return Err(Error::new(ErrorKind::Usage, "copy database twice"));
         };
+        let renewal = Renewal::of(&self.conductor, &self.endpoint);
         let copied = source.copy_to(sink).await;
-        drop(source);
+        drop((source, renewal));
         give_back(&self.conductor, &self.endpoint).await;
         let copied = copied.map(|mut evidence| {
             evidence.findings.extend(self.endpoint.findings.iter().cloned());

@@ -8,15 +8,20 @@ use async_trait::async_trait;
 use backup_core::port::{
     DrillOptions, DrillTarget, IndexCheck, PartSource, RestoreReport, Restored, Scratch,
 };
-use backup_core::{Error, ErrorKind, Lsn, Result, Secret, Snapshot, VerifyLevel};
+use backup_core::{Error, ErrorKind, Finding, Lsn, Result, Secret, Snapshot, VerifyLevel};
 use backup_ops::Interrupt;
-use backup_ops::drill::{DrillPoint, DrillRequest, drill};
+use backup_ops::alert::left_behind_of;
+use backup_ops::drill::{DrillPoint, DrillReceipt, DrillRequest, drill};
+use backup_ops::managed::LEFT_BEHIND;
 use backup_ops::wal::RecoveryGoal;
 
 use crate::fixture::{Server, back_up, clock, initialized, observer, open, request, tables};
 
-/// Places in which nothing can be restored.
-struct Unfit;
+/// Places in which nothing can be restored; those that are billed cannot be removed either.
+#[derive(Clone, Copy)]
+struct Unfit {
+    billed: bool,
+}
 
 #[async_trait]
 impl DrillTarget for Unfit {
@@ -24,12 +29,13 @@ impl DrillTarget for Unfit {
         "unfit".into()
     }
 
-    async fn sweep(&self) -> Result<Vec<String>> {
-        Ok(Vec::new())
+    async fn sweep(&self) -> Result<Vec<Finding>> {
+        let text = format!("{LEFT_BEHIND}the copy of an earlier drill, which costs money");
+        Ok(self.billed.then(|| Finding::warning(text)).into_iter().collect())
     }
 
     async fn open(&self, _: &Snapshot, _: &DrillOptions) -> Result<Box<dyn Scratch>> {
-        Ok(Box::new(Self))
+        Ok(Box::new(*self))
     }
 }
 
@@ -63,9 +69,52 @@ impl Scratch for Unfit {
         Ok(None)
     }
 
-    async fn remove(self: Box<Self>) -> Result<()> {
-        Ok(())
+    fn is_billed(&self) -> bool {
+        self.billed
     }
+
+    async fn remove(self: Box<Self>) -> Result<()> {
+        match self.billed {
+            true => Err(Error::new(ErrorKind::SourceUnavailable, "drop copy at the provider")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn asked(point: Option<DrillPoint>) -> DrillRequest {
+    DrillRequest {
+        jobs: NonZeroUsize::MIN,
+        assertions: Vec::new(),
+        smoke: None,
+        limit: Duration::from_secs(1),
+        disaster: false,
+        point,
+        program: "test".into(),
+    }
+}
+
+#[tokio::test]
+async fn what_a_drill_leaves_at_a_provider_is_in_its_receipt_and_told() {
+    let repository = open(initialized().await).await.unwrap();
+    let server = Server::new(tables(0));
+    let snapshot = back_up(&repository, &server, &request()).await.unwrap().record.snapshot;
+    let (clock, observer, never) = (clock(), observer(), Interrupt::never());
+    let told = async |billed: bool| {
+        let (target, request) = (Unfit { billed }, asked(None));
+        let drilled =
+            drill(&repository, &target, &snapshot, &request, &clock, &observer, &never).await;
+        let receipt = drilled.unwrap();
+        let found = receipt.findings.iter().map(|finding| finding.message.as_str());
+        left_behind_of("shop", found, clock.now())
+    };
+    assert_eq!(told(false).await, None);
+    let alert = told(true).await.unwrap();
+    assert_eq!(alert.event, "provider.left_behind");
+    for part in ["of an earlier drill", "unfit, which costs money; it is not known to be dropped"] {
+        assert!(alert.body.contains(part), "{part}: {}", alert.body);
+    }
+    let stored = repository.drills(|_: &DrillReceipt| true).await.unwrap();
+    assert!(stored.iter().any(|receipt| receipt.findings.len() >= 2), "and in the repository");
 }
 
 #[tokio::test]
@@ -77,18 +126,18 @@ async fn bad_wal_on_the_way_to_a_point_takes_no_proof_from_the_snapshot() {
     assert_eq!(level().await, VerifyLevel::Exists);
     let point = DrillPoint { goal: RecoveryGoal::Latest, timeline: 1, reaches: Lsn(7) };
     for (point, left) in [(Some(point), VerifyLevel::Read), (None, VerifyLevel::None)] {
-        let request = DrillRequest {
-            jobs: NonZeroUsize::MIN,
-            assertions: Vec::new(),
-            smoke: None,
-            limit: Duration::from_secs(1),
-            disaster: false,
-            point,
-            program: "test".into(),
-        };
+        let request = asked(point);
         let (clock, observer, never) = (clock(), observer(), Interrupt::never());
-        let drilled =
-            drill(&repository, &Unfit, &snapshot, &request, &clock, &observer, &never).await;
+        let drilled = drill(
+            &repository,
+            &Unfit { billed: false },
+            &snapshot,
+            &request,
+            &clock,
+            &observer,
+            &never,
+        )
+        .await;
         assert_eq!(drilled.unwrap().verdict, "failed");
         assert_eq!(
             level().await,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use backup_core::port::{DrillOptions, DrillTarget, Scratch};
-use backup_core::{Error, ErrorKind, Result, Secret, Snapshot, SnapshotKind};
+use backup_core::{Error, ErrorKind, Finding, Result, Secret, Snapshot, SnapshotKind};
 
 use super::place::{Home, Place};
 use crate::logical::{drop_database, maintenance};
@@ -77,7 +77,7 @@ impl DrillTarget for GivenServer {
         format!("a throw-away database on {server}")
     }
 
-    async fn sweep(&self) -> Result<Vec<String>> {
+    async fn sweep(&self) -> Result<Vec<Finding>> {
         let mut client = maintenance(&self.connect).await?;
         let rows = client.query(LEFTOVERS).await?;
         client.close().await;
@@ -85,7 +85,7 @@ impl DrillTarget for GivenServer {
         let mut dropped = Vec::new();
         for name in names {
             drop_database(&self.connect.clone().with_database(&name)).await?;
-            dropped.push(name);
+            dropped.push(super::removed(&name));
         }
         Ok(dropped)
     }

@@ -76,6 +76,11 @@ async fn the_vendors_own_schedule_is_read_and_replaced() {
     };
     neon.set_schedule(std::slice::from_ref(&daily)).await.unwrap();
     assert_eq!(neon.schedule().await.unwrap(), [daily]);
+    let told = neon.schedules().await.unwrap();
+    assert_eq!(
+        (told[0].often.as_str(), told[0].kept_seconds),
+        ("daily at 03:00 UTC", Some(604_800))
+    );
     neon.set_schedule(&[]).await.unwrap();
     assert_eq!(neon.schedule().await.unwrap(), []);
 }

@@ -2,7 +2,7 @@
 
 use backup_core::port::{Clock, CopyFrom, Intent, Platform};
 use backup_core::{ErrorKind, Purpose};
-use backup_testkit::vendor::neon::MAIN;
+use backup_testkit::vendor::neon::{MAIN, PASSWORD};
 use backup_testkit::vendor::{Trouble, Upset};
 
 use crate::world::World;
@@ -53,4 +53,41 @@ async fn only_copies_that_we_made_are_ever_dropped() {
     }
     assert_eq!(world.vendor.count("DELETE", ""), 0);
     assert_eq!(world.neon.branches().len(), 2);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_found_again_whatever_the_clocks_say() {
+    let world = World::new().await;
+    let name = world.name(Purpose::Snapshot, 1);
+    let taken = world.run(Intent::CreateSnapshot { name, expires_at: None }).await.unwrap();
+    let id = taken.id.unwrap();
+    // An earlier restore of the same snapshot, and a clock here that is an hour ahead of Neon's.
+    let copy = world.name(Purpose::Restore, 1);
+    let from = CopyFrom::Snapshot(id.clone());
+    let earlier = Intent::Copy { name: copy, from: from.clone(), expires_at: None };
+    let earlier = world.run(earlier).await.unwrap().id;
+    let ahead = world.clock.now() + jiff::SignedDuration::from_hours(1);
+    let source = "shop".parse().unwrap();
+    let keep_as = backup_core::OwnedName::new(&source, Purpose::Before, ahead, 2).to_string();
+    world.vendor.trouble(Trouble::new(Upset::LosesAnswer).method("POST"));
+    let done = world.run(Intent::RestoreInPlace { from, keep_as }).await.unwrap();
+    assert!(done.id.is_some() && done.id != earlier && done.id.as_deref() != Some(MAIN));
+    assert_eq!(world.vendor.count("POST", "/restore"), 2, "one copy, and in place once");
+}
+
+#[tokio::test]
+async fn without_stored_passwords_the_sources_own_opens_its_copies() {
+    for refuses in [false, true] {
+        let world = World::new().await;
+        world.neon.settings("scale_v3", 7 * 86_400, false);
+        if refuses {
+            world.neon.refuse_addresses();
+        }
+        let name = world.name(Purpose::Freeze, 1);
+        let copy = Intent::Copy { name, from: CopyFrom::Now, expires_at: None };
+        let id = world.run(copy).await.unwrap().id.unwrap();
+        let endpoint = world.neon().copy_endpoint(&id).await.unwrap();
+        let url = endpoint.url.expose();
+        assert!(url.contains(PASSWORD) && !url.contains("ep-main"), "{refuses}: {url}");
+    }
 }

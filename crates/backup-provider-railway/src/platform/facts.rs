@@ -195,7 +195,7 @@ mod tests {
             }))
             .unwrap()
         };
-        let daily = [Schedule { kind: "DAILY".into() }];
+        let daily = [Schedule { kind: "DAILY".into(), retention_seconds: None }];
         assert_eq!(of_backups(&[], &daily, now).kind, FindingKind::Warning);
         assert_eq!(of_backups(&[backup(2)], &daily, now).kind, FindingKind::Note);
         assert_eq!(of_backups(&[backup(1)], &daily, now).kind, FindingKind::Warning);

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use backup_core::Result;
 use backup_core::port::{
-    Ability, Clock, CopyFrom, Endpoint, EndpointKind, Handle, Intent, NativeSnapshot, Platform,
-    PlatformFacts, Progress, RateFacts, TemporaryCopy,
+    Ability, Clock, CopyFrom, Endpoint, EndpointKind, Handle, Intent, NativeSchedule,
+    NativeSnapshot, Platform, PlatformFacts, Progress, RateFacts, TemporaryCopy,
 };
 use tokio::sync::OnceCell;
 
@@ -23,7 +23,7 @@ pub use staged::StagedChanges;
 use self::place::Found;
 use crate::address::Address;
 use crate::archive::ArchiveFiles;
-use crate::client::{Client, Token};
+use crate::client::{Client, Schedule, Token};
 use crate::config::RailwayPlace;
 
 /// A Railway service with PostgreSQL: backups of its volume, point-in-time forks, restore in
@@ -125,6 +125,16 @@ impl Platform for RailwayPlatform {
 
     async fn snapshots(&self) -> Result<Vec<NativeSnapshot>> {
         self.list_snapshots().await
+    }
+
+    async fn schedules(&self) -> Result<Vec<NativeSchedule>> {
+        let found = self.find().await?;
+        let schedules = self.client.schedules(found.volume()?).await?;
+        let told = |one: Schedule| NativeSchedule {
+            often: one.kind.to_ascii_lowercase(),
+            kept_seconds: one.retention_seconds,
+        };
+        Ok(schedules.into_iter().map(told).collect())
     }
 
     async fn copies(&self, prefix: &str) -> Result<Vec<TemporaryCopy>> {

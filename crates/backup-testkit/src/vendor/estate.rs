@@ -10,13 +10,15 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-use crate::postgres::Cluster;
+use crate::postgres::{Builder, Cluster};
 use crate::sync::lock;
 
 /// Servers, and stopped copies of servers, by name. A fork has the same databases, roles, oids
 /// and system identifier as what it was forked from, as a branch at a vendor's has.
 pub struct Estate {
     major: u32,
+    /// Who is let in; absent: everybody.
+    hba: Option<String>,
     branches: Mutex<BTreeMap<String, Branch>>,
 }
 
@@ -38,16 +40,29 @@ impl Estate {
     #[must_use]
     #[track_caller]
     pub fn start(major: u32, name: &str) -> Option<Self> {
-        let cluster = Cluster::start(major)?;
+        Self::begin(major, name, None)
+    }
+
+    /// Starts the first server as [`Estate::start`] does; it and its forks let in whom these lines of
+    /// `pg_hba.conf` say.
+    #[must_use]
+    #[track_caller]
+    pub fn guarded(major: u32, name: &str, hba: &str) -> Option<Self> {
+        Self::begin(major, name, Some(hba.to_owned()))
+    }
+
+    #[track_caller]
+    fn begin(major: u32, name: &str, hba: Option<String>) -> Option<Self> {
+        let cluster = builder(major, hba.as_deref()).start()?;
         let branches = BTreeMap::from([(name.to_owned(), Branch::Running(Arc::new(cluster)))]);
-        Some(Self { major, branches: Mutex::new(branches) })
+        Some(Self { major, hba, branches: Mutex::new(branches) })
     }
 
     /// Makes a server of its own out of a server as it is now, or of a frozen copy.
     pub async fn fork(self: &Arc<Self>, from: &str, name: &str) -> io::Result<()> {
-        let (source, major) = (self.branch(from)?, self.major);
+        let (source, builder) = (self.branch(from)?, builder(self.major, self.hba.as_deref()));
         let forked = tokio::task::spawn_blocking(move || {
-            Cluster::builder(major).try_start_from(|data| match &source {
+            builder.try_start_from(|data| match &source {
                 Branch::Running(cluster) => copy_running(cluster, data),
                 Branch::Frozen(folder) => copy_frozen(&folder.path().join("data"), data),
             })
@@ -117,6 +132,14 @@ impl Estate {
     fn branch(&self, name: &str) -> io::Result<Branch> {
         let found = lock(&self.branches).get(name).cloned();
         found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no branch {name}")))
+    }
+}
+
+fn builder(major: u32, hba: Option<&str>) -> Builder {
+    let builder = Cluster::builder(major);
+    match hba {
+        Some(lines) => builder.hba(lines),
+        None => builder,
     }
 }
 

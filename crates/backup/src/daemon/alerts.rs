@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use backup_core::port::{Alert, AlertLedger, Clock, Phase};
-use backup_core::{Error, Finding, JobKey, Result, Severity, SourceName};
+use backup_core::{Error, JobKey, Result, Severity, SourceName};
 use backup_ops::alert::{self, Destination};
 use backup_ops::alerting::{AlertDesk, AlertPolicy};
 use backup_ops::health::RepositoryHealth;
@@ -52,8 +52,12 @@ impl Voice {
     }
 
     /// What a run found at the provider of a source that costs money, where it found such.
-    pub(super) async fn left_behind(&self, source: &SourceName, found: &[Finding], now: Timestamp) {
-        let found = found.iter().map(|finding| finding.message.as_str());
+    pub(super) async fn left_behind<'a>(
+        &self,
+        source: &SourceName,
+        found: impl Iterator<Item = &'a str>,
+        now: Timestamp,
+    ) {
         if let Some(left) = alert::left_behind_of(source.as_str(), found, now) {
             self.tell(left).await;
         }

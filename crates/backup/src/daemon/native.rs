@@ -35,7 +35,8 @@ impl Work {
                 for finding in &found {
                     task.observer.on_event(&Event::Found(finding.clone()));
                 }
-                self.voice.left_behind(source, &found, self.clock.now()).await;
+                let told = found.iter().map(|finding| finding.message.as_str());
+                self.voice.left_behind(source, told, self.clock.now()).await;
                 match since {
                     Some(since) => managed::take_or_adopt(conductor, run, keep_for, since).await,
                     None => managed::take_snapshot(conductor, run, keep_for).await,

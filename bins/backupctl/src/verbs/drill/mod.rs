@@ -49,6 +49,15 @@ async fn via_daemon(session: &Session, args: &DrillArgs) -> Result<Ending> {
 }
 
 /// The first bad backup outweighs everything, then the first that could not be told.
+/// Somebody hears of what a drill left at the provider, which costs money.
+async fn tell_left_behind(session: &Session, receipt: &DrillReceipt) {
+    let found = receipt.findings.iter().map(|finding| finding.message.as_str());
+    let now = session.clock.now();
+    if let Some(alert) = backup::ops::alert::left_behind_of(&receipt.source, found, now) {
+        crate::alerts::tell(session, &alert).await;
+    }
+}
+
 fn worse(worst: Option<Error>, receipt: &DrillReceipt) -> Option<Error> {
     match drill::demand(receipt) {
         Err(error) if worst.as_ref().is_none_or(|w| w.kind() != ErrorKind::Integrity) => {
@@ -65,6 +74,7 @@ async fn drill_all(session: &Session, args: &DrillArgs) -> Result<Ending> {
     for (snapshot, plan) in subjects(session, args).await? {
         let receipt = drill_one(session, args, &snapshot, plan.as_ref()).await?;
         show::receipt(session, &receipt)?;
+        tell_left_behind(session, &receipt).await;
         worst = worse(worst, &receipt);
     }
     worst.map_or(Ok(Ending::Ok), Err)

@@ -1,14 +1,18 @@
 //! Provider snapshots: `--native`, and restores at the provider.
 
+mod pin;
 mod restore;
 mod take;
+
+use std::sync::Arc;
 
 use backup::config::SourceSettings;
 use backup::ops::document::NativeDocument;
 use backup::ops::managed::{self, Conductor, NativePlan};
-use backup_core::port::{Ability, NativeSnapshot};
+use backup_core::port::{Ability, NativeSchedule, NativeSnapshot, Platform};
 use backup_core::{ByteSize, Error, ErrorKind, Result, SourceName};
 
+pub(crate) use pin::pin;
 pub(crate) use restore::{NativeTarget, restore};
 pub(crate) use take::{backup, show_newest};
 
@@ -22,11 +26,16 @@ pub(super) async fn list(session: &Session, source: Option<&SourceName>) -> Resu
     for source in able(session, &names, Ability::ListSnapshots)? {
         let conductor = conductor(session, source)?;
         let snapshots = session.interrupt.unless(conductor.platform.snapshots()).await?;
+        let schedules = session.interrupt.unless(conductor.platform.schedules()).await?;
+        let provider = conductor.platform.name();
         if session.screen.json() {
-            let provider = conductor.platform.name();
-            session.screen.document(&NativeDocument::listed(&source.name, provider, &snapshots))?;
-        } else {
-            session.screen.data(&table(&source.name, &snapshots));
+            let listed = NativeDocument::listed(&source.name, provider, &snapshots);
+            session.screen.document(&listed.with_schedules(&schedules))?;
+            continue;
+        }
+        session.screen.data(&table(&source.name, &snapshots));
+        for schedule in &schedules {
+            session.screen.say(&by_itself(provider, schedule));
         }
     }
     Ok(Ending::Ok)
@@ -104,6 +113,26 @@ fn able<'a>(
     Ok(found)
 }
 
+/// Returns all sources whose provider can do any of these.
+fn able_to_any<'a>(session: &'a Session, abilities: &[Ability]) -> Result<Vec<&'a SourceSettings>> {
+    let mut found = Vec::new();
+    for source in session.sources(&[])? {
+        let platform = session.composer().platform(source)?;
+        let can = |platform: &Arc<dyn Platform>| abilities.iter().any(|one| platform.can(*one));
+        found.extend(platform.as_ref().is_some_and(can).then_some(source));
+    }
+    if found.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, "find provider")
+            .hint("No source has a provider that can do this; docs/providers says which do."));
+    }
+    Ok(found)
+}
+
+/// Whether a person means this one: by its id, or by its name.
+fn is_called(snapshot: &NativeSnapshot, word: &str) -> bool {
+    snapshot.id.eq_ignore_ascii_case(word) || snapshot.name.eq_ignore_ascii_case(word)
+}
+
 fn conductor(session: &Session, source: &SourceSettings) -> Result<Conductor> {
     session.composer().conductor(source, session.observer())?.ok_or_else(|| no_provider(source))
 }
@@ -113,6 +142,15 @@ fn no_provider(source: &SourceSettings) -> Error {
         .with("source", &source.name)
         .with("provider", source.provider)
         .hint("This source is a plain database: use the verbs without --native.")
+}
+
+/// What the provider does without us.
+fn by_itself(provider: &str, schedule: &NativeSchedule) -> String {
+    let kept = schedule.kept_seconds.map(|seconds| match seconds {
+        days if days % 86_400 == 0 => format!(", kept {} d", days / 86_400),
+        hours => format!(", kept {} h", hours / 3_600),
+    });
+    format!("{provider} takes snapshots by itself: {}{}", schedule.often, kept.unwrap_or_default())
 }
 
 fn table(source: &SourceName, snapshots: &[NativeSnapshot]) -> String {

@@ -200,7 +200,7 @@ async fn from(session: &Session, conductor: &Conductor, args: &RestoreArgs) -> R
     }
     let snapshots = session.interrupt.unless(conductor.platform.snapshots()).await?;
     let found = match &args.snapshot {
-        Selector::Prefix(word) => snapshots.iter().find(|one| one.id == *word || one.name == *word),
+        Selector::Prefix(word) => snapshots.iter().find(|one| super::is_called(one, word)),
         _ => managed::newest_native(&snapshots),
     };
     match found {

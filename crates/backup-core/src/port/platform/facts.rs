@@ -108,6 +108,15 @@ pub struct NativeSnapshot {
     pub automatic: bool,
 }
 
+/// When a vendor takes snapshots by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NativeSchedule {
+    /// How often, for people: `daily at 03:00 UTC`, `every 12 hours`.
+    pub often: String,
+    /// How long each is kept, in seconds, where the vendor says so.
+    pub kept_seconds: Option<u64>,
+}
+
 /// How far a provider snapshot is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,10 +4,11 @@ mod facts;
 mod intent;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 pub use facts::{
-    Endpoint, EndpointKind, NativeSnapshot, NativeState, Placement, PlatformFacts, RateFacts,
-    TemporaryCopy, Window,
+    Endpoint, EndpointKind, NativeSchedule, NativeSnapshot, NativeState, Placement, PlatformFacts,
+    RateFacts, TemporaryCopy, Window,
 };
 pub use intent::{CopyFrom, Done, Handle, Intent, Progress};
 
@@ -49,6 +50,24 @@ pub trait Platform: Send + Sync + std::fmt::Debug {
     async fn copy_endpoint(&self, copy: &str) -> Result<Endpoint> {
         let _ = copy;
         Err(self.unsupported("connect to copy"))
+    }
+
+    /// Returns a way to a copy that a drill may fill: with the right to make databases on it. By
+    /// default the same as [`Platform::copy_endpoint`].
+    async fn drill_endpoint(&self, copy: &str) -> Result<Endpoint> {
+        self.copy_endpoint(copy).await
+    }
+
+    /// Has the credential of an endpoint live on for as long again, and returns when it ends now;
+    /// nothing where it does not end.
+    async fn renew(&self, endpoint: &Endpoint) -> Result<Option<Timestamp>> {
+        Ok(endpoint.expires_at)
+    }
+
+    /// Returns when the vendor takes snapshots of the source by itself; empty where it does not, or
+    /// does not say so.
+    async fn schedules(&self) -> Result<Vec<NativeSchedule>> {
+        Ok(Vec::new())
     }
 
     /// Gives back what an endpoint was given for a while (a role, a password). An endpoint

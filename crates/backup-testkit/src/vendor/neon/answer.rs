@@ -100,12 +100,14 @@ fn read(fake: &FakeNeon, ask: &Ask, path: &[&str], now: Timestamp) -> Reply {
             let endpoint = state.endpoints.iter().find(|endpoint| endpoint.branch == branch);
             let Some(endpoint) = endpoint else { return refuse(404, "endpoint not found") };
             let (role, database) = (ask.param("role_name"), ask.param("database_name"));
-            let uri = fake.uri(
-                &branch,
-                &endpoint.id,
-                role.unwrap_or_default(),
-                database.unwrap_or_default(),
-            );
+            let role = role.unwrap_or_default();
+            let mut uri = fake.uri(&branch, &endpoint.id, role, database.unwrap_or_default());
+            if !state.store_passwords {
+                if state.refuses_addresses {
+                    return refuse(412, "the project does not store passwords");
+                }
+                uri = uri.replace(&format!("{role}:{}@", super::PASSWORD), &format!("{role}@"));
+            }
             Reply::ok(json!({ "uri": uri }))
         }
         _ => refuse(404, "not found"),

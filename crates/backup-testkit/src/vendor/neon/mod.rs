@@ -130,6 +130,11 @@ impl FakeNeon {
         lock(&self.state).refuses_expiry = true;
     }
 
+    /// Without stored passwords no connection string is handed out at all.
+    pub fn refuse_addresses(&self) {
+        lock(&self.state).refuses_addresses = true;
+    }
+
     /// The names of all branches.
     #[must_use]
     pub fn branches(&self) -> Vec<String> {

@@ -120,6 +120,7 @@ async fn change(fake: &FakePlanetscale, ask: &Ask, path: &[&str], now: Timestamp
             Reply::empty(204)
         }
         ("POST", ["branches", branch, "roles"]) => create_role(fake, ask, branch, now),
+        ("POST", ["branches", branch, "roles", id, "renew"]) => renew_role(fake, branch, id, now),
         ("DELETE", ["branches", branch, "roles", id]) => {
             let role = {
                 let mut state = lock(&fake.state);
@@ -226,13 +227,14 @@ fn create_role(fake: &FakePlanetscale, ask: &Ask, branch: &str, now: Timestamp) 
         expires_at: now.checked_add(SignedDuration::from_secs(ttl)).unwrap_or(now),
     };
     state.roles.push(role.clone());
+    let inherited = ask.field("/inherited_roles/0").as_str().unwrap_or("pg_read_all_data");
     let server = fake.estate.as_ref().and_then(|estate| estate.server(branch).ok());
     let host = match &server {
         Some(server) => {
             server.sql(
                 "postgres",
                 &format!(
-                    "CREATE ROLE \"{}\" LOGIN PASSWORD '{PASSWORD}' VALID UNTIL '{}' IN ROLE pg_read_all_data",
+                    "CREATE ROLE \"{}\" LOGIN PASSWORD '{PASSWORD}' VALID UNTIL '{}' IN ROLE {inherited}",
                     role.name, role.expires_at
                 ),
             );
@@ -241,6 +243,21 @@ fn create_role(fake: &FakePlanetscale, ask: &Ask, branch: &str, now: Timestamp) 
         None => "id-eu-central-1.horizon.psdb.cloud".to_owned(),
     };
     Reply::ok(shape::role(&role, &host))
+}
+
+/// It lives for as long again.
+fn renew_role(fake: &FakePlanetscale, branch: &str, id: &str, now: Timestamp) -> Reply {
+    let mut state = lock(&fake.state);
+    let found = state.roles.iter_mut().find(|role| role.id == id && role.branch == branch);
+    let Some(role) = found else { return missing() };
+    role.expires_at = now.checked_add(SignedDuration::from_hours(1)).unwrap_or(now);
+    let role = role.clone();
+    drop(state);
+    if let Some(server) = fake.estate.as_ref().and_then(|estate| estate.server(branch).ok()) {
+        let until = format!("ALTER ROLE \"{}\" VALID UNTIL '{}'", role.name, role.expires_at);
+        server.sql("postgres", &until);
+    }
+    Reply::ok(shape::role(&role, "id-eu-central-1.horizon.psdb.cloud"))
 }
 
 fn missing() -> Reply {

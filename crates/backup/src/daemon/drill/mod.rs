@@ -68,6 +68,8 @@ impl Work {
         if let Some(rto) = receipt.rto_seconds {
             report.numbers.insert("rto_milliseconds".into(), (rto * 1000.0).max(0.0) as u64);
         }
+        let found = receipt.findings.iter().map(|finding| finding.message.as_str());
+        self.voice.left_behind(source, found, self.clock.now()).await;
         let held = HeldDrill { run: Some(task.order.run), receipt };
         remember(self.catalog.as_ref(), source, &held).await;
         drill::demand(&held.receipt)?;
