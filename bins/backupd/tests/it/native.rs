@@ -44,10 +44,11 @@ impl Hosted {
         Some(Self { world, estate, neon, vendor, _runtime: runtime })
     }
 
-    /// Snapshots at the provider by this schedule, and dumps every night.
+    /// Snapshots at the provider by this schedule, and dumps by one that does not come while a test
+    /// lasts.
     fn configure(&self, native: &str) {
         self.world.configure(&format!(
-            "schedule.backup = \"15 2 * * *\"\n[daemon]\nretry_first = \"1s\"\n\
+            "schedule.backup = \"15 2 1 1 *\"\n[daemon]\nretry_first = \"1s\"\n\
              [[source]]\nname = \"shop\"\nurl = \"env:DATABASE_URL\"\n\
              [source.native]\nschedule = \"{native}\"\nretention = \"last 2\"\nrpo = \"2h\"\n"
         ));
@@ -101,7 +102,7 @@ fn a_killed_daemon_goes_on_with_the_snapshot_it_had_begun_and_takes_no_second() 
 fn both_kinds_run_in_one_daemon_and_are_seen_everywhere() {
     let Some(hosted) = Hosted::new(Duration::from_millis(50)) else { return };
     let (world, neon) = (&hosted.world, &hosted.neon);
-    hosted.configure("0 * * * *");
+    hosted.configure("0 3 1 1 *");
     neon.add_snapshot("before the migration", at("2026-01-01T00:00:00Z"), true);
     let daemon = world.start();
     let http = address(&daemon);

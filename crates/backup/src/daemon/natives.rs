@@ -195,7 +195,7 @@ mod tests {
         fake.advance(ANEW);
         assert_eq!(look(true).await, (Ok((3, Some(first))), 4), "while it hangs");
         fake.advance(STALE);
-        assert_eq!(look(true).await, (Err("it has not answered for 20 min".into()), 5));
+        assert_eq!(look(true).await, (Err("it has not answered for 19 min".into()), 5));
         natives.forget();
         assert!(look(false).await.0.is_ok());
     }
