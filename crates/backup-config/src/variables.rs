@@ -43,6 +43,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     ),
     secret("DATABASE_URL", "the source's URL"),
     plain("PGPASSWORD", "the password of a PostgreSQL URL that holds none"),
+    plain("MYSQL_PWD", "the password of a MySQL URL that holds none"),
     plain("DB_PROVIDER", "the source's provider"),
     plain("BACKUP_SOURCE", "the source's name; default the database's name"),
     secret("POSTGRES_DB_URL", "the source's URL at that provider"),

@@ -29,6 +29,7 @@ mod clock;
 pub mod conformance;
 mod fault;
 mod ledger;
+pub mod mariadb;
 mod memory;
 mod memory_parts;
 pub mod parts;

@@ -18,7 +18,9 @@ use backup_provider_postgres::DirectoryProvider;
 use backup_repository::{NewKey, Repository, Settings};
 use backup_storage::{AzureCredentials, CreateIfAbsent, Credentials, StoreOptions};
 
-use crate::provider::{at, connect_options, directory, hosted, refuse_other_engines};
+use crate::provider::{
+    at, connect_options, directory, hosted, is_mysql, refuse_other_engines, refuse_unknown_engines,
+};
 use crate::store::open_store;
 use crate::wal::WriterPass;
 
@@ -152,14 +154,15 @@ impl Composer {
     /// not speak is `Unsupported`.
     pub fn source(&self, settings: &SourceSettings) -> Result<Arc<dyn Provider>> {
         let url = self.secrets.resolve(&settings.url)?;
-        refuse_other_engines(url.expose()).map_err(|error| error.with("source", &settings.name))?;
+        refuse_unknown_engines(url.expose())
+            .map_err(|error| error.with("source", &settings.name))?;
         // Files of a cluster are read from the server itself, whatever its vendor offers.
         if settings.mode != SnapshotKind::Physical
             && let Some(managed) = self.managed(settings)?
         {
             return Ok(managed);
         }
-        hosted(settings.provider, url.expose(), self.password()?, &self.tools)
+        hosted(settings.provider, url.expose(), self.password_of(url.expose())?, &self.tools)
             .map_err(|error| error.with("source", &settings.name))
     }
 
@@ -176,8 +179,8 @@ impl Composer {
         if let Some(directory) = directory(url) {
             return Ok(Arc::new(DirectoryProvider::new(directory)));
         }
-        refuse_other_engines(url)?;
-        at(url, self.password()?, &self.tools)
+        refuse_unknown_engines(url)?;
+        at(url, self.password_of(url)?, &self.tools)
     }
 
     /// Returns who is told. A channel that cannot be prepared is an error; `ConfigInvalid` names
@@ -249,6 +252,14 @@ impl Composer {
     /// Returns the password that libpq would use for a URL without one.
     pub(crate) fn password(&self) -> Result<Option<Secret>> {
         Ok(self.environment.get("PGPASSWORD")?.map(Secret::new))
+    }
+
+    /// Returns the password that the engine's own programs would use for a URL without one.
+    pub(crate) fn password_of(&self, url: &str) -> Result<Option<Secret>> {
+        if is_mysql(url) {
+            return Ok(self.environment.get("MYSQL_PWD")?.map(Secret::new));
+        }
+        self.password()
     }
 
     fn store_options(

@@ -50,6 +50,7 @@ pub mod wal;
 pub use backup_catalog as catalog;
 pub use backup_config as config;
 pub use backup_core as core;
+pub use backup_mysql as mysql;
 pub use backup_notify as notify;
 pub use backup_ops as ops;
 pub use backup_postgres as postgres;

@@ -23,6 +23,7 @@ pub const DRILL_AT_PROVIDER: &str = "provider";
 use plane::PostgresPlane;
 
 use crate::Composer;
+use crate::provider::is_mysql;
 
 /// Those whose vendors have an API.
 const HAVE_CONTROL_PLANES: [ProviderKind; 4] =
@@ -37,6 +38,10 @@ impl Composer {
             return Ok(None);
         }
         let url = self.resolve(&settings.url)?;
+        // What is done at a vendor's is done for PostgreSQL; other engines are plain servers.
+        if is_mysql(url.expose()) {
+            return Ok(None);
+        }
         let named = |error: Error| error.with("source", &settings.name);
         self.platform_of(settings, url).map_err(named)
     }

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 
 use super::facts::{Facts, Package};
 
-/// What an embedder of that crate compiles at most, in packages.
+/// What an embedder of that crate compiles at most, in packages. MySQL's driver is sixteen of the
+/// facade's: numbers, dates and compression that its protocol may ask for; Azure, Google and SFTP are
+/// sixty, behind features that an embedder leaves out.
 pub(super) const BUDGETS: &[(&str, usize)] =
-    &[("backup-core", 45), ("backup", 330), ("backupctl", 370), ("backupd", 370)];
+    &[("backup-core", 45), ("backup", 350), ("backupctl", 390), ("backupd", 390)];
 
 /// C libraries that need more than a C compiler, or a second TLS stack.
 const BANNED: &[&str] =
@@ -55,6 +57,7 @@ const RINGS: &[(&str, Ring)] = &[
     ("backup-mysql", Ring::Engine),
     ("backup-files", Ring::Engine),
     ("backup-provider-postgres", Ring::Provider),
+    ("backup-provider-mysql", Ring::Provider),
     ("backup-provider-neon", Ring::Provider),
     ("backup-provider-supabase", Ring::Provider),
     ("backup-provider-planetscale", Ring::Provider),

@@ -1,0 +1,184 @@
+//! A look at a database before anything is backed up.
+
+use backup_core::port::{Discovery, SourceFacts};
+use backup_core::{ByteSize, Error, ErrorKind, Finding, Result, SourceIdentity};
+
+use crate::catalog::database::Database;
+use crate::catalog::grants::Grants;
+use crate::catalog::server::{Flavor, Server};
+use crate::catalog::tables::{self, Kind, Table};
+use crate::{Client, ConnectOptions};
+
+/// What was seen of server, database and rights.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    pub(crate) server: Server,
+    pub(crate) database: Database,
+    pub(crate) grants: Grants,
+}
+
+/// Looks; changes nothing. A database that is not there, or that this user does not see, is
+/// `SourceUnavailable`.
+pub(crate) async fn look(client: &mut Client, connect: &ConnectOptions) -> Result<Look> {
+    let server = Server::read(client, connect).await?;
+    let database = Database::read(client, connect.database()).await?;
+    let database = database.ok_or_else(|| {
+        Error::new(ErrorKind::SourceUnavailable, "find database")
+            .with("database", connect.database())
+            .hint("Check the database's name, and that the user may use it.")
+    })?;
+    let grants = Grants::read(client, connect.database()).await?;
+    Ok(Look { server, database, grants })
+}
+
+impl Look {
+    pub(crate) fn facts(&self, connect: &ConnectOptions) -> SourceFacts {
+        SourceFacts {
+            identity: SourceIdentity {
+                engine: crate::ENGINE.to_owned(),
+                system: self.server.system.clone(),
+                database: connect.database().to_owned(),
+            },
+            database: connect.database().to_owned(),
+            server_version: self.server.version.clone(),
+            estimated_bytes: self.database.bytes,
+            location: connect.location(),
+        }
+    }
+
+    /// The dictionary shows a user only the tables that it has some right to: whoever may not
+    /// read the whole database may not even know what is missing.
+    pub(crate) fn check_readable(&self, database: &str) -> Result<()> {
+        if self.grants.may("SELECT") {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::SourceUnavailable, "read database")
+            .with("database", database)
+            .with("user", &self.grants.account)
+            .because("the user may not read every table of it, and does not see those it may not")
+            .hint(self.grants.statement(NEEDED, Some(database))))
+    }
+}
+
+/// What a backup of everything needs of one database.
+const NEEDED: &str = "SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES";
+
+/// Looks at a database without changing anything: what it is, whether a backup would work, and
+/// what it would not cover.
+pub async fn discover(connect: &ConnectOptions) -> Result<Discovery> {
+    let mut client = Client::connect(connect).await?;
+    let look = look(&mut client, connect).await?;
+    let tables = tables::read(&mut client, connect.database()).await?;
+    client.close().await;
+    let database = connect.database();
+    let plain = tables.iter().filter(|table| table.kind == Kind::Plain).count();
+    let mut findings = vec![Finding::note(format!(
+        "{}, database {database} of {}, {plain} tables, character set {}, collation {}",
+        look.server.title(),
+        ByteSize(look.database.bytes),
+        look.database.charset,
+        look.database.collation
+    ))];
+    for error in [look.check_readable(database), tables::check_sound(&tables)] {
+        if let Err(error) = error {
+            findings.push(Finding::warning(format!(
+                "no backup is possible yet: {error}. {}",
+                error.remedy().unwrap_or_default()
+            )));
+        }
+    }
+    findings.push(instant(&look, database));
+    findings.extend(coverage(&look, database, &tables));
+    findings.push(log(&look.server));
+    findings.push(Finding::note(format!(
+        "the server's sql_mode is {}",
+        match look.server.variable("sql_mode") {
+            "" => "empty: it changes values silently that do not fit",
+            mode => mode,
+        }
+    )));
+    Ok(Discovery { facts: look.facts(connect), findings })
+}
+
+/// How one instant can be had.
+fn instant(look: &Look, database: &str) -> Finding {
+    let grants = &look.grants;
+    if grants.may_everywhere("RELOAD") {
+        return Finding::note("commits are held back for a moment (RELOAD), and read in parallel");
+    }
+    if grants.may("LOCK TABLES") {
+        return Finding::note(format!(
+            "the database's tables are locked for a moment (LOCK TABLES), and read in parallel; \
+             with RELOAD nobody's long transaction would be waited for: {}",
+            grants.statement("RELOAD", None)
+        ));
+    }
+    Finding::warning(format!(
+        "the user has neither RELOAD nor LOCK TABLES: rows are read by one session alone. {} or {}",
+        grants.statement("RELOAD", None),
+        grants.statement("LOCK TABLES", Some(database))
+    ))
+}
+
+/// Returns what a backup of these tables does not cover, or covers with a "but".
+pub(crate) fn coverage(look: &Look, database: &str, tables: &[Table]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if look.server.flavor == Flavor::MariaDb {
+        findings.push(Finding::note(
+            "MariaDB does not tell an identifier of its own; its server_id and location stand in \
+             for it",
+        ));
+    }
+    let lacks = |privilege: &&str| !look.grants.may(privilege);
+    let hidden: Vec<&str> = ["SHOW VIEW", "TRIGGER", "EVENT"].into_iter().filter(lacks).collect();
+    if !hidden.is_empty() {
+        findings.push(Finding::warning(format!(
+            "the user lacks {}: views, triggers or events that it does not see are not covered. {}",
+            hidden.join(", "),
+            look.grants.statement(&hidden.join(", "), Some(database))
+        )));
+    }
+    if !look.grants.may_everywhere("SELECT") && !look.grants.may("EXECUTE") {
+        findings.push(Finding::warning(format!(
+            "the user does not see routines that are others': they are not covered. {}",
+            match look.server.flavor {
+                Flavor::MariaDb => look.grants.statement("SELECT", None),
+                Flavor::MySql => look.grants.statement("SHOW_ROUTINE", None),
+            }
+        )));
+    }
+    let versioned: Vec<&str> =
+        tables.iter().filter(|table| table.versioned).map(|table| table.name.as_str()).collect();
+    if !versioned.is_empty() {
+        findings.push(Finding::warning(format!(
+            "the current rows of {} are covered, the history that the server keeps of them is not",
+            versioned.join(", ")
+        )));
+    }
+    let whole: Vec<&str> = tables
+        .iter()
+        .filter(|table| table.kind == Kind::Plain && table.key.is_empty())
+        .map(|table| table.name.as_str())
+        .collect();
+    if !whole.is_empty() {
+        findings.push(Finding::note(format!(
+            "{} cannot be read by ranges of a key (a primary key of numbers, texts or times): each \
+             is one stream",
+            whole.join(", ")
+        )));
+    }
+    findings
+}
+
+fn log(server: &Server) -> Finding {
+    if !server.is_on("log_bin") {
+        return Finding::note(
+            "the server keeps no binary log; what changed between two backups cannot be had again",
+        );
+    }
+    Finding::note(format!(
+        "the binary log is on ({}); its position is recorded with every snapshot, the log itself \
+         is not kept",
+        server.variable("binlog_format").to_lowercase()
+    ))
+}

@@ -1,0 +1,261 @@
+//! Loading rows, several segments at a time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use backup_core::port::{Observer, PartSource};
+use backup_core::{Error, ErrorKind, ErrorStatus, Event, Result};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+
+use super::insert::Inserts;
+use super::part::TablePart;
+use super::session::writing;
+use crate::wire::code;
+use crate::{Client, ConnectOptions, error_code, quote_name};
+
+/// How often a segment is tried again that a deadlock, or a lock, kept out.
+const ATTEMPTS: u32 = 5;
+/// The longest statement of rows, where it is not the server's own limit.
+const LONGEST_STATEMENT: usize = 1 << 20;
+
+/// How rows are handed to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `LOAD DATA LOCAL INFILE`.
+    Load,
+    /// INSERT statements of at most so many bytes.
+    Insert(usize),
+}
+
+/// What was loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+/// Asks the server which way it takes.
+pub(super) async fn way(client: &mut Client) -> Result<Way> {
+    let sql = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('local_infile', 'max_allowed_packet')";
+    let rows = client.query(sql).await?;
+    let variables: BTreeMap<String, String> =
+        rows.iter().map(|row| (row.text(0), row.text(1))).collect();
+    if variables.get("local_infile").is_some_and(|value| value == "ON" || value == "1") {
+        return Ok(Way::Load);
+    }
+    let most = variables.get("max_allowed_packet").and_then(|text| text.parse::<usize>().ok());
+    Ok(Way::Insert(most.unwrap_or(LONGEST_STATEMENT).saturating_sub(1024).min(LONGEST_STATEMENT)))
+}
+
+/// What all writers share.
+struct Loading<'a> {
+    parts: &'a Arc<dyn PartSource>,
+    observer: &'a dyn Observer,
+    tables: &'a [TablePart],
+    queue: Mutex<VecDeque<(usize, usize)>>,
+    /// Rows that arrived, by table.
+    rows: Vec<AtomicU64>,
+    bytes: AtomicU64,
+    way: Way,
+}
+
+/// Loads the rows of these tables. The server's count of each table's rows must be that of the
+/// snapshot; whatever it changes or leaves out is an error.
+pub(super) async fn load(
+    connect: &ConnectOptions,
+    facts: &BTreeMap<String, String>,
+    parts: &Arc<dyn PartSource>,
+    tables: &[TablePart],
+    way: Way,
+    jobs: NonZeroUsize,
+    observer: &dyn Observer,
+) -> Result<Loaded> {
+    let mut by_size: Vec<usize> = (0..tables.len()).collect();
+    by_size.sort_by_key(|at| std::cmp::Reverse(tables.get(*at).map_or(0, |table| table.bytes)));
+    let mut queue = VecDeque::new();
+    for at in by_size {
+        let Some(table) = tables.get(at) else { continue };
+        for (position, segment) in parts.segments(&table.part).await?.iter().enumerate() {
+            if segment.bytes > 0 {
+                queue.push_back((at, position));
+            }
+        }
+    }
+    let workers = jobs.get().min(queue.len());
+    let loading = Loading {
+        parts,
+        observer,
+        tables,
+        queue: Mutex::new(queue),
+        rows: tables.iter().map(|_| AtomicU64::new(0)).collect(),
+        bytes: AtomicU64::new(0),
+        way,
+    };
+    let work = (0..workers).map(|_| loading.work(connect, facts));
+    futures::future::try_join_all(work).await?;
+    let mut done = Loaded { rows: 0, bytes: loading.bytes.load(Ordering::Relaxed) };
+    for (table, rows) in tables.iter().zip(&loading.rows) {
+        let rows = rows.load(Ordering::Relaxed);
+        if rows != table.rows {
+            return Err(Error::new(ErrorKind::Integrity, "load rows")
+                .with("table", &table.table)
+                .with("rows loaded", rows)
+                .with("rows in snapshot", table.rows));
+        }
+        done.rows += rows;
+    }
+    Ok(done)
+}
+
+impl Loading<'_> {
+    async fn work(&self, connect: &ConnectOptions, facts: &BTreeMap<String, String>) -> Result<()> {
+        let mut client = writing(connect, facts).await?;
+        while let Some((at, position)) = self.next() {
+            let Some(table) = self.tables.get(at) else { continue };
+            let named = |error: Error| {
+                Error::new(error.kind(), "load table").with("table", &table.table).because(error)
+            };
+            let mut attempt = 1;
+            let rows = loop {
+                match self.segment(&mut client, table, position).await {
+                    Ok(rows) => break rows,
+                    Err(error) if attempt < ATTEMPTS && is_kept_out(&error) => attempt += 1,
+                    Err(error) => return Err(named(error)),
+                }
+            };
+            if let Some(count) = self.rows.get(at) {
+                count.fetch_add(rows, Ordering::Relaxed);
+            }
+        }
+        client.close().await;
+        Ok(())
+    }
+
+    fn next(&self) -> Option<(usize, usize)> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    async fn segment(
+        &self,
+        client: &mut Client,
+        table: &TablePart,
+        position: usize,
+    ) -> Result<u64> {
+        let stream = self.parts.read(&table.part, position).await?;
+        let bytes = match self.way {
+            Way::Load => {
+                let segments = self.parts.segments(&table.part).await?;
+                segments.get(position).map_or(0, |segment| segment.bytes)
+            }
+            Way::Insert(_) => 0,
+        };
+        let rows = match self.way {
+            Way::Load => load_file(client, table, stream).await?,
+            Way::Insert(longest) => self.insert(client, table, stream, longest).await?,
+        };
+        self.observer.on_event(&Event::Progress { bytes });
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(rows)
+    }
+
+    async fn insert(
+        &self,
+        client: &mut Client,
+        table: &TablePart,
+        mut stream: BoxStream<'static, Result<Bytes>>,
+        longest: usize,
+    ) -> Result<u64> {
+        let mut inserts = Inserts::new(&quote_name(&table.table), table, longest);
+        let (mut rest, mut rows) = (Vec::new(), 0_u64);
+        client.execute("START TRANSACTION").await?;
+        while let Some(piece) = stream.try_next().await? {
+            let mut from = 0;
+            for end in memchr::memchr_iter(b'\n', &piece) {
+                rest.extend_from_slice(piece.get(from..end).unwrap_or_default());
+                from = end + 1;
+                rows += 1;
+                if let Some(statement) = inserts.add(&rest, table)? {
+                    execute_exact(client, &statement).await?;
+                }
+                rest.clear();
+            }
+            rest.extend_from_slice(piece.get(from..).unwrap_or_default());
+            self.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            self.observer.on_event(&Event::Progress { bytes: piece.len() as u64 });
+        }
+        if let Some(statement) = inserts.take() {
+            execute_exact(client, &statement).await?;
+        }
+        client.execute("COMMIT").await?;
+        if rest.is_empty() { Ok(rows) } else { Err(half_a_row()) }
+    }
+}
+
+fn half_a_row() -> Error {
+    Error::new(ErrorKind::Integrity, "load rows").because("a segment ends inside a row")
+}
+
+/// What another writer's lock did; the statement is undone, so that it can be given again.
+fn is_kept_out(error: &Error) -> bool {
+    error_code(error).is_some_and(|found| matches!(found, code::LOCK_WAIT | 1213))
+        && error.status() == ErrorStatus::Temporary
+}
+
+async fn load_file(
+    client: &mut Client,
+    table: &TablePart,
+    stream: BoxStream<'static, Result<Bytes>>,
+) -> Result<u64> {
+    // What reading the snapshot fails with is told as it is, not as the driver's failure.
+    let failure: Arc<Mutex<Option<Error>>> = Arc::default();
+    let slot = Arc::clone(&failure);
+    let file = stream.map(move |piece| {
+        piece.map_err(|error| {
+            let said = std::io::Error::other(error.to_string());
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            said
+        })
+    });
+    let sql = format!(
+        "LOAD DATA LOCAL INFILE 'rows' INTO TABLE {} CHARACTER SET binary \
+         FIELDS TERMINATED BY '\\t' ENCLOSED BY '' ESCAPED BY '\\\\' \
+         LINES TERMINATED BY '\\n' {}",
+        quote_name(&table.table),
+        table.load_columns()
+    );
+    let loaded = client.load(&sql, file.boxed()).await;
+    if let Some(error) = failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(error);
+    }
+    let loaded = loaded?;
+    if !loaded.is_exact() {
+        return Err(complaint(client, loaded.skipped, loaded.warnings).await);
+    }
+    Ok(loaded.records)
+}
+
+/// Runs an INSERT; whatever the server complains of is an error.
+async fn execute_exact(client: &mut Client, statement: &[u8]) -> Result<()> {
+    client.execute_bytes(statement).await?;
+    match client.warnings() {
+        0 => Ok(()),
+        warnings => Err(complaint(client, 0, u64::from(warnings)).await),
+    }
+}
+
+/// Says what the server complained of first.
+async fn complaint(client: &mut Client, skipped: u64, warnings: u64) -> Error {
+    let shown = client.first("SHOW WARNINGS LIMIT 1").await;
+    let first = shown.ok().flatten().map(|row| row.text(2)).unwrap_or_default();
+    Error::new(ErrorKind::Failed, "load rows exactly")
+        .with("rows left out", skipped)
+        .with("values changed", warnings)
+        .because(first)
+        .hint(
+            "The target's table does not take what the source's held; nothing is changed silently.",
+        )
+}

@@ -1,0 +1,343 @@
+//! The target: a database opened for one restore.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use backup_core::port::{
+    PartSource, RestoreOptions, RestorePlan, RestoreReport, RestoreStep, Target,
+};
+use backup_core::{Error, ErrorKind, Finding, Result, Snapshot, SnapshotKind};
+use futures::{StreamExt, TryStreamExt};
+
+use super::foreign;
+use super::make::{self, How};
+use super::part::{TablePart, read_part};
+use super::place::{self, Place, finish_unfinished};
+use super::report::Report;
+use super::rows::{self, Way};
+use super::session::writing;
+use super::subset::Subset;
+use crate::catalog::server::Server;
+use crate::logical::names::SCHEMA;
+use crate::schema::{self, CreateTable, Item, Kind};
+use crate::{Client, ConnectOptions, quote_name};
+
+/// A MySQL or MariaDB database to restore one logical snapshot into: created when missing, accepted
+/// when empty, made anew when a killed restore of the same snapshot had left it, refused
+/// otherwise.
+///
+/// A database that the restore created is dropped again when the restore fails; one that was
+/// there before is emptied.
+pub struct LogicalTarget {
+    connect: ConnectOptions,
+    options: RestoreOptions,
+    quiet: bool,
+}
+
+impl LogicalTarget {
+    /// Takes where to restore to; connects to nothing yet.
+    #[must_use]
+    pub fn new(connect: ConnectOptions, options: RestoreOptions) -> Self {
+        Self { connect, options, quiet: false }
+    }
+
+    /// Switches events off, so that a copy that is only looked at stays as it is.
+    #[must_use]
+    pub fn with_events_off(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
+    async fn prepare(&self, snapshot: &Snapshot) -> Result<(Client, Server, Place)> {
+        if snapshot.kind != SnapshotKind::Logical || snapshot.identity.engine != crate::ENGINE {
+            return Err(Error::new(ErrorKind::Unsupported, "restore into a MySQL database")
+                .with("snapshot kind", snapshot.kind.as_str())
+                .with("engine", &snapshot.identity.engine)
+                .hint("Restore it into a database of its own engine."));
+        }
+        let mut client = Client::connect_to_server(&self.connect).await?;
+        let server = Server::read(&mut client, &self.connect).await?;
+        let place = place::look(&mut client, &self.connect, snapshot).await?;
+        Ok((client, server, place))
+    }
+
+    fn findings(&self, snapshot: &Snapshot, server: &Server, way: Way) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let from = &snapshot.evidence.schema_tool_version;
+        if *from != server.series() {
+            findings.push(Finding::note(format!(
+                "the snapshot is of {from}, the target is {}: what one of them does not know is \
+                 an error",
+                server.series()
+            )));
+        }
+        if let Way::Insert(_) = way {
+            findings.push(Finding::note(
+                "the server takes no files from clients (local_infile is off): rows are inserted, \
+                 which takes longer",
+            ));
+        }
+        findings
+    }
+
+    async fn carry_out(
+        &self,
+        snapshot: &Snapshot,
+        parts: &Arc<dyn PartSource>,
+        written: &mut Written,
+    ) -> Result<RestoreReport> {
+        let options = &self.options;
+        let facts = &snapshot.evidence.facts;
+        let mut report = Report::new(&*options.observer);
+        report.phase("check target");
+        let (mut client, server, place) = self.prepare(snapshot).await?;
+        let way = rows::way(&mut client).await?;
+        for finding in self.findings(snapshot, &server, way) {
+            report.found(finding);
+        }
+        let database = facts.get("database").map_or("", String::as_str);
+        let items = read_schema(&**parts, snapshot, database).await?;
+        let subset = Subset::choose(&items, database, &options.tables, &options.schemas)?;
+        let tables = tables_of(&**parts, &subset)?;
+        check_complete(&items, &tables, &subset)?;
+
+        report.phase("create database and schema");
+        let created = place::prepare(&mut client, &self.connect, &place, snapshot).await;
+        *written = match (&place, &created) {
+            (Place::Empty(_), _) => Written::Contents,
+            (_, Ok(true)) => Written::Database,
+            _ => Written::Nothing,
+        };
+        created?;
+        client.close().await;
+        let mut client = writing(&self.connect, facts).await?;
+        let how = How { from: database, no_owner: options.no_owner, quiet: self.quiet };
+        let chosen: Vec<&Item> = items.iter().filter(|item| subset.has(item)).collect();
+        let of = |kinds: &[Kind]| -> Vec<&Item> {
+            chosen.iter().copied().filter(|item| kinds.contains(&item.kind)).collect()
+        };
+        make::all(&mut client, &of(&[Kind::Sequence]), how).await?;
+        let mut later = Vec::new();
+        for item in of(&[Kind::Table]) {
+            let staged = CreateTable::parse(&item.sql).map(|table| table.staged());
+            let staged = staged.ok_or_else(|| {
+                Error::new(ErrorKind::Integrity, "read stored schema").with("table", &item.name)
+            })?;
+            let first = Item { sql: staged.create.clone(), ..item.clone() };
+            make::one(&mut client, &first, how).await?;
+            later.push((item.name.clone(), staged));
+        }
+        let programs = [Kind::Function, Kind::Procedure, Kind::Package, Kind::PackageBody];
+        make::all(&mut client, &of(&programs), how).await?;
+
+        report.phase("load rows");
+        let loaded =
+            rows::load(&self.connect, facts, parts, &tables, way, options.jobs, &*options.observer);
+        let loaded = loaded.await?;
+        report.inner.tables = tables.len() as u64;
+        report.inner.rows = loaded.rows;
+        report.inner.bytes = loaded.bytes;
+
+        report.phase("build indexes and constraints");
+        self.indexes(snapshot, &later).await?;
+        for (table, staged) in &later {
+            let (kept, left): (Vec<_>, Vec<_>) =
+                staged.foreign_keys.iter().partition(|(parent, _)| subset.has_table(parent));
+            for (parent, _) in left {
+                report.found(Finding::warning(format!(
+                    "a foreign key of {table} is left out: it references {parent}, which is not \
+                     restored"
+                )));
+            }
+            let clauses: Vec<String> = kept.into_iter().map(|(_, clause)| clause.clone()).collect();
+            alter(&mut client, table, &clauses).await?;
+        }
+        for finding in foreign::check(&mut client, self.connect.database()).await? {
+            report.found(finding);
+        }
+        make::all(&mut client, &of(&[Kind::View]), how).await?;
+        make::all(&mut client, &of(&[Kind::Trigger]), how).await?;
+        make::all(&mut client, &of(&[Kind::Event]), how).await?;
+        if self.quiet && chosen.iter().any(|item| item.kind == Kind::Event) {
+            report.found(Finding::note("events are switched off in this copy"));
+        }
+        finish_unfinished(&mut client, &self.connect).await?;
+        client.close().await;
+        Ok(report.finish())
+    }
+
+    /// Adds indexes, several tables at a time.
+    async fn indexes(&self, snapshot: &Snapshot, later: &[(String, schema::Staged)]) -> Result<()> {
+        let mut work = Vec::new();
+        for (table, staged) in later {
+            if !staged.indexes.is_empty() {
+                work.push(self.index(snapshot, table.clone(), staged.indexes.clone()));
+            }
+        }
+        let work = futures::stream::iter(work).buffer_unordered(self.options.jobs.get());
+        work.try_collect::<Vec<()>>().await?;
+        Ok(())
+    }
+
+    async fn index(&self, snapshot: &Snapshot, table: String, clauses: Vec<String>) -> Result<()> {
+        let mut client = writing(&self.connect, &snapshot.evidence.facts).await?;
+        // Here a unique index is to find what is there twice.
+        client.execute("SET SESSION unique_checks = 1").await?;
+        alter(&mut client, &table, &clauses).await?;
+        client.close().await;
+        Ok(())
+    }
+}
+
+async fn alter(client: &mut Client, table: &str, clauses: &[String]) -> Result<()> {
+    if clauses.is_empty() {
+        return Ok(());
+    }
+    let sql = format!("ALTER TABLE {} {}", quote_name(table), clauses.join(", "));
+    client.execute(&sql).await.map_err(|error| {
+        Error::new(ErrorKind::Failed, "build indexes and constraints")
+            .with("table", table)
+            .because(error)
+    })
+}
+
+/// Reads the stored statements, which must be those that the manifest vouches for.
+pub(crate) async fn read_schema(
+    parts: &dyn PartSource,
+    snapshot: &Snapshot,
+    database: &str,
+) -> Result<Vec<Item>> {
+    let text = read_part(parts, SCHEMA).await?.unwrap_or_default();
+    let items = schema::parse(&text)?;
+    let vouched = snapshot.evidence.schema;
+    if vouched.is_some_and(|vouched| vouched != schema::fingerprint(&items, database)) {
+        return Err(Error::new(ErrorKind::Integrity, "compare stored schema with manifest")
+            .with("snapshot", snapshot.id.short())
+            .hint("The stored schema is not the one that was read from the source."));
+    }
+    Ok(items)
+}
+
+fn tables_of(parts: &dyn PartSource, subset: &Subset) -> Result<Vec<TablePart>> {
+    let mut tables = Vec::new();
+    for part in parts.parts() {
+        tables.extend(TablePart::read(part)?.filter(|table| subset.has_table(&table.table)));
+    }
+    Ok(tables)
+}
+
+/// A table without rows' part would come back empty.
+fn check_complete(items: &[Item], tables: &[TablePart], subset: &Subset) -> Result<()> {
+    let lacks = items.iter().find(|item| {
+        item.kind == Kind::Table
+            && subset.has(item)
+            && !tables.iter().any(|table| table.table == item.name)
+    });
+    match lacks {
+        None => Ok(()),
+        Some(item) => Err(Error::new(ErrorKind::Integrity, "read snapshot")
+            .with("table", &item.name)
+            .because("its rows are not in the snapshot")),
+    }
+}
+
+/// What was written, to be taken back when the restore fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Written {
+    #[default]
+    Nothing,
+    /// Into a database that was there and empty.
+    Contents,
+    /// The database itself.
+    Database,
+}
+
+#[async_trait]
+impl Target for LogicalTarget {
+    fn location(&self) -> String {
+        self.connect.location()
+    }
+
+    async fn plan(&mut self, snapshot: &Snapshot) -> Result<RestorePlan> {
+        let (mut client, server, place) = self.prepare(snapshot).await?;
+        let way = rows::way(&mut client).await?;
+        client.close().await;
+        let wanted = |table: &&TablePart| {
+            let full = format!("{}.{}", snapshot.identity.database, table.table);
+            let names = &self.options.tables;
+            names.is_empty() || names.contains(&full) || names.contains(&table.table)
+        };
+        let mut tables = Vec::new();
+        for part in &snapshot.parts {
+            tables.extend(TablePart::read(part)?);
+        }
+        let tables: Vec<&TablePart> = tables.iter().filter(wanted).collect();
+        let mut plan = RestorePlan {
+            findings: self.findings(snapshot, &server, way),
+            bytes: tables.iter().map(|table| table.bytes).sum(),
+            tables: tables.len() as u64,
+            ..RestorePlan::default()
+        };
+        let mut step = |action: &str, detail: String| {
+            plan.steps.push(RestoreStep { action: action.to_owned(), detail });
+        };
+        let facts = &snapshot.evidence.facts;
+        let set = facts.get("collate").cloned().unwrap_or_default();
+        match place {
+            Place::Missing => {
+                step("create database", format!("{}, collation {set}", self.location()));
+            }
+            Place::Empty(_) => step("use empty database", self.location()),
+            Place::Leftover => step("replace unfinished database", self.location()),
+        }
+        let rows: u64 = tables.iter().map(|table| table.rows).sum();
+        let way = if way == Way::Load { "LOAD DATA LOCAL" } else { "INSERT" };
+        step("create tables", format!("{} tables, without foreign keys", tables.len()));
+        step("load rows", format!("{rows} rows by {way}, {} at a time", self.options.jobs));
+        step("build indexes", "and foreign keys, whose rows are then checked".to_owned());
+        step("create views, triggers and events", "last, so that none of them acts".to_owned());
+        Ok(plan)
+    }
+
+    async fn restore(
+        &mut self,
+        snapshot: &Snapshot,
+        parts: Arc<dyn PartSource>,
+    ) -> Result<RestoreReport> {
+        let mut undo = Undo { connect: &self.connect, written: Written::Nothing };
+        let done = self.carry_out(snapshot, &parts, &mut undo.written).await;
+        let written = std::mem::take(&mut undo.written);
+        let Err(error) = done else { return done };
+        let undone = match written {
+            Written::Nothing => Ok(()),
+            Written::Contents => place::empty(&self.connect).await,
+            Written::Database => place::drop_database(&self.connect).await,
+        };
+        match undone {
+            Ok(()) => Err(error),
+            Err(left) => Err(error.with("left behind", left)),
+        }
+    }
+}
+
+/// Takes back what was written when the restore is dropped half way.
+struct Undo<'a> {
+    connect: &'a ConnectOptions,
+    written: Written,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        let written = self.written;
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let connect = self.connect.clone();
+        runtime.spawn(async move {
+            // A leftover is known by its mark, and made anew by the same restore.
+            let _ = match written {
+                Written::Nothing => Ok(()),
+                Written::Contents => place::empty(&connect).await,
+                Written::Database => place::drop_database(&connect).await,
+            };
+        });
+    }
+}

@@ -1,0 +1,121 @@
+//! One object of the schema, with all that making it again needs.
+
+use backup_core::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+/// What an object is, in the order in which they are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    Sequence,
+    Table,
+    Function,
+    Procedure,
+    Package,
+    PackageBody,
+    View,
+    Trigger,
+    Event,
+}
+
+impl Kind {
+    /// Returns the words of SQL.
+    pub(crate) fn as_sql(self) -> &'static str {
+        match self {
+            Self::Sequence => "SEQUENCE",
+            Self::Table => "TABLE",
+            Self::Function => "FUNCTION",
+            Self::Procedure => "PROCEDURE",
+            Self::Package => "PACKAGE",
+            Self::PackageBody => "PACKAGE BODY",
+            Self::View => "VIEW",
+            Self::Trigger => "TRIGGER",
+            Self::Event => "EVENT",
+        }
+    }
+
+    /// Returns the word for people.
+    pub(crate) fn word(self) -> String {
+        self.as_sql().to_lowercase()
+    }
+}
+
+/// An object, and the settings its statement was given under.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Item {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    /// The statement, as the server prints it.
+    pub(crate) sql: String,
+    /// The table that a trigger stands on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) table: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sql_mode: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) charset: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) collation: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) time_zone: Option<String>,
+    /// Where a sequence stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next_value: Option<i64>,
+}
+
+impl Item {
+    /// Makes one with nothing but its statement.
+    pub(crate) fn new(kind: Kind, name: impl Into<String>, sql: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            sql: sql.into(),
+            table: None,
+            sql_mode: None,
+            charset: None,
+            collation: None,
+            time_zone: None,
+            next_value: None,
+        }
+    }
+}
+
+/// Writes items for storage: one JSON object per line.
+pub(crate) fn write(items: &[Item]) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    for item in items {
+        serde_json::to_writer(&mut out, item).map_err(|error| {
+            Error::new(ErrorKind::Failed, "describe schema")
+                .with("object", &item.name)
+                .because(error)
+        })?;
+        out.push(b'\n');
+    }
+    Ok(out)
+}
+
+/// Reads what [`write`] wrote; `Integrity` where it is something else.
+pub(crate) fn parse(text: &[u8]) -> Result<Vec<Item>> {
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            serde_json::from_slice(line).map_err(|error| {
+                Error::new(ErrorKind::Integrity, "read stored schema").because(error)
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_read_back() {
+        let mut view = Item::new(Kind::View, "v", "CREATE VIEW `v` AS select 1\n");
+        view.charset = Some("utf8mb4".into());
+        let items = [Item::new(Kind::PackageBody, "p", "x"), view];
+        assert_eq!(parse(&write(&items).unwrap()).unwrap(), items);
+        assert_eq!(parse(b"{}\n").unwrap_err().kind(), ErrorKind::Integrity);
+    }
+}

@@ -1,0 +1,5 @@
+//! Logical backups against real servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod round_trip;
+mod support;

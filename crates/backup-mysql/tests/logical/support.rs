@@ -1,0 +1,107 @@
+//! One backup and one restore, in memory.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use backup_core::port::{
+    NoObserver, PartSource, RestoreOptions, RestoreReport, Source, SourceOptions, Target,
+};
+use backup_core::{Evidence, Result, Snapshot, SnapshotId, SnapshotKind, SourceIdentity, WriterId};
+use backup_mysql::ConnectOptions;
+use backup_mysql::logical::{LogicalSource, LogicalTarget};
+use backup_testkit::MemoryParts;
+use backup_testkit::mariadb::MariaDb;
+
+pub(crate) const FIXTURE: &str = include_str!("fixture.sql");
+
+/// A database `shop` with the fixture.
+pub(crate) fn shop(server: &MariaDb) {
+    server.sql("", "CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci");
+    server.sql("shop", FIXTURE);
+}
+
+pub(crate) fn connect(server: &MariaDb, database: &str) -> ConnectOptions {
+    ConnectOptions::parse(&server.url(database)).unwrap()
+}
+
+pub(crate) fn source_options() -> SourceOptions {
+    SourceOptions {
+        kind: SnapshotKind::Logical,
+        jobs: NonZeroUsize::new(3).unwrap(),
+        max_rate: None,
+        physical: <_>::default(),
+        observer: Arc::new(NoObserver),
+    }
+}
+
+pub(crate) fn restore_options() -> RestoreOptions {
+    RestoreOptions {
+        jobs: NonZeroUsize::new(3).unwrap(),
+        tables: Vec::new(),
+        schemas: Vec::new(),
+        no_owner: false,
+        no_privileges: false,
+        create_roles: false,
+        role_map: Vec::new(),
+        without_extensions: Vec::new(),
+        ordered: false,
+        recovery: <_>::default(),
+        delta: false,
+        tablespaces: Vec::new(),
+        observer: Arc::new(NoObserver),
+    }
+}
+
+/// A snapshot that was taken, and what it holds.
+pub(crate) struct Taken {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) parts: Arc<MemoryParts>,
+}
+
+pub(crate) async fn back_up(connect: &ConnectOptions) -> Result<Taken> {
+    let source = LogicalSource::open(connect.clone(), &source_options()).await?;
+    take(source, MemoryParts::default()).await
+}
+
+pub(crate) async fn take(mut source: LogicalSource, sink: MemoryParts) -> Result<Taken> {
+    let identity = source.facts().identity.clone();
+    let evidence = source.copy_to(&sink).await?;
+    let parts = Arc::new(sink.commit()?);
+    Ok(Taken { snapshot: snapshot(identity, evidence, &parts), parts })
+}
+
+fn snapshot(identity: SourceIdentity, evidence: Evidence, parts: &MemoryParts) -> Snapshot {
+    let now = "2026-01-02T03:04:05Z".parse().unwrap();
+    Snapshot {
+        id: SnapshotId([7; 16]),
+        source: "shop".parse().unwrap(),
+        identity,
+        kind: SnapshotKind::Logical,
+        sequence: 1,
+        previous: None,
+        started_at: now,
+        finished_at: now,
+        writer: WriterId([1; 16]),
+        program: "test".into(),
+        read_bytes: 0,
+        added_bytes: 0,
+        stored_bytes: 0,
+        parts: parts.list().to_vec(),
+        evidence,
+    }
+}
+
+pub(crate) async fn restore(taken: &Taken, to: &ConnectOptions) -> Result<RestoreReport> {
+    restore_with(taken, to, restore_options()).await
+}
+
+pub(crate) async fn restore_with(
+    taken: &Taken,
+    to: &ConnectOptions,
+    options: RestoreOptions,
+) -> Result<RestoreReport> {
+    let mut target = LogicalTarget::new(to.clone(), options);
+    target.plan(&taken.snapshot).await?;
+    let parts: Arc<dyn PartSource> = taken.parts.clone();
+    target.restore(&taken.snapshot, parts).await
+}
