@@ -19,6 +19,7 @@ mod catalog;
 mod connect;
 pub mod logical;
 mod schema;
+pub mod scratch;
 mod wire;
 
 /// The engine's word in the identity of a source.

@@ -1,6 +1,7 @@
 //! Drills from settings: where to, and what to ask.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use async_trait::async_trait;
 use backup_config::{AssertSettings, DrillSettings, RestorePreferences};
 use backup_core::port::{DrillOptions, DrillTarget, Scratch, SmokeTest};
 use backup_core::{Finding, Result, Secret, Snapshot, SnapshotKind};
+use backup_mysql::scratch as mysql;
 use backup_ops::drill::{Assertion, DrillRequest};
 use backup_postgres::scratch::{GivenServer, LocalServer, Recovery};
 
 use crate::Composer;
-use crate::provider::{connect_options, directory};
+use crate::provider::{connect_options, directory, is_mysql, mysql_options};
 use crate::smoke::SmokeCommand;
 
 /// How long one question, or the smoke test, may take unless somebody said.
@@ -39,9 +41,17 @@ impl Composer {
         recovery: Recovery,
     ) -> Result<Arc<dyn DrillTarget>> {
         let local = LocalServer::new(self.tools().clone()).with_recovery(recovery);
-        let Some(to) = to else { return Ok(Arc::new(local)) };
+        let here = |local: LocalServer, folder: &Path| {
+            Arc::new(Here { postgres: local, mysql: mysql::LocalServer::in_folder(folder) })
+        };
+        let Some(to) = to else { return Ok(here(local, &self.tools().temporary())) };
         if let Some(folder) = directory(to.expose()) {
-            return Ok(Arc::new(local.in_folder(folder)));
+            return Ok(here(local.in_folder(folder), folder));
+        }
+        if is_mysql(to.expose()) {
+            let connect = mysql_options(to.expose(), self.password_of(to.expose())?)?;
+            let given = mysql::GivenServer::new(to.clone(), connect);
+            return Ok(Arc::new(given.with_ownership(!preferences.no_owner)));
         }
         let connect = connect_options(to.expose(), self.password()?)?;
         let given = GivenServer::new(to.clone(), connect, self.tools().clone())
@@ -76,6 +86,32 @@ pub fn drill_request(settings: &DrillSettings, jobs: NonZeroUsize, program: &str
         disaster: false,
         point: None,
         program: program.to_owned(),
+    }
+}
+
+/// Servers that are started on this machine, by the engine of the snapshot.
+struct Here {
+    postgres: LocalServer,
+    mysql: mysql::LocalServer,
+}
+
+#[async_trait]
+impl DrillTarget for Here {
+    fn describe(&self) -> String {
+        self.postgres.describe()
+    }
+
+    async fn sweep(&self) -> Result<Vec<String>> {
+        let mut swept = self.postgres.sweep().await?;
+        swept.extend(self.mysql.sweep().await?);
+        Ok(swept)
+    }
+
+    async fn open(&self, snapshot: &Snapshot, options: &DrillOptions) -> Result<Box<dyn Scratch>> {
+        if snapshot.identity.engine == backup_mysql::ENGINE {
+            return self.mysql.open(snapshot, options).await;
+        }
+        self.postgres.open(snapshot, options).await
     }
 }
 

@@ -7,25 +7,25 @@ use super::part::TablePart;
 use crate::logical::text::parse_row;
 
 /// Begins the statement that inserts into a table.
-pub(crate) fn insert_statement(name: &str, table: &TablePart) -> String {
+fn insert_statement(name: &str, table: &TablePart) -> String {
     format!("INSERT INTO {name} ({}) VALUES ", table.column_list())
 }
 
 /// Collects rows into statements of a bounded length.
-pub(super) struct Inserts {
+pub(crate) struct Inserts {
     head: String,
     longest: usize,
     statement: Vec<u8>,
 }
 
 impl Inserts {
-    pub(super) fn new(name: &str, table: &TablePart, longest: usize) -> Self {
+    pub(crate) fn new(name: &str, table: &TablePart, longest: usize) -> Self {
         let head = insert_statement(name, table);
         Self { head, longest, statement: Vec::new() }
     }
 
     /// Adds a row; returns a statement that is full.
-    pub(super) fn add(&mut self, line: &[u8], table: &TablePart) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn add(&mut self, line: &[u8], table: &TablePart) -> Result<Option<Vec<u8>>> {
         let mut values = Vec::with_capacity(line.len() * 2 + 16);
         push_values(&mut values, line, table)?;
         let full = !self.statement.is_empty() && self.statement.len() + values.len() > self.longest;
@@ -40,14 +40,14 @@ impl Inserts {
     }
 
     /// Returns the statement that is not full.
-    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn take(&mut self) -> Option<Vec<u8>> {
         Some(std::mem::take(&mut self.statement)).filter(|statement| !statement.is_empty())
     }
 }
 
 /// Writes one row's values in parentheses. Everything is a string of bytes, which the server
 /// reads as the column's type, exactly.
-pub(crate) fn push_values(out: &mut Vec<u8>, line: &[u8], table: &TablePart) -> Result<()> {
+fn push_values(out: &mut Vec<u8>, line: &[u8], table: &TablePart) -> Result<()> {
     // A row without columns is an empty line, which reads as one empty value.
     let row = if table.column_list().is_empty() { Some(Vec::new()) } else { parse_row(line) };
     let row = row.ok_or_else(|| {
@@ -68,7 +68,19 @@ pub(crate) fn push_values(out: &mut Vec<u8>, line: &[u8], table: &TablePart) -> 
     Ok(())
 }
 
+/// Writes a value that is UTF-8 as a string, and any other in hexadecimal digits: so a statement
+/// is text in UTF-8 whatever it holds.
 fn push_string(out: &mut Vec<u8>, open: &[u8], bytes: &[u8]) {
+    if std::str::from_utf8(bytes).is_err() {
+        out.extend_from_slice(b"x'");
+        for byte in bytes {
+            for digit in [byte >> 4, byte & 15] {
+                out.push(if digit < 10 { b'0' + digit } else { b'A' + digit - 10 });
+            }
+        }
+        out.push(b'\'');
+        return;
+    }
     out.extend_from_slice(open);
     for byte in bytes {
         match byte {
@@ -82,4 +94,58 @@ fn push_string(out: &mut Vec<u8>, open: &[u8], bytes: &[u8]) {
         }
     }
     out.push(b'\'');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use backup_core::{Layout, Part, PartName};
+
+    use super::*;
+
+    fn table() -> TablePart {
+        let attributes = [
+            ("table", "t"),
+            ("rows", "1"),
+            ("columns", r#"["a","j","b"]"#),
+            ("types", r#"["text","json","blob"]"#),
+        ];
+        let part = Part {
+            name: PartName::new("table/t"),
+            layout: Layout::Stream,
+            bytes: 0,
+            segments: 1,
+            map: Vec::new(),
+            attributes: attributes
+                .map(|(n, v)| (n.to_owned(), v.to_owned()))
+                .into_iter()
+                .collect::<BTreeMap<_, _>>(),
+        };
+        TablePart::read(&part).unwrap().unwrap()
+    }
+
+    #[test]
+    fn values_are_bytes_in_text() {
+        let mut out = Vec::new();
+        push_values(&mut out, b"it's\\n\\\\\t{\"a\": 1}\t\xff\\0", &table()).unwrap();
+        let wanted = r#"(_binary'it\'s\n\\','{"a": 1}',x'FF00')"#;
+        assert_eq!(String::from_utf8(out).unwrap(), wanted);
+        assert!(push_values(&mut Vec::new(), b"\\x", &table()).is_err());
+    }
+
+    #[test]
+    fn statements_end_before_they_are_too_long() {
+        let table = table();
+        let mut inserts = Inserts::new("`t`", &table, 120);
+        let mut statements = Vec::new();
+        for _ in 0..10 {
+            statements.extend(inserts.add(b"one\t\\N\tthree", &table).unwrap());
+        }
+        statements.extend(inserts.take());
+        assert!(statements.len() > 2 && statements.iter().all(|s| s.len() <= 120));
+        let rows: usize =
+            statements.iter().map(|s| s.iter().filter(|b| **b == b'(').count() - 1).sum();
+        assert_eq!(rows, 10);
+    }
 }

@@ -14,13 +14,13 @@ const ACCOUNT: [u16; 2] = [1449, code::SPECIAL_ACCESS_DENIED];
 
 /// How objects are made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct How<'a> {
+pub(crate) struct How<'a> {
     /// The source's database, whose name defaults may hold.
-    pub(super) from: &'a str,
+    pub(crate) from: &'a str,
     /// Leave definers out: whoever restores is the definer then.
-    pub(super) no_owner: bool,
+    pub(crate) no_owner: bool,
     /// Switch events off.
-    pub(super) quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// Makes objects in an order in which each finds what it refers to; what is left in the end is
@@ -89,7 +89,7 @@ pub(super) async fn one(client: &mut Client, item: &Item, how: How<'_>) -> Resul
 }
 
 /// Returns an object's statement as it is given to a server.
-pub(super) fn statement(item: &Item, how: How<'_>) -> String {
+pub(crate) fn statement(item: &Item, how: How<'_>) -> String {
     // Defaults that take from a sequence name its database.
     let sql = item.sql.replace(&format!("nextval({}.", quote_name(how.from)), "nextval(");
     if how.no_owner { without_definer(&sql) } else { sql }

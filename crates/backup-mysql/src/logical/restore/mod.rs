@@ -11,5 +11,11 @@ mod session;
 mod subset;
 mod target;
 
+pub(crate) use insert::Inserts;
+pub(crate) use make::{How, settings, statement};
+pub(crate) use part::TablePart;
+pub(crate) use place::drop_database;
+pub(crate) use session::STRICT;
+pub(crate) use subset::Subset;
 pub use target::LogicalTarget;
 pub(crate) use target::read_schema;

@@ -8,7 +8,7 @@ use crate::{Client, ConnectOptions};
 
 /// A mode in which whatever does not fit is an error, and every value that the source could hold
 /// fits.
-pub(super) const STRICT: &str =
+pub(crate) const STRICT: &str =
     "NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION";
 
 /// Opens a session for making objects and loading rows: nothing is checked that the source has
