@@ -179,6 +179,20 @@ impl MariaDb {
         }
     }
 
+    /// Overwrites the beginning of a file in the data directory, so that its table is broken.
+    ///
+    /// # Panics
+    /// When the file is not there.
+    #[track_caller]
+    #[allow(clippy::panic, reason = "a fixture fails the test that uses it")]
+    pub fn damage(&self, file: &str) {
+        let path = self.folder.path().join("data").join(file);
+        let damaged = File::options().write(true).open(&path);
+        if let Err(error) = damaged.and_then(|mut file| file.write_all(&[0xA5; 512])) {
+            panic!("{}: {error}", path.display());
+        }
+    }
+
     /// Kills the server outright.
     pub fn kill9(&mut self) {
         self.stop(Signal::KILL);

@@ -1,6 +1,8 @@
 //! Logical backups against real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod changes;
+mod refusals;
 mod round_trip;
 mod support;
 mod ways_out;

@@ -117,3 +117,67 @@ pub(crate) fn same_dump(server: &MariaDb, one: &str, other: &str) {
     }
     assert_eq!(was.len(), is.len());
 }
+
+/// A sink that does something once, when a part begins.
+pub(crate) struct Hooked {
+    inner: MemoryParts,
+    part: &'static str,
+    hook: std::sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Hooked {
+    pub(crate) fn new(
+        inner: MemoryParts,
+        part: &'static str,
+        hook: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        Self { inner, part, hook: std::sync::Mutex::new(Some(Box::new(hook))) }
+    }
+}
+
+#[async_trait::async_trait]
+impl backup_core::port::PartSink for Hooked {
+    fn previous(&self, name: &backup_core::PartName) -> Option<backup_core::Part> {
+        self.inner.previous(name)
+    }
+
+    async fn begin_part(
+        &self,
+        name: &backup_core::PartName,
+        layout: backup_core::Layout,
+    ) -> Result<()> {
+        if name.as_str() == self.part
+            && let Some(hook) = self.hook.lock().unwrap().take()
+        {
+            hook();
+        }
+        self.inner.begin_part(name, layout).await
+    }
+
+    async fn segment(
+        &self,
+        part: &backup_core::PartName,
+        address: u64,
+    ) -> Result<Box<dyn backup_core::port::SegmentSink>> {
+        self.inner.segment(part, address).await
+    }
+
+    async fn finish_part(
+        &self,
+        name: &backup_core::PartName,
+        attributes: std::collections::BTreeMap<String, String>,
+    ) -> Result<()> {
+        self.inner.finish_part(name, attributes).await
+    }
+
+    async fn start_over(&self) -> Result<()> {
+        self.inner.start_over().await
+    }
+}
+
+pub(crate) async fn take_hooked(mut source: LogicalSource, sink: Hooked) -> Result<Taken> {
+    let identity = source.facts().identity.clone();
+    let evidence = source.copy_to(&sink).await?;
+    let parts = Arc::new(sink.inner.commit()?);
+    Ok(Taken { snapshot: snapshot(identity, evidence, &parts), parts })
+}

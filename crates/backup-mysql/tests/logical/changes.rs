@@ -1,0 +1,161 @@
+//! Rows and schemas that change while they are copied.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use backup_core::ErrorKind;
+use backup_mysql::logical::{Freeze, LogicalSource};
+use backup_testkit::MemoryParts;
+use backup_testkit::mariadb::MariaDb;
+
+use crate::support::{Taken, back_up, connect, restore, source_options, take};
+
+/// Two tables of accounts whose total stays, whoever moves money between them.
+const BANK: &str = "\
+CREATE TABLE a (id int PRIMARY KEY, amount bigint NOT NULL, pad varchar(200));
+CREATE TABLE b (id varchar(20) PRIMARY KEY, amount bigint NOT NULL, pad varchar(200));
+CREATE TABLE log (n int PRIMARY KEY AUTO_INCREMENT, amount int);
+INSERT INTO a SELECT seq, 1000, REPEAT('x', 200) FROM seq_1_to_20000;
+INSERT INTO b SELECT CONCAT('k', seq), 1000, REPEAT('y', 200) FROM seq_1_to_20000;";
+const TOTAL: &str = "SELECT (SELECT SUM(amount) FROM a) + (SELECT SUM(amount) FROM b), \
+    (SELECT COUNT(*) FROM log) * 2 = (SELECT SUM(amount) FROM log)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_moves_rows_meanwhile_is_seen_at_one_instant() {
+    let Some(server) = MariaDb::start(&["--log-bin=binlog"]) else { return };
+    server.sql("", "CREATE DATABASE shop");
+    server.sql("shop", BANK);
+    let server = Arc::new(server);
+    let (stop, moved) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mover = std::thread::spawn({
+        let (server, stop, moved) = (Arc::clone(&server), Arc::clone(&stop), Arc::clone(&moved));
+        move || {
+            while !stop.load(Ordering::Relaxed) {
+                let step = "START TRANSACTION; \
+                    UPDATE a SET amount = amount - 7 WHERE id IN (1, 10000, 19999); \
+                    UPDATE b SET amount = amount + 7 WHERE id IN ('k1', 'k9', 'k19999'); \
+                    INSERT INTO log (amount) VALUES (2); COMMIT;";
+                server.sql("shop", &step.repeat(20));
+                moved.fetch_add(20, Ordering::Relaxed);
+            }
+        }
+    });
+    for freeze in [Freeze::BackupStage, Freeze::GlobalLock, Freeze::TableLocks, Freeze::Alone] {
+        let before = moved.load(Ordering::Relaxed);
+        let source =
+            LogicalSource::open(connect(&server, "shop"), &source_options()).await.unwrap();
+        // It moved something in between, or the test would show nothing.
+        while moved.load(Ordering::Relaxed) == before {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let taken = take(source.with_freeze(freeze), MemoryParts::default()).await.unwrap();
+        restore(&taken, &connect(&server, "copy")).await.unwrap();
+        assert_eq!(server.sql("copy", TOTAL).trim(), "40000000\t1", "{freeze:?}");
+        server.sql("", "DROP DATABASE copy");
+    }
+    stop.store(true, Ordering::Relaxed);
+    mover.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_schema_that_changes_is_copied_again_and_never_half() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    server.sql("", "CREATE DATABASE shop");
+    server.sql("shop", BANK);
+    let server = Arc::new(server);
+    for (change, wanted) in [
+        ("TRUNCATE a", "0"),
+        ("ALTER TABLE a ADD COLUMN more int DEFAULT 3, FORCE", "0"),
+        ("DROP TABLE a; CREATE TABLE a (id int PRIMARY KEY)", "0"),
+    ] {
+        let changing = Changing { server: Arc::clone(&server), change };
+        let source =
+            LogicalSource::open(connect(&server, "shop"), &source_options()).await.unwrap();
+        let taken = changing.take(source).await;
+        let table = taken.snapshot.evidence.tables.iter().find(|table| table.name == "a").unwrap();
+        let now = server.sql("shop", "SELECT COUNT(*) FROM a");
+        assert_eq!((table.rows.to_string(), now.trim()), (wanted.to_owned(), wanted), "{change}");
+        restore(&taken, &connect(&server, "copy")).await.unwrap();
+        server.sql("", "DROP DATABASE copy");
+    }
+}
+
+/// Changes the schema once, when the first rows have been copied.
+struct Changing {
+    server: Arc<MariaDb>,
+    change: &'static str,
+}
+
+impl Changing {
+    async fn take(&self, source: LogicalSource) -> Taken {
+        let sink = crate::support::Hooked::new(MemoryParts::default(), "table/b", {
+            let (server, change) = (Arc::clone(&self.server), self.change);
+            move || {
+                server.sql("shop", change);
+            }
+        });
+        crate::support::take_hooked(source, sink).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn later_snapshots_keep_their_segments() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    server.sql("", "CREATE DATABASE shop");
+    // Enough for several segments, by numbers and by texts of two columns.
+    server.sql(
+        "shop",
+        "CREATE TABLE n (id int PRIMARY KEY, pad varchar(1000)) CHARACTER SET latin1;
+         INSERT INTO n SELECT seq * 3, REPEAT('x', 1000) FROM seq_1_to_30000;
+         CREATE TABLE t (k varchar(30) COLLATE utf8mb4_unicode_ci, v binary(16), pad varchar(900), PRIMARY KEY (k, v));
+         INSERT INTO t SELECT CONCAT('ü', seq MOD 97), UNHEX(MD5(seq)), REPEAT('y', 900) FROM seq_1_to_20000;
+         ANALYZE TABLE n, t;",
+    );
+    let options = source_options();
+    let first = back_up(&connect(&server, "shop")).await.unwrap();
+    for table in ["table/n", "table/t"] {
+        let segments = first.parts.addressed(table);
+        assert!(segments.len() > 3, "{table} has {} segments", segments.len());
+        let longest = segments.values().map(Vec::len).max().unwrap();
+        assert!(longest < 12 << 20, "{table}: {longest}");
+    }
+    // One row of thousands changes, and rows are added at the end and in the middle.
+    server.sql(
+        "shop",
+        "UPDATE n SET pad = 'changed' WHERE id = 30000; INSERT INTO n VALUES (31, 'new');
+         INSERT INTO n SELECT 100000 + seq, REPEAT('z', 1000) FROM seq_1_to_10000;
+         DELETE FROM t WHERE k = 'ü5'; ANALYZE TABLE n, t;",
+    );
+    let source = LogicalSource::open(connect(&server, "shop"), &options).await.unwrap();
+    let second = take(source, MemoryParts::on(&first.snapshot, &first.parts)).await.unwrap();
+    for (table, changed, more) in [("table/n", 3, true), ("table/t", 6, false)] {
+        let (was, is) = (first.parts.addressed(table), second.parts.addressed(table));
+        let same = was.iter().filter(|(at, bytes)| is.get(at) == Some(bytes)).count();
+        assert!(was.keys().all(|at| is.contains_key(at)), "{table}: an address is gone");
+        assert!(was.len() - same <= changed, "{table}: {same} of {} are the same", was.len());
+        assert_eq!(is.len() > was.len(), more, "{table}: {} then {}", was.len(), is.len());
+    }
+    restore(&second, &connect(&server, "copy")).await.unwrap();
+    crate::support::same_dump(&server, "shop", "copy");
+}
+
+#[tokio::test]
+async fn a_lock_that_does_not_come_is_an_error_that_passes() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    server.sql("", "CREATE DATABASE shop");
+    server
+        .sql("shop", "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE m (id int) ENGINE=MyISAM");
+    let mut holder = backup_mysql::Client::connect(&connect(&server, "shop")).await.unwrap();
+    holder.execute("LOCK TABLES m WRITE").await.unwrap();
+    let source = LogicalSource::open(connect(&server, "shop"), &source_options()).await.unwrap();
+    let source = source.with_lock_wait(Duration::from_secs(1));
+    let error = take(source, MemoryParts::default()).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::SourceUnavailable, "{error}");
+    assert_eq!(error.status(), backup_core::ErrorStatus::Temporary);
+    assert!(error.remedy().unwrap().contains("PROCESSLIST"), "{error:?}");
+    // Nothing is left locked behind it.
+    holder.execute("UNLOCK TABLES").await.unwrap();
+    server.sql("shop", "INSERT INTO m VALUES (1); INSERT INTO t VALUES (1)");
+    back_up(&connect(&server, "shop")).await.unwrap();
+}
