@@ -106,7 +106,7 @@ fn fingerprints(wanted: &Evidence, found: &Evidence) -> Finding {
                 "{} (on another major version, which may print values differently)",
                 list(&wrong)
             ),
-            format!("Drill on PostgreSQL {}.", major(wanted)),
+            format!("Drill on a server of version {}.", major(wanted)),
         );
     }
     if !wrong.is_empty() && fact(wanted, "lc_monetary") != fact(found, "lc_monetary") {
@@ -174,7 +174,7 @@ fn objects(wanted: &Evidence, found: &Evidence) -> Finding {
     if !wrong.is_empty() && major(wanted) != major(found) {
         return Finding::Environment(
             format!("{} (on another major version, which may count otherwise)", list(&wrong)),
-            format!("Drill on PostgreSQL {}.", major(wanted)),
+            format!("Drill on a server of version {}.", major(wanted)),
         );
     }
     let shown = ["index", "constraint", "function"];

@@ -11,4 +11,4 @@ mod words;
 pub(crate) use log::install_log;
 pub(crate) use table::{Align, Table};
 pub(crate) use watch::watch;
-pub(crate) use words::{age, count, finding, percent, rate, seconds, time};
+pub(crate) use words::{age, count, finding, percent, rate, seconds, server, time};

@@ -72,6 +72,18 @@ pub(crate) fn finding(finding: &Finding) -> String {
     format!("{word}: {}", finding.message)
 }
 
+/// Returns a server's version with its maker's name. MariaDB says its own; PostgreSQL's versions
+/// are above those of MySQL.
+pub(crate) fn server(version: &str) -> String {
+    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+    match digits.parse::<u32>() {
+        Err(_) => "-".to_owned(),
+        Ok(_) if version.contains("MariaDB") => format!("MariaDB {version}"),
+        Ok(major) if major < 10 => format!("MySQL {version}"),
+        Ok(_) => format!("PostgreSQL {version}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +99,9 @@ mod tests {
         assert_eq!(age(Duration::from_secs(26 * 3600)), "26 h");
         assert_eq!(age(Duration::from_secs(50 * 3600)), "2 d 2 h");
         assert_eq!(percent(1, 8), "12.5%");
+        assert_eq!(server("17.2 (Debian)"), "PostgreSQL 17.2 (Debian)");
+        assert_eq!(server("10.11.6-MariaDB"), "MariaDB 10.11.6-MariaDB");
+        assert_eq!((server("8.0.36").as_str(), server("").as_str()), ("MySQL 8.0.36", "-"));
         assert_eq!(percent(1, 0), "-");
         assert_eq!(rate(1 << 20, 2.0), "512.0 KiB/s");
         assert_eq!(time("2026-11-21T07:21:04.6Z".parse().unwrap()), "2026-11-21 07:21:05Z");

@@ -32,15 +32,20 @@ async fn examine(session: &Session, live: bool) -> Vec<Check> {
             "Set DATABASE_URL, or describe a source in backup.toml.",
         ));
     }
+    // Only PostgreSQL's schemas are written by programs of this machine.
+    let mut programs = settings.sources.is_empty();
     for source in &settings.sources {
         match session.choose(source) {
             Ok(source) => {
+                programs |= source.provider.name() != "mysql";
                 checks.extend(doctor::check_source(&source.name, source.provider.as_ref()).await);
             }
             Err(error) => checks.push(Check::failure(format!("source {}", source.name), error)),
         }
     }
-    checks.push(backup::check_tools(session.composer().tools()).await);
+    if programs {
+        checks.push(backup::check_tools(session.composer().tools()).await);
+    }
     checks.push(alerts(session));
     checks
 }

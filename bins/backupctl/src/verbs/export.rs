@@ -44,9 +44,12 @@ pub(super) async fn run(session: &Session, args: &ExportArgs) -> Result<Ending> 
         text.push_str(&format!("  {}\n", path.display()));
     }
     session.screen.data(&text);
-    session.screen.hint(
-        "Load it without backupctl into an empty database: \
-         `psql -v ON_ERROR_STOP=1 -d NEW -f database.sql`; globals.sql makes the roles.",
-    );
+    session.screen.hint(match record.snapshot.identity.engine.as_str() {
+        "mysql" => "Load it without backupctl into an empty database: `mysql NEW < database.sql`.",
+        _ => {
+            "Load it without backupctl into an empty database: \
+             `psql -v ON_ERROR_STOP=1 -d NEW -f database.sql`; globals.sql makes the roles."
+        }
+    });
     Ok(Ending::Ok)
 }

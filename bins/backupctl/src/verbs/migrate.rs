@@ -77,13 +77,13 @@ fn show(session: &Session, migration: &Migration) -> Result<()> {
 
 fn describe(document: &MigrateDocument) -> String {
     let mut text = format!(
-        "{}: {} at {} (PostgreSQL {}) to {} (PostgreSQL {})\n\n",
+        "{}: {} at {} ({}) to {} ({})\n\n",
         document.outcome.to_uppercase(),
         document.source,
         document.from,
-        document.source_version,
+        render::server(&document.source_version),
         document.to,
-        document.target_version
+        render::server(&document.target_version)
     );
     let mut checks =
         Table::new(&[("LOOKED AT", Align::Left), ("FIT", Align::Left), ("FOUND", Align::Left)]);

@@ -18,6 +18,7 @@ mod health;
 mod keys;
 mod listener;
 mod migrate;
+mod mysql;
 mod neon;
 mod object_store;
 mod offline;

@@ -50,7 +50,7 @@ pub struct ConnectOptions {
 impl ConnectOptions {
     /// Reads a `mysql://` or `mariadb://` URL: `mysql://user:password@host:3306/database`.
     ///
-    /// Parameters: `socket`, `ssl-mode`, `ssl-ca`, `ssl-cert`, `ssl-key`, `connect-timeout`.
+    /// Parameters: `socket`, `ssl-mode`, `ssl-ca`, `ssl-name`, `ssl-cert`, `ssl-key`, `connect-timeout`.
     /// Without `ssl-mode`, servers of this machine are spoken to without TLS and all others with
     /// TLS whose certificate and name are verified. A database must be named. `ConfigInvalid`
     /// says what is wrong, without the URL.

@@ -12,9 +12,7 @@ pub enum SslMode {
     Disabled,
     /// Encryption; whoever answers is believed.
     Required,
-    /// A certificate of a trusted authority, for whatever name.
-    VerifyCa,
-    /// A certificate of a trusted authority for the host's name.
+    /// A certificate of a trusted authority for the host's name (or the one that is given).
     VerifyIdentity,
 }
 
@@ -25,7 +23,6 @@ impl SslMode {
         match self {
             Self::Disabled => "disabled",
             Self::Required => "required",
-            Self::VerifyCa => "verify-ca",
             Self::VerifyIdentity => "verify-identity",
         }
     }
@@ -35,7 +32,6 @@ impl SslMode {
         match word.to_ascii_lowercase().replace('_', "-").as_str() {
             "disabled" | "disable" => Some(Self::Disabled),
             "required" | "require" => Some(Self::Required),
-            "verify-ca" => Some(Self::VerifyCa),
             "verify-identity" | "verify-full" => Some(Self::VerifyIdentity),
             _ => None,
         }
@@ -48,6 +44,8 @@ pub(super) struct Security {
     pub(super) mode: SslMode,
     /// Certificates (PEM) that are trusted instead of those compiled in.
     pub(super) authorities: Option<PathBuf>,
+    /// The name that the server's certificate is for, where it is not the host's.
+    pub(super) name: Option<String>,
     /// A client's certificate and its key, both PEM.
     pub(super) identity: Option<(PathBuf, PathBuf)>,
 }
@@ -59,8 +57,9 @@ impl Security {
             SslMode::Required => SslOpts::default()
                 .with_danger_accept_invalid_certs(true)
                 .with_danger_skip_domain_validation(true),
-            SslMode::VerifyCa => SslOpts::default().with_danger_skip_domain_validation(true),
-            SslMode::VerifyIdentity => SslOpts::default(),
+            SslMode::VerifyIdentity => {
+                SslOpts::default().with_danger_tls_hostname_override(self.name.clone())
+            }
         };
         if let Some(file) = &self.authorities {
             options = options

@@ -67,8 +67,10 @@ impl Given {
             "ssl-mode" | "sslmode" => {
                 let mode = SslMode::of(&value);
                 self.mode = Some(mode.ok_or_else(|| {
-                    invalid("ssl-mode is none of its words")
-                        .hint("Use disabled, required, verify-ca or verify-identity.")
+                    invalid("ssl-mode is none of its words").hint(
+                        "Use disabled, required or verify-identity, and ssl-name=NAME where the \
+                             certificate is for another name than the host's.",
+                    )
                 })?);
             }
             "sslaccept" => {
@@ -85,6 +87,7 @@ impl Given {
             "ssl-ca" | "sslca" | "sslrootcert" => {
                 options.security.authorities = Some(PathBuf::from(value));
             }
+            "ssl-name" => options.security.name = Some(value),
             "ssl-cert" | "sslcert" => self.certificate = Some(PathBuf::from(value)),
             "ssl-key" | "sslkey" => self.key = Some(PathBuf::from(value)),
             "connect-timeout" => {
@@ -99,7 +102,7 @@ impl Given {
                 return Err(invalid("it holds a parameter that is not known")
                     .with("parameter", name)
                     .hint(
-                        "Known are socket, ssl-mode, ssl-ca, ssl-cert, ssl-key and \
+                        "Known are socket, ssl-mode, ssl-ca, ssl-name, ssl-cert, ssl-key and \
                          connect-timeout.",
                     ));
             }
@@ -113,7 +116,9 @@ fn settle(mut options: ConnectOptions, given: Given) -> Result<ConnectOptions> {
         Host::Socket(_) => true,
         Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
     };
-    let asks = options.security.authorities.is_some() || given.certificate.is_some();
+    let asks = options.security.authorities.is_some()
+        || options.security.name.is_some()
+        || given.certificate.is_some();
     options.security.mode = match given.mode {
         Some(mode) => mode,
         None if local && !asks => SslMode::Disabled,
@@ -208,7 +213,11 @@ mod tests {
             ("mysql://app@%2Ftmp%2Fs.sock/shop", "app@/tmp/s.sock/shop", "disabled"),
             ("mysql://app@h/shop?socket=/tmp/a.sock", "app@/tmp/a.sock/shop", "disabled"),
             ("mysql://app@localhost/shop?ssl-mode=REQUIRED", "app@localhost:3306/shop", "required"),
-            ("mysql://app@h/shop?sslmode=verify_ca&ssl-ca=/ca.pem", "app@h:3306/shop", "verify-ca"),
+            (
+                "mysql://app@h/shop?sslmode=verify_full&ssl-name=db",
+                "app@h:3306/shop",
+                "verify-identity",
+            ),
             (
                 "mysql://app@localhost/shop?ssl-ca=/ca.pem",
                 "app@localhost:3306/shop",
@@ -232,6 +241,7 @@ mod tests {
             "mysql://u:hunter2@h:x/d",
             "mysql://u:hunter#2@h/d",
             "mysql://u@h/d?ssl-mode=maybe",
+            "mysql://u@h/d?ssl-mode=verify-ca",
             "mysql://u@h/d?ssl-cert=/c",
             "mysql://u@h/d?nonsense=1",
             "mysql://u@[::1/d",

@@ -66,19 +66,36 @@ pub(super) fn failed(operation: &'static str, location: &str, failure: DriverFai
             state: server.state,
             message: server.message,
         }),
-        other => error.because(other),
+        other => error.because(deepest(&other)),
     }
+}
+
+/// The driver's errors repeat what caused them; the innermost says it all.
+fn deepest(failure: &DriverFailure) -> String {
+    let mut cause: &dyn std::error::Error = failure;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// Whether TLS was refused, which the driver tells as any failure of the connection.
+fn is_tls(failure: &DriverFailure) -> bool {
+    let said = deepest(failure);
+    matches!(failure, DriverFailure::Io(IoError::Tls(_)))
+        || ["certificate", "handshake", "TLS"].iter().any(|word| said.contains(word))
 }
 
 fn judge(failure: &DriverFailure) -> (ErrorKind, bool, Option<&'static str>) {
     match failure {
         DriverFailure::Server(server) => judge_code(server.code),
-        DriverFailure::Io(IoError::Tls(_)) => (
+        DriverFailure::Io(_) if is_tls(failure) => (
             ErrorKind::SourceUnavailable,
             false,
             Some(
-                "Name the certificates to trust with ssl-ca=FILE, or say how much of TLS is \
-                 wanted with ssl-mode=required or ssl-mode=disabled.",
+                "Name the certificates to trust with ssl-ca=FILE and the name they are for with \
+                 ssl-name=NAME, or say how much of TLS is wanted with ssl-mode=required or \
+                 ssl-mode=disabled.",
             ),
         ),
         DriverFailure::Io(_) => (

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod changes;
+mod connections;
 mod refusals;
 mod round_trip;
 mod support;

@@ -75,13 +75,18 @@ pub fn preflight(
 
 fn version(source: &Survey, target: &Survey, allow_downgrade: bool) -> Check {
     let (from, to) = (&source.server_version, &target.server_version);
+    let identity = source.content.as_ref().and_then(|content| content.identity.as_ref());
+    let engine = match identity {
+        Some(identity) if identity.engine == "mysql" => "MySQL or MariaDB",
+        _ => "PostgreSQL",
+    };
     if target.major >= source.major {
-        return Check::new("version", Fit::Fits, format!("PostgreSQL {from} to {to}"));
+        return Check::new("version", Fit::Fits, format!("{engine} {from} to {to}"));
     }
-    let detail = format!("PostgreSQL {from} to the older {to}, which may not know what is used");
+    let detail = format!("{engine} {from} to the older {to}, which may not know what is used");
     let fit = if allow_downgrade { Fit::Warning } else { Fit::Blocked };
     Check::new("version", fit, detail).remedy(format!(
-        "Take a target of PostgreSQL {} or newer, or insist with --allow-downgrade: what the older \
+        "Take a target of {engine} {} or newer, or insist with --allow-downgrade: what the older \
          version does not know then fails while it is restored.",
         source.major
     ))

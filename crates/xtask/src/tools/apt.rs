@@ -35,6 +35,8 @@ const COMMON: &[Need] = &[
     program("openssh-client", "ssh"),
     library("python3-venv"),
     library("python3-pip"),
+    // Debian puts it where only root looks for programs.
+    library("mariadb-server"),
     // For the recovery script of docs/examples.
     library("python3-cryptography"),
     library("ca-certificates"),
@@ -50,6 +52,7 @@ const BENCH: &[Need] = &[
     program("gzip", "gzip"),
     program("pgbackrest", "pgbackrest"),
     program("barman", "barman"),
+    program("mydumper", "mydumper"),
 ];
 const FUZZ: &[Need] = &[program("g++", "c++")];
 

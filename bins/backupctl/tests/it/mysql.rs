@@ -1,0 +1,68 @@
+//! MySQL and MariaDB through the program: the same verbs as for PostgreSQL.
+
+use backup_testkit::mariadb::MariaDb;
+
+use crate::program::Program;
+
+const SHOP: &str = "\
+CREATE TABLE customers (id int PRIMARY KEY AUTO_INCREMENT, name varchar(50) NOT NULL) DEFAULT CHARSET=utf8mb4;
+CREATE TABLE orders (id bigint PRIMARY KEY, customer int NOT NULL, total decimal(10,2), note text,
+  CONSTRAINT fk FOREIGN KEY (customer) REFERENCES customers (id)) DEFAULT CHARSET=utf8mb4;
+INSERT INTO customers (name) SELECT CONCAT('ü🦀 ', seq) FROM seq_1_to_200;
+INSERT INTO orders SELECT seq, 1 + seq MOD 200, seq / 7, REPEAT('x', seq MOD 90) FROM seq_1_to_3000;
+CREATE VIEW totals AS SELECT customer, SUM(total) AS total FROM orders GROUP BY customer;
+CREATE TRIGGER t BEFORE INSERT ON orders FOR EACH ROW SET NEW.note = CONCAT(NEW.note, '!');";
+
+#[test]
+fn a_database_is_backed_up_proved_drilled_and_brought_back() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    server.sql("", "CREATE DATABASE shop CHARACTER SET utf8mb4; CREATE USER app@localhost IDENTIFIED BY 'secret'");
+    server.sql("", "GRANT ALL PRIVILEGES ON *.* TO app@localhost");
+    server.sql("shop", SHOP);
+    let mut ctl = Program::new();
+    // The words of existing setups.
+    ctl.set("DB_PROVIDER", "mysql");
+    ctl.set("MYSQL_DB_URL", server.url_of("app", "shop"));
+    ctl.set("MYSQL_PWD", "secret");
+    ctl.ok(&["init"]);
+    let first = ctl.json(&["backup"]);
+    assert_eq!(first["snapshot"]["kind"], "logical", "{first:#}");
+    server.sql("shop", "INSERT INTO orders VALUES (9000, 1, 5, 'late')");
+    let second = ctl.json(&["backup"]);
+    assert!(second["snapshot"]["added_bytes"].as_u64() < second["snapshot"]["read_bytes"].as_u64());
+
+    let copy = server.url_of("app", "copy");
+    let restored = ctl.json(&["restore", "latest", "--to", &copy, "--yes"]);
+    assert_eq!(restored["rows"], 3201, "{restored:#}");
+    assert_eq!(server.dump("shop"), server.dump("copy"));
+    ctl.run(&["restore", "latest", "--to", &copy, "--yes"]).fails(8);
+    let part = server.url_of("app", "part");
+    ctl.ok(&["restore", "latest", "--to", &part, "--table", "customers", "--yes"]);
+    assert_eq!(server.sql("part", "SHOW TABLES").trim(), "customers");
+
+    ctl.ok(&["verify", "latest", "--read-data"]);
+    for to in [None, Some(server.url_of("app", "any"))] {
+        let mut words = vec!["drill"];
+        words.extend(to.as_deref().map(|to| ["--to", to]).into_iter().flatten());
+        let receipt = ctl.json(&words);
+        assert_eq!(receipt["verdict"], "passed", "{receipt:#}");
+        for question in receipt["questions"].as_array().unwrap() {
+            assert_eq!(question["outcome"], "passed", "{receipt:#}");
+        }
+    }
+    ctl.ok(&["status"]);
+    ctl.ok(&["doctor"]);
+    let out = ctl.path("out").display().to_string();
+    ctl.ok(&["export", "latest", "--output", &out]);
+    let script = std::fs::read_to_string(ctl.path("out/database.sql")).unwrap();
+    assert!(script.contains("ü🦀 200") && script.ends_with("-- End of the database.\n"));
+
+    // The server is gone: 3, and nothing that could be taken for a success.
+    ctl.set("MYSQL_DB_URL", "mysql://app@127.0.0.1:1/shop");
+    ctl.run(&["backup"]).fails(3);
+    ctl.set("MYSQL_DB_URL", server.url_of("app", "shop"));
+    ctl.set("MYSQL_PWD", "wrong");
+    let refused = ctl.run(&["backup"]).fails(3);
+    assert!(!refused.stderr.contains("wrong"), "{}", refused.stderr);
+    assert_eq!(ctl.json(&["snapshots"])["snapshots"].as_array().unwrap().len(), 2);
+}
