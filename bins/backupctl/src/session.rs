@@ -239,6 +239,11 @@ impl Session {
         self.composer().target(url)
     }
 
+    /// Returns a provider for a place to restore a snapshot of that kind into.
+    pub(crate) fn place(&self, url: &str, kind: SnapshotKind) -> Result<Arc<dyn Provider>> {
+        self.composer().place(url, kind)
+    }
+
     /// Says so when a URL on the command line holds a password.
     pub(crate) fn warn_about_argv(&self, flag: &str, url: &str) {
         let on_argv = std::env::args_os().any(|word| word.to_string_lossy().contains(url));

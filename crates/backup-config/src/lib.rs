@@ -58,9 +58,10 @@ pub use reference::reference;
 pub use resolve::{Inputs, Overrides};
 pub use secret::{SecretRef, Secrets};
 pub use settings::{
-    AssertSettings, AzureSettings, CredentialSettings, DaemonSettings, DrillSettings, HookAction,
-    HookSettings, KeyRef, NativeSettings, NeonSettings, PlanetscaleSettings, Protection,
-    PruneSettings, RailwaySettings, RepositorySettings, RestorePreferences, Schedule, Settings,
-    SourceSettings, SupabaseSettings, TlsPaths, WalSettings,
+    AssertSettings, AzureSettings, CredentialSettings, DaemonSettings, DrillSettings,
+    FilesSettings, HookAction, HookSettings, KeyRef, NativeSettings, NeonSettings,
+    PlanetscaleSettings, Protection, PruneSettings, RailwaySettings, RepositorySettings,
+    RestorePreferences, Schedule, Settings, SourceSettings, SupabaseSettings, TlsPaths,
+    WalSettings,
 };
 pub use template::{TemplateFacts, template};

@@ -150,8 +150,29 @@ pub struct SourceSettings {
     pub supabase: Option<SupabaseSettings>,
     /// Its service at Railway.
     pub railway: Option<RailwaySettings>,
+    /// What of a tree of files is read; absent for databases.
+    pub files: Option<FilesSettings>,
     /// What its provider's control plane is used for.
     pub native: NativeSettings,
+}
+
+/// What of a tree of files is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilesSettings {
+    /// Only what these patterns name; empty: all.
+    pub include: Vec<String>,
+    /// What these patterns name is left out.
+    pub exclude: Vec<String>,
+    /// Names of files that keep the contents of their directory out.
+    pub markers: Vec<String>,
+    /// Whether other file systems are left out.
+    pub one_file_system: bool,
+    /// What names the machine; absent: its host name.
+    pub host: Option<String>,
+    /// Whether a snapshot counts although files could not be read.
+    pub allow_unreadable: bool,
+    /// Whether a snapshot counts although files changed each time they were read.
+    pub allow_changing: bool,
 }
 
 /// When a source counts as protected.

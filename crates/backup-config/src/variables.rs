@@ -42,6 +42,8 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "bucket of the repository, when neither `BACKUP_REPOSITORY` nor `repository.url` is set",
     ),
     secret("DATABASE_URL", "the source's URL"),
+    plain("BACKUP_FILES_PATH", "the directory that is backed up, instead of a database"),
+    plain("BACKUP_FILES_HOST", "`files.host` of sources"),
     plain("PGPASSWORD", "the password of a PostgreSQL URL that holds none"),
     plain("MYSQL_PWD", "the password of a MySQL URL that holds none"),
     plain("DB_PROVIDER", "the source's provider"),

@@ -161,8 +161,9 @@ api_url = "https://ps.example.com/v1"
 
 [[source]]
 name = "uploads"
-url = "file:///srv/uploads"
+path = "/srv/uploads"
 backup = { jobs = 1 }
+files = { include = ["*.jpg"], exclude = ["tmp/"], markers = ["CACHEDIR.TAG"], one_file_system = true, host = "web-1", allow_unreadable = true, allow_changing = true }
 retention = { keep_last = 3 }
 protection = { rpo = "26h", level = "exists" }
 schedule = { backup = "0 3 * * *" }

@@ -29,6 +29,9 @@ pub struct Evidence {
     /// Fingerprint of the pages of large objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub large_objects: Option<Fingerprint>,
+    /// What a tree of files held; nothing for databases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeEvidence>,
     /// What was noticed on the way.
     pub findings: Vec<Finding>,
     /// Further facts by name (encoding, locale, extensions, roles used, WAL position).
@@ -102,6 +105,33 @@ pub struct SequenceEvidence {
     pub last_value: i64,
     /// Whether `last_value` was handed out.
     pub is_called: bool,
+}
+
+/// What a tree of files, or a bucket, held.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeEvidence {
+    /// Where it was: a directory's path, or a bucket's address without secrets.
+    pub root: String,
+    /// Files, each name of one counted.
+    pub files: u64,
+    /// Directories, the root among them.
+    pub directories: u64,
+    /// Symbolic links.
+    pub links: u64,
+    /// Pipes and devices.
+    pub others: u64,
+    /// Bytes of the files, each name of one counted, holes included.
+    pub bytes: u64,
+    /// Fingerprint of all that a restore brings back: names, contents, metadata.
+    pub fingerprint: Fingerprint,
+}
+
+impl TreeEvidence {
+    /// Returns how many things there are, the root among them.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.files + self.directories + self.links + self.others
+    }
 }
 
 /// Something a person should know about a snapshot.

@@ -38,7 +38,9 @@ mod wal;
 
 pub use error::{Error, ErrorKind, ErrorStatus, Result};
 pub use event::{Event, Severity};
-pub use evidence::{Evidence, Finding, FindingKind, RowSet, SequenceEvidence, TableEvidence};
+pub use evidence::{
+    Evidence, Finding, FindingKind, RowSet, SequenceEvidence, TableEvidence, TreeEvidence,
+};
 pub use fingerprint::Fingerprint;
 pub use head::{HeadRecord, Listed, SnapshotHead};
 pub use id::{ChunkId, IndexId, KeyId, PackId, RepositoryId, RunId, SnapshotId, WriterId};

@@ -56,7 +56,8 @@ impl Snapshot {
     pub fn restored_bytes(&self) -> u64 {
         match self.kind {
             SnapshotKind::Logical => self.evidence.tables.iter().map(|table| table.bytes).sum(),
-            SnapshotKind::Physical | SnapshotKind::Files => self.read_bytes,
+            SnapshotKind::Physical => self.read_bytes,
+            SnapshotKind::Files => self.evidence.tree.as_ref().map_or(0, |tree| tree.bytes),
         }
     }
 

@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use backup_core::{ByteSize, Evidence, Finding, FindingKind, Snapshot, TableEvidence};
+use backup_core::{
+    ByteSize, Evidence, Finding, FindingKind, Snapshot, TableEvidence, TreeEvidence,
+};
 
 /// What counts as unbelievable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,10 @@ pub fn compare(previous: Option<&Snapshot>, now: &Evidence, policy: Plausibility
     };
     let mut findings = Vec::new();
     let before = &previous.evidence;
+    if let (Some(was), Some(is)) = (&before.tree, &now.tree) {
+        findings.extend(tree(previous, was, is, policy));
+        return findings;
+    }
     let today = by_name(now);
     if now.tables.is_empty() && !before.tables.is_empty() {
         findings.push(Finding::suspect(format!(
@@ -90,6 +96,38 @@ pub fn compare(previous: Option<&Snapshot>, now: &Evidence, policy: Plausibility
     findings
 }
 
+/// A tree that is suddenly empty was not mounted, as a rule; one that lost nearly all of its files
+/// may have lost them to an accident.
+fn tree(
+    previous: &Snapshot,
+    was: &TreeEvidence,
+    is: &TreeEvidence,
+    policy: Plausibility,
+) -> Option<Finding> {
+    let id = previous.id.short();
+    if is.entries() <= 1 && was.entries() > 1 {
+        return Some(Finding::suspect(format!(
+            "{} is empty, but had {} files in snapshot {id}. Is it mounted?",
+            is.root, was.files
+        )));
+    }
+    let files = was.files >= policy.many_rows && shrunk(was.files, is.files, policy.shrink_percent);
+    let bytes =
+        was.bytes >= policy.watched_bytes && shrunk(was.bytes, is.bytes, policy.shrink_percent);
+    (files || bytes).then(|| {
+        Finding::suspect(format!(
+            "{} shrank from {} files and {} to {} files and {} since snapshot {id}, by more than \
+             {} %.",
+            is.root,
+            was.files,
+            ByteSize(was.bytes),
+            is.files,
+            ByteSize(is.bytes),
+            policy.shrink_percent
+        ))
+    })
+}
+
 fn by_name(evidence: &Evidence) -> BTreeMap<(&str, &str), &TableEvidence> {
     evidence.tables.iter().map(|t| ((t.schema.as_str(), t.name.as_str()), t)).collect()
 }
@@ -117,6 +155,26 @@ mod tests {
             .into_iter()
             .map(|finding| finding.kind)
             .collect()
+    }
+
+    #[test]
+    fn a_tree_that_is_suddenly_empty_or_small_is_suspect() {
+        let tree = |files, bytes| {
+            let tree = TreeEvidence { files, bytes, directories: 1, ..TreeEvidence::default() };
+            Evidence { tree: Some(tree), ..Evidence::default() }
+        };
+        let check = |before: Evidence, now: Evidence| {
+            let mut previous = record("aa", "uploads", 1, "2026-01-01T00:00:00Z").snapshot;
+            previous.evidence = before;
+            compare(Some(&previous), &now, Plausibility::default()).len()
+        };
+        let mib = 1 << 20;
+        assert_eq!(check(tree(3, 5), tree(0, 0)), 1, "however little there was");
+        assert_eq!(check(tree(0, 0), tree(0, 0)), 0);
+        assert_eq!(check(tree(5000, 9), tree(400, 9)), 1);
+        assert_eq!(check(tree(50, 9), tree(4, 9)), 0, "few files may go");
+        assert_eq!(check(tree(50, 20 * mib), tree(50, mib)), 1);
+        assert_eq!(check(tree(5000, 20 * mib), tree(4000, 5 * mib)), 0);
     }
 
     #[test]

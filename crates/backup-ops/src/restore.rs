@@ -84,6 +84,24 @@ impl PlannedRestore {
         self.target.location()
     }
 
+    /// Makes the plan more exact by what is stored; changes nothing.
+    pub async fn look_closer(
+        &mut self,
+        repository: &Repository,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        let looked = interrupt.unless(async {
+            let parts = repository.reader(&self.snapshot).await?;
+            self.target.preview(&self.snapshot, parts).await
+        });
+        if let Some(closer) = looked.await? {
+            let findings = std::mem::take(&mut self.plan.findings);
+            self.plan = closer;
+            self.plan.findings.splice(0..0, findings);
+        }
+        Ok(())
+    }
+
     /// Carries the plan out. Any error means that the target must not be used; what to do with
     /// its remains is in the hint.
     pub async fn execute(

@@ -52,6 +52,7 @@ fn options() -> RestoreOptions {
         recovery: <_>::default(),
         delta: false,
         tablespaces: Vec::new(),
+        files: <_>::default(),
         observer: Arc::new(NoObserver),
     }
 }

@@ -129,6 +129,19 @@ impl PartSink for MemoryParts {
         Ok(true)
     }
 
+    async fn keep_all(&self, part: &PartName, addresses: &[u64]) -> Result<bool> {
+        let Some((_, base)) = &self.base else { return Ok(false) };
+        let there = {
+            let base = base.state.lock().unwrap();
+            let there = base.get(part).map(|stored| &stored.segments);
+            addresses.iter().all(|address| there.is_some_and(|all| all.contains_key(address)))
+        };
+        for address in addresses.iter().filter(|_| there) {
+            assert!(self.keep(part, *address).await?, "{part} lost {address}");
+        }
+        Ok(there)
+    }
+
     async fn begin_part(&self, name: &PartName, layout: Layout) -> Result<()> {
         let mut state = self.state.lock().unwrap();
         let stored = Stored { layout: Some(layout), ..Stored::default() };

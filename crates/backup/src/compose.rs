@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use backup_config::{
-    DeltaMode, Environment, KeyRef, NotifySettings, RepositorySettings, Secrets, ShellRunner,
-    SourceSettings,
+    DeltaMode, Environment, KeyRef, NotifySettings, ProviderKind, RepositorySettings, Secrets,
+    ShellRunner, SourceSettings,
 };
 use backup_core::port::{Clock, Observer, Provider, Store};
 use backup_core::{ByteSize, Error, Result, Secret, SnapshotKind};
@@ -154,6 +154,9 @@ impl Composer {
     /// not speak is `Unsupported`.
     pub fn source(&self, settings: &SourceSettings) -> Result<Arc<dyn Provider>> {
         let url = self.secrets.resolve(&settings.url)?;
+        if settings.provider == ProviderKind::Files {
+            return self.tree(settings, url.expose());
+        }
         refuse_unknown_engines(url.expose())
             .map_err(|error| error.with("source", &settings.name))?;
         // Files of a cluster are read from the server itself, whatever its vendor offers.

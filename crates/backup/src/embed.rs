@@ -163,6 +163,7 @@ impl Backup {
             recovery: <_>::default(),
             delta: false,
             tablespaces: Vec::new(),
+            files: <_>::default(),
             observer: Arc::clone(&self.observer),
         };
         let provider = provider(target_url, &self.tools)?;

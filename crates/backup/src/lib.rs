@@ -34,6 +34,7 @@ mod drill;
 mod embed;
 mod export;
 mod extract;
+mod files_source;
 #[cfg(unix)]
 mod health;
 mod machine;
@@ -50,6 +51,7 @@ pub mod wal;
 pub use backup_catalog as catalog;
 pub use backup_config as config;
 pub use backup_core as core;
+pub use backup_files as files;
 pub use backup_mysql as mysql;
 pub use backup_notify as notify;
 pub use backup_ops as ops;

@@ -41,7 +41,7 @@ pub(crate) struct BackupArgs {
     #[arg(long, value_enum, value_name = "WHERE")]
     pub(crate) physical_from: Option<FilesFrom>,
 
-    /// Read a whole cluster, even where the server knows what changed since the last snapshot
+    /// Read a whole cluster, or every file of a tree, even what is known not to have changed
     #[arg(long)]
     pub(crate) full_read: bool,
 
@@ -138,8 +138,8 @@ pub(crate) struct RestoreArgs {
     pub(crate) snapshot: Selector,
 
     /// Where to: postgres://user@host/new_database, created when missing, refused unless
-    /// empty (the password comes from PGPASSWORD or RESTORE_URL); for a physical snapshot a
-    /// directory; branch:NAME, service:NAME or in-place restore at the source's provider, from
+    /// empty (the password comes from PGPASSWORD or RESTORE_URL); for a physical snapshot,
+    /// or one of files, a directory; branch:NAME, service:NAME or in-place restore at the source's provider, from
     /// its own snapshots or history
     #[arg(long, value_name = "TARGET", env = "RESTORE_URL", hide_env_values = true)]
     pub(crate) to: String,
@@ -161,10 +161,18 @@ pub(crate) struct RestoreArgs {
     #[arg(long = "schema", value_name = "S")]
     pub(crate) schemas: Vec<String>,
 
-    /// Turn the stopped cluster in the target directory into the snapshot's, writing only what
-    /// differs
+    /// Only files and directories that this path, or pattern, names; may be repeated
+    #[arg(long = "path", value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+
+    /// Turn the stopped cluster, or the tree of files, in the target directory into the
+    /// snapshot's, writing only what differs
     #[arg(long)]
     pub(crate) delta: bool,
+
+    /// With --delta, of a tree of files: remove what the snapshot does not have
+    #[arg(long, requires = "delta")]
+    pub(crate) delete: bool,
 
     /// Put the tablespace that was at OLD to NEW; may be repeated
     #[arg(long = "tablespace", value_name = "OLD=NEW", value_parser = parse_mapping)]

@@ -137,6 +137,10 @@ fn content(snapshot: &Snapshot) -> String {
     let kind = snapshot.kind.as_str();
     match snapshot.kind {
         SnapshotKind::Physical => format!("{kind}, a whole cluster"),
+        SnapshotKind::Files => {
+            let tree = snapshot.evidence.tree.clone().unwrap_or_default();
+            format!("{} files, {}", render::count(tree.files), ByteSize(tree.bytes))
+        }
         _ => format!(
             "{kind} in {} tables, {} rows",
             render::count(snapshot.evidence.tables.len() as u64),

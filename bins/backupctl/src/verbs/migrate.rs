@@ -44,6 +44,7 @@ pub(super) async fn run(session: &Session, args: MigrateArgs) -> Result<Ending> 
             recovery: <_>::default(),
             delta: false,
             tablespaces: Vec::new(),
+            files: <_>::default(),
             observer: observer.clone(),
         },
         allow_downgrade: args.allow_downgrade,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backup::ops::document::{RestoreDocument, RestorePlanDocument};
 use backup::ops::restore::{self, PlannedRestore, RestoreReceipt};
-use backup_core::port::{Observer, RestoreOptions, RestorePlan};
+use backup_core::port::{FileOptions, Observer, RestoreOptions, RestorePlan};
 use backup_core::{ByteSize, Error, ErrorKind, Result, Snapshot, SnapshotKind, SourceName};
 
 use crate::args::RestoreArgs;
@@ -30,7 +30,7 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
     };
     let snapshot = &record.snapshot;
     refuse_physical_into_database(snapshot, &args.to)?;
-    let provider = session.target(&args.to)?;
+    let provider = session.place(&args.to, snapshot.kind)?;
     let observer = session.observer();
     let mut options = options(session, &snapshot.source, &args, observer.clone());
     options.recovery = recovery.as_ref().map(|r| r.settings.clone()).unwrap_or_default();
@@ -40,6 +40,8 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
         recovery.describe(&mut planned.plan);
     }
     if args.preview {
+        let repository = session.repository().await?;
+        planned.look_closer(repository, &session.interrupt).await?;
         return preview(session, &record.snapshot, &planned);
     }
     for finding in &planned.plan.findings {
@@ -93,6 +95,7 @@ pub(super) fn options(
         recovery: <_>::default(),
         delta: args.delta,
         tablespaces: args.tablespaces.clone(),
+        files: FileOptions { paths: args.paths.clone(), delete: args.delete },
         observer,
     }
 }
@@ -116,7 +119,8 @@ pub(super) fn describe(snapshot: &Snapshot, target: &str, plan: &RestorePlan) ->
         ByteSize(plan.bytes),
         match snapshot.kind {
             SnapshotKind::Physical => String::new(),
-            _ => format!(" in {} tables", render::count(plan.tables)),
+            SnapshotKind::Files => format!(" in {} files", render::count(plan.files)),
+            SnapshotKind::Logical => format!(" in {} tables", render::count(plan.tables)),
         },
     );
     for (position, step) in plan.steps.iter().enumerate() {
@@ -147,6 +151,7 @@ pub(super) fn show(session: &Session, receipt: &RestoreReceipt) -> Result<()> {
             SnapshotKind::Physical if report.replay.is_none() => {
                 format!("{} files", render::count(report.files))
             }
+            SnapshotKind::Files => format!("{} files", render::count(report.files)),
             _ => format!(
                 "{} rows in {} tables",
                 render::count(report.rows),

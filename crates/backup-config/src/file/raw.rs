@@ -394,6 +394,8 @@ pub(crate) struct RawSource {
     pub(crate) provider: Option<Text<ProviderKind>>,
     /// Its connection URL, as a rule `env:NAME`.
     pub(crate) url: Option<Hidden>,
+    /// The directory that is backed up, instead of a URL: the source is a tree of files.
+    pub(crate) path: Option<PathBuf>,
     /// How it is read.
     pub(crate) backup: RawBackup,
     /// What is kept of it.
@@ -416,8 +418,33 @@ pub(crate) struct RawSource {
     pub(crate) supabase: RawSupabase,
     /// Its service at Railway.
     pub(crate) railway: RawRailway,
+    /// What of a tree of files is read.
+    pub(crate) files: RawFiles,
     /// What its provider's control plane is used for.
     pub(crate) native: RawNative,
+}
+
+/// What of a tree of files is read; see `docs/files.md`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawFiles {
+    /// Only files that one of these patterns names, such as `["*.jpg", "invoices/"]`; default all.
+    pub(crate) include: Vec<String>,
+    /// What one of these patterns names is left out, with all below it: `["*.tmp", "cache/"]`.
+    pub(crate) exclude: Vec<String>,
+    /// Of a directory that holds a file of such a name only that file is kept; default
+    /// `[".nobackup"]`.
+    pub(crate) markers: Option<Vec<String>>,
+    /// Whether other file systems below the root are left out; default `false`.
+    pub(crate) one_file_system: Option<bool>,
+    /// What names the machine in snapshots; default its host name. Give one where that changes, as
+    /// in containers.
+    pub(crate) host: Option<String>,
+    /// Whether a snapshot counts although files could not be read; default `false`: it is suspect.
+    pub(crate) allow_unreadable: Option<bool>,
+    /// Whether a snapshot counts although files changed each time they were read; default `false`:
+    /// it is suspect.
+    pub(crate) allow_changing: Option<bool>,
 }
 
 /// A database at PlanetScale.

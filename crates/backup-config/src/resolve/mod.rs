@@ -1,6 +1,7 @@
 //! Flags over environment over file over defaults.
 
 mod daemon;
+mod files;
 mod layer;
 mod notify;
 mod repository;

@@ -23,9 +23,9 @@ const DETECTION: [(ProviderKind, &[&str]); 6] = [
 ];
 
 /// A database that flags or environment name.
-struct Given {
-    url: SecretRef,
-    provider: Option<ProviderKind>,
+pub(super) struct Given {
+    pub(super) url: SecretRef,
+    pub(super) provider: Option<ProviderKind>,
 }
 
 impl Resolver<'_> {
@@ -135,6 +135,9 @@ impl Resolver<'_> {
                 }
             }
         }
+        if let Some(given) = self.given_path(stated)? {
+            return Ok(Some(given));
+        }
         let url = self.variable("DATABASE_URL")?;
         Ok(url.map(|url| Given { url, provider: stated }))
     }
@@ -160,6 +163,7 @@ impl Resolver<'_> {
         let written = raw.provider.as_ref().map(|provider| provider.0);
         let (url, provider) = match given {
             Some(given) => (given.url, given.provider.or(written)),
+            None if raw.path.is_some() => self.path(raw, written)?,
             None => {
                 let url = raw.url.as_ref().ok_or_else(|| {
                     Error::new(ErrorKind::ConfigInvalid, format!("find URL{shown}"))
@@ -203,6 +207,8 @@ impl Resolver<'_> {
             (None, None) => None,
         };
         let mut schedule = layer.schedule(&raw.schedule, &file.schedule)?;
+        // Files are copied in one way only, whatever holds for databases.
+        let all_mode = all_mode.filter(|_| provider != ProviderKind::Files);
         let configured = mode.or(all_mode).unwrap_or(default_mode);
         drill_schedules(&mut schedule, &raw.schedule, &drill, configured)?;
         Ok(SourceSettings {
@@ -228,6 +234,7 @@ impl Resolver<'_> {
             planetscale: self.planetscale(raw, provider)?,
             supabase: self.supabase(raw, provider)?,
             railway: self.railway(raw, provider)?,
+            files: self.files(raw, provider)?,
             native: native(&raw.native, provider)?,
             name,
             provider,
@@ -276,7 +283,7 @@ impl Resolver<'_> {
     }
 
     /// A text of the environment, else of the file.
-    fn text(&self, variable: &str, written: Option<&String>) -> Result<Option<String>> {
+    pub(super) fn text(&self, variable: &str, written: Option<&String>) -> Result<Option<String>> {
         let given = self.inputs.environment.get(variable)?.map(str::to_owned);
         Ok(given.or_else(|| written.cloned()))
     }

@@ -38,8 +38,8 @@ pub use platform::{
     TemporaryCopy, Window,
 };
 pub use provider::{
-    Capability, Discovery, PhysicalAccess, PhysicalOptions, Provider, RestoreOptions, RestorePlan,
-    RestoreReport, RestoreStep, Source, SourceFacts, SourceOptions, Target,
+    Capability, Discovery, FileOptions, PhysicalAccess, PhysicalOptions, Provider, RestoreOptions,
+    RestorePlan, RestoreReport, RestoreStep, Source, SourceFacts, SourceOptions, Target,
 };
 pub use recovery::{
     RecoveryAction, RecoverySettings, RecoverySignal, RecoveryTarget, RecoveryTimeline, Replay,

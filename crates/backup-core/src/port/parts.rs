@@ -39,6 +39,13 @@ pub trait PartSink: Send + Sync {
         Ok(false)
     }
 
+    /// Takes several of the base's segments over, as [`PartSink::keep`] does: all of them, or, with
+    /// `false`, none.
+    async fn keep_all(&self, part: &PartName, addresses: &[u64]) -> Result<bool> {
+        let _ = (part, addresses);
+        Ok(false)
+    }
+
     /// Begins a part; a name may be used once.
     async fn begin_part(&self, name: &PartName, layout: Layout) -> Result<()>;
 

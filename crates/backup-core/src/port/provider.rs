@@ -67,6 +67,10 @@ pub enum Capability {
     PhysicalRestore,
     /// Point-in-time recovery.
     PointInTimeRecovery,
+    /// Backups of a tree of files, or of a bucket.
+    FilesBackup,
+    /// Restore of files into a directory, or a bucket.
+    FilesRestore,
 }
 
 /// What was found at the other end.
@@ -170,8 +174,19 @@ pub struct RestoreOptions {
     pub delta: bool,
     /// Put tablespaces elsewhere: pairs of their old and new directories.
     pub tablespaces: Vec<(String, String)>,
+    /// What of a tree of files is restored, and how.
+    pub files: FileOptions,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
+}
+
+/// What of a tree of files is restored, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileOptions {
+    /// Only what these paths or patterns name, with everything below (empty: all).
+    pub paths: Vec<String>,
+    /// With `delta`: remove what the snapshot does not have.
+    pub delete: bool,
 }
 
 /// A place to restore one snapshot into.
@@ -183,6 +198,17 @@ pub trait Target: Send {
     /// Checks that the restore can work and says what it would do; changes nothing. A target
     /// that is not empty is `Conflict`; missing roles or extensions are named.
     async fn plan(&mut self, snapshot: &Snapshot) -> Result<RestorePlan>;
+
+    /// Looks closer than `plan`, where only what is stored tells what would be written; changes
+    /// nothing. Nothing more to tell, by default.
+    async fn preview(
+        &mut self,
+        snapshot: &Snapshot,
+        parts: Arc<dyn PartSource>,
+    ) -> Result<Option<RestorePlan>> {
+        let _ = (snapshot, parts);
+        Ok(None)
+    }
 
     /// Carries it out, after `plan`. Any error inside makes the whole restore an error.
     async fn restore(
@@ -203,6 +229,8 @@ pub struct RestorePlan {
     pub bytes: u64,
     /// Tables that would be written.
     pub tables: u64,
+    /// Files that would be written.
+    pub files: u64,
 }
 
 /// One step of a plan.

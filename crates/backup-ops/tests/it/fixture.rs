@@ -260,6 +260,7 @@ pub(crate) async fn restored(repository: &Repository, snapshot: &Snapshot) -> Re
         recovery: <_>::default(),
         delta: false,
         tablespaces: Vec::new(),
+        files: <_>::default(),
         observer: observer(),
     };
     let never = Interrupt::never();

@@ -27,6 +27,7 @@ async fn refuses_its_own_source_even_when_that_is_empty_now() {
         recovery: <_>::default(),
         delta: false,
         tablespaces: Vec::new(),
+        files: <_>::default(),
         observer: observer(),
     };
     let never = Interrupt::never();

@@ -119,6 +119,7 @@ impl ScratchCluster {
             recovery: recovery.settings.clone(),
             delta: false,
             tablespaces: moved.collect(),
+            files: <_>::default(),
             observer: Arc::clone(&options.observer),
         };
         let mut target = DirectoryTarget::new(&data, restore);

@@ -64,6 +64,7 @@ impl Place {
             recovery: <_>::default(),
             delta: false,
             tablespaces: Vec::new(),
+            files: <_>::default(),
             observer: Arc::clone(&options.observer),
         };
         Ok(Self { home, connect, url, tools, options, server_version })

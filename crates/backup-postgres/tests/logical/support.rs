@@ -64,6 +64,7 @@ pub(crate) fn restore_options(jobs: usize) -> RestoreOptions {
         recovery: <_>::default(),
         delta: false,
         tablespaces: Vec::new(),
+        files: <_>::default(),
         observer: Arc::new(NoObserver),
     }
 }

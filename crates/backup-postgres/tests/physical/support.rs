@@ -103,6 +103,7 @@ pub(crate) fn restore_options() -> RestoreOptions {
         recovery: RecoverySettings::default(),
         delta: false,
         tablespaces: Vec::new(),
+        files: <_>::default(),
         observer: Arc::new(NoObserver),
     }
 }

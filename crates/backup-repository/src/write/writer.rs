@@ -140,6 +140,23 @@ impl PartSink for SnapshotWriter {
         Ok(true)
     }
 
+    async fn keep_all(&self, part: &PartName, addresses: &[u64]) -> Result<bool> {
+        self.shared.check()?;
+        let Some(previous) = self.parts()?.previous(part)? else { return Ok(false) };
+        let chunks = &self.shared.chunks;
+        let mut kept = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            let segment = previous.usable_segment(&chunks.reader, &chunks.index, *address).await;
+            let Some(segment) = segment else { return Ok(false) };
+            kept.push(segment);
+        }
+        let mut parts = self.parts()?;
+        for (address, segment) in addresses.iter().zip(kept) {
+            parts.keep_segment(part, *address, segment)?;
+        }
+        Ok(true)
+    }
+
     async fn begin_part(&self, name: &PartName, layout: Layout) -> Result<()> {
         self.shared.check()?;
         let previous = self.shared.previous_parts.get(name);

@@ -244,6 +244,7 @@ impl LogicalSource {
             objects: beside.objects,
             schema: Some(beside.fingerprint),
             large_objects: large_objects.fingerprint,
+            tree: None,
             findings,
             facts,
         })

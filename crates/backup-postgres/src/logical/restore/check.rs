@@ -224,6 +224,7 @@ mod tests {
             recovery: <_>::default(),
             delta: false,
             tablespaces: Vec::new(),
+            files: <_>::default(),
             observer: Arc::new(NoObserver),
         }
     }

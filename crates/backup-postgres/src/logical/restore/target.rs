@@ -339,6 +339,7 @@ impl Target for LogicalTarget {
             findings: decision.findings,
             bytes: tables.iter().map(|table| table.bytes).sum(),
             tables: tables.len() as u64,
+            files: 0,
         };
         let mut step = |action: &str, detail: String| {
             plan.steps.push(RestoreStep { action: action.to_owned(), detail });

@@ -1,0 +1,12 @@
+//! From a tree to the parts of a snapshot.
+
+mod bundle;
+mod copy;
+mod findings;
+mod owners;
+mod read;
+mod source;
+pub(crate) mod walk;
+
+pub use findings::Tolerance;
+pub use source::{TreeOptions, TreeSource, look};

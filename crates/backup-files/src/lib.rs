@@ -1,0 +1,33 @@
+//! Directory trees as sources of snapshots, and as places to restore into.
+//!
+//! **What it is.** [`TreeProvider`] puts trees behind the port [`backup_core::port::Provider`]. A
+//! snapshot of a tree has two parts: `list`, its entries with all that is known of them, in order,
+//! and `data`, the contents of its files: small ones side by side in bundles, large ones in pieces
+//! of a MiB. What did not change since the snapshot before, by inode, length and both times, is
+//! taken over unread.
+//!
+//! **What it is not.** It knows no repository, and looks at nothing outside the root it was given:
+//! no link is followed, neither in reading nor in writing.
+
+#[cfg(unix)]
+mod attributes;
+#[cfg(unix)]
+pub mod backup;
+#[cfg(unix)]
+mod beneath;
+pub mod entry;
+pub mod list;
+#[cfg(unix)]
+mod pace;
+#[cfg(unix)]
+mod provider;
+#[cfg(unix)]
+pub mod restore;
+pub mod select;
+
+#[cfg(unix)]
+pub use backup::{Tolerance, TreeOptions};
+pub use entry::Entry;
+#[cfg(unix)]
+pub use provider::{TreePlace, TreeProvider};
+pub use select::{Pattern, Selection, Wanted};
