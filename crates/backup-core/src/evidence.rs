@@ -168,6 +168,12 @@ impl Finding {
         Self { kind: FindingKind::Warning, message: message.into() }
     }
 
+    /// Creates a note on what a drill that did not end had left behind.
+    #[must_use]
+    pub fn swept(name: &str) -> Self {
+        Self::note(format!("an earlier drill had left {name} behind; it was removed"))
+    }
+
     /// Creates a reason for distrust.
     #[must_use]
     pub fn suspect(message: impl Into<String>) -> Self {

@@ -15,6 +15,8 @@ mod attributes;
 pub mod backup;
 #[cfg(unix)]
 mod beneath;
+pub mod contents;
+pub mod difference;
 pub mod entry;
 pub mod list;
 #[cfg(unix)]

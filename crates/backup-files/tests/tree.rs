@@ -63,3 +63,275 @@ async fn what_did_not_change_is_taken_over_unread() {
     let kept = addresses(&third).iter().filter(|at| addresses(&second).contains(at)).count();
     assert_eq!(kept, addresses(&second).len(), "addresses stay");
 }
+
+/// A tree of few names, so that what one step makes another changes.
+fn change(root: &std::path::Path, steps: &[(u8, u8, u16)]) {
+    use std::fs;
+    let path = |n: u8| root.join(format!("d{}", n % 3)).join(format!("f{}", n / 3 % 12));
+    for (what, name, size) in steps {
+        let path = path(*name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match what % 8 {
+            0 | 1 => {
+                drop(fs::write(&path, common::noise(u64::from(*size), usize::from(*size) * 9)))
+            }
+            2 => drop(fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path))),
+            3 => drop(std::os::unix::fs::symlink("f1", &path)),
+            // Several names of a link are several links once they are restored.
+            4 if path.with_file_name("f0").symlink_metadata().is_ok_and(|m| m.is_file()) => {
+                drop(fs::hard_link(path.with_file_name("f0"), &path));
+            }
+            5 => drop(fs::create_dir(&path)),
+            6 => drop(fs::rename(&path, path.with_file_name("f7"))),
+            _ if path.is_file() => {
+                use std::io::Write;
+                let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+                file.write_all(&common::noise(7, usize::from(*size))).unwrap();
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_to_a_tree_comes_back() {
+    use proptest::prelude::*;
+    let steps = || prop::collection::vec((any::<u8>(), any::<u8>(), any::<u16>()), 1..40);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6) };
+    proptest!(config, |(first in steps(), second in steps())| {
+        runtime.block_on(async {
+            let world = World::new();
+            change(&world.tree(), &first);
+            let before = world.backup(None).await;
+            change(&world.tree(), &second);
+            let after = world.backup(Some(&before)).await;
+            world.restore(&before, |_| ()).await;
+            // And from there to the later state, by what differs alone.
+            world.restore(&after, |options| {
+                options.delta = true;
+                options.files.delete = true;
+            }).await;
+            world.assert_equal();
+            let examined = world.examine(&after).await;
+            prop_assert_eq!(examined.different, 0, "{:?}", examined.differences);
+            Ok(())
+        })?;
+    });
+}
+
+#[tokio::test]
+async fn a_delta_writes_what_differs_and_removes_only_when_asked() {
+    let world = World::new();
+    common::odd(&world.tree());
+    let taken = world.backup(None).await;
+    world.restore(&taken, |_| ()).await;
+    let error = world.try_restore(&taken, |_| ()).await.unwrap_err();
+    assert_eq!(error.kind(), backup_core::ErrorKind::Conflict);
+    let at = |path: &str| world.target().join(path);
+    std::fs::write(at("plain.txt"), "changed in place, for both of its names").unwrap();
+    std::fs::remove_file(at("a/b/c/d/e/f/deep")).unwrap();
+    std::fs::remove_file(at("link")).unwrap();
+    std::fs::write(at("link"), "no link").unwrap();
+    std::fs::create_dir(at("extra")).unwrap();
+    std::fs::write(at("extra/file"), "not in the snapshot").unwrap();
+    common::age(&at("a-b"), 5, 5);
+    let report = world.restore(&taken, |options| options.delta = true).await;
+    assert!(report.files < 8, "{} files were written", report.files);
+    assert!(at("extra/file").exists());
+    let both = |options: &mut backup_core::port::RestoreOptions| {
+        options.delta = true;
+        options.files.delete = true;
+    };
+    let report = world.restore(&taken, both).await;
+    assert_eq!(report.files, 0);
+    world.assert_equal();
+    let error = world.try_restore(&taken, |options| options.files.delete = true).await.unwrap_err();
+    assert_eq!(error.kind(), backup_core::ErrorKind::Usage);
+}
+
+#[tokio::test]
+async fn what_paths_and_patterns_name_comes_back_with_the_directories_around() {
+    let world = World::new();
+    common::odd(&world.tree());
+    let taken = world.backup(None).await;
+    let paths = vec!["a/b".to_owned(), "*.bin".to_owned(), "many/hard".to_owned()];
+    let report = world.restore(&taken, |options| options.files.paths = paths).await;
+    assert_eq!(report.files, 3);
+    for path in ["a/b/c/d/e/f/deep", "large.bin", "many/hard"] {
+        let bytes = |root: std::path::PathBuf| std::fs::read(root.join(path)).unwrap();
+        assert!(bytes(world.tree()) == bytes(world.target()), "{path}");
+    }
+    assert!(!world.target().join("plain.txt").exists());
+    let nothing = vec!["no/such".to_owned()];
+    std::fs::remove_dir_all(world.target()).unwrap();
+    let error = world.try_restore(&taken, |options| options.files.paths = nothing).await;
+    assert_eq!(error.unwrap_err().kind(), backup_core::ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn patterns_markers_and_other_kinds_are_left_out() {
+    let mut world = World::new();
+    let root = world.tree();
+    for path in ["keep/a.jpg", "keep/b.tmp", "cache/c", "off/.nobackup", "off/d", "e.txt"] {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "x").unwrap();
+    }
+    let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+    world.options.selection.exclude =
+        backup_files::Pattern::parse_all(&["*.tmp", "cache/"]).unwrap();
+    world.options.selection.markers = vec![".nobackup".into()];
+    let taken = world.backup(None).await;
+    world.restore(&taken, |_| ()).await;
+    let there = |path: &str| world.target().join(path).exists();
+    for path in ["keep/a.jpg", "off/.nobackup", "e.txt"] {
+        assert!(there(path), "{path}");
+    }
+    for path in ["keep/b.tmp", "cache", "off/d", "socket"] {
+        assert!(!there(path), "{path}");
+    }
+    let told = format!("{:?}", taken.snapshot.evidence.findings);
+    for what in ["off", "2 left out by patterns", "1 sockets"] {
+        assert!(told.contains(what), "{what}: {told}");
+    }
+}
+
+/// A snapshot that says a link is a directory would have files written elsewhere.
+#[tokio::test]
+async fn nothing_is_ever_written_outside_the_target() {
+    use backup_core::port::PartSink;
+    use backup_files::entry::{FileData, Kind, Moment, Place};
+    let world = World::new();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("precious"), "as it was").unwrap();
+    let entry = |path: &str, kind| backup_files::Entry {
+        path: path.into(),
+        kind,
+        mode: 0o755,
+        owner: 0,
+        group: 0,
+        modified: Moment::default(),
+        changed: Moment::default(),
+        inode: 1,
+        unsettled: false,
+        attributes: Vec::new(),
+    };
+    let hash = 0x1e1e_1e1e;
+    let data = FileData { size: 4, hash, place: Place::Pieces { address: 7 }, ..<_>::default() };
+    let to = outside.path().to_str().unwrap();
+    for (name, below) in [("way", "way/new"), ("way", "way/precious")] {
+        let good = world.backup(None).await;
+        let parts = backup_testkit::MemoryParts::default();
+        let mut list = backup_files::list::Encoder::default();
+        list.push(&entry("", Kind::Directory));
+        list.push(&entry(name, Kind::Link(to.into())));
+        list.push(&entry(below, Kind::File(data.clone())));
+        for (part, address, bytes) in [("list", 1, list.bytes()), ("data", 7, &b"evil"[..])] {
+            let part = backup_core::PartName::new(part);
+            parts.begin_part(&part, backup_core::Layout::Segments).await.unwrap();
+            let mut segment = parts.segment(&part, address).await.unwrap();
+            segment.write(bytes).await.unwrap();
+            segment.finish().await.unwrap();
+            parts.finish_part(&part, <_>::default()).await.unwrap();
+        }
+        let parts = std::sync::Arc::new(parts.commit().unwrap());
+        let taken = common::Taken { snapshot: good.snapshot, parts };
+        for delta in [false, true] {
+            let result = world.try_restore(&taken, |options| options.delta = delta).await;
+            assert!(result.is_err(), "{below}, delta {delta}");
+        }
+        std::fs::remove_dir_all(world.target()).unwrap();
+    }
+    let names: Vec<_> = std::fs::read_dir(outside.path()).unwrap().collect();
+    assert_eq!(names.len(), 1);
+    assert_eq!(std::fs::read_to_string(outside.path().join("precious")).unwrap(), "as it was");
+}
+
+/// What somebody put into the target before leads nowhere either.
+#[tokio::test]
+async fn a_link_in_the_target_is_replaced_not_followed() {
+    let world = World::new();
+    common::odd(&world.tree());
+    let taken = world.backup(None).await;
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::create_dir(world.target()).unwrap();
+    for name in ["a", "plain.txt", "large.bin", "pipe"] {
+        std::os::unix::fs::symlink(outside.path().join("x"), world.target().join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink(outside.path(), world.target().join("many")).unwrap();
+    world.restore(&taken, |options| options.delta = true).await;
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    world.assert_equal();
+}
+
+/// A file that is written to whenever a segment is: it never stays as it was when it was opened.
+struct Restless {
+    parts: backup_testkit::MemoryParts,
+    file: std::path::PathBuf,
+}
+
+#[async_trait::async_trait]
+impl backup_core::port::PartSink for Restless {
+    fn previous(&self, name: &backup_core::PartName) -> Option<backup_core::Part> {
+        self.parts.previous(name)
+    }
+
+    async fn begin_part(
+        &self,
+        name: &backup_core::PartName,
+        layout: backup_core::Layout,
+    ) -> backup_core::Result<()> {
+        self.parts.begin_part(name, layout).await
+    }
+
+    async fn segment(
+        &self,
+        part: &backup_core::PartName,
+        address: u64,
+    ) -> backup_core::Result<Box<dyn backup_core::port::SegmentSink>> {
+        use std::io::Write;
+        let mut file = std::fs::OpenOptions::new().append(true).open(&self.file).unwrap();
+        file.write_all(b"more").unwrap();
+        self.parts.segment(part, address).await
+    }
+
+    async fn finish_part(
+        &self,
+        name: &backup_core::PartName,
+        attributes: std::collections::BTreeMap<String, String>,
+    ) -> backup_core::Result<()> {
+        self.parts.finish_part(name, attributes).await
+    }
+
+    async fn start_over(&self) -> backup_core::Result<()> {
+        self.parts.start_over().await
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_changes_whenever_it_is_read_makes_a_snapshot_suspect_unless_allowed() {
+    use backup_core::FindingKind;
+    use backup_core::port::Provider;
+    for (changing, wanted) in [(false, FindingKind::Suspect), (true, FindingKind::Warning)] {
+        let mut world = World::new();
+        let file = world.tree().join("restless");
+        std::fs::write(&file, common::noise(1, 3 << 20)).unwrap();
+        world.options.tolerance.changing = changing;
+        let parts = Restless { parts: backup_testkit::MemoryParts::default(), file };
+        let provider = backup_files::TreeProvider::new(world.options.clone());
+        let mut source = provider.open_source(&world.source_options()).await.unwrap();
+        let evidence = source.copy_to(&parts).await.unwrap();
+        let torn = evidence.findings.iter().find(|f| f.message.contains("restless")).unwrap();
+        assert_eq!(torn.kind, wanted, "{}", torn.message);
+    }
+}
+
+#[tokio::test]
+async fn a_root_that_is_not_there_is_no_empty_snapshot() {
+    let world = World::new();
+    std::fs::remove_dir(world.tree()).unwrap();
+    let error = world.try_backup(None, &world.source_options()).await.err().unwrap();
+    assert_eq!(error.kind(), backup_core::ErrorKind::SourceUnavailable);
+    assert!(error.remedy().unwrap().contains("mounted"));
+}

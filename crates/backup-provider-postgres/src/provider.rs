@@ -104,6 +104,7 @@ impl Provider for PostgresProvider {
             evidence: found.evidence,
             schema_differences: found.schema_differences,
             cluster: None,
+            tree: None,
         })
     }
 }

@@ -101,6 +101,7 @@ impl Provider for RailwayProvider {
             evidence: found.evidence,
             schema_differences: found.schema_differences,
             cluster: None,
+            tree: None,
         })
     }
 }

@@ -122,6 +122,7 @@ impl Provider for SupabaseProvider {
             evidence: found.evidence,
             schema_differences: found.schema_differences,
             cluster: None,
+            tree: None,
         })
     }
 }

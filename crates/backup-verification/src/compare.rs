@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use backup_core::port::Restored;
 use backup_core::{Evidence, SnapshotKind};
 
-use super::cluster;
+use super::{cluster, tree};
 
 /// How many names are given before it says "and so many more".
 const NAMED: usize = 5;
@@ -34,6 +34,9 @@ pub fn compare(
     let evidence = &found.evidence;
     if let Some(cluster) = &found.cluster {
         return cluster::judge(found, cluster);
+    }
+    if let Some(restored) = &found.tree {
+        return tree::judge(wanted, restored);
     }
     let mut all = vec![
         ("rows", rows(wanted, evidence)),

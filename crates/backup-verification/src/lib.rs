@@ -23,6 +23,7 @@ mod read;
 mod report;
 mod request;
 mod sample;
+mod tree;
 mod verify;
 
 pub use compare::{Finding as Comparison, compare};

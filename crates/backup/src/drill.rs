@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use backup_config::{AssertSettings, DrillSettings, RestorePreferences};
 use backup_core::port::{DrillOptions, DrillTarget, Scratch, SmokeTest};
 use backup_core::{Finding, Result, Secret, Snapshot, SnapshotKind};
+use backup_files::restore::ScratchTree;
 use backup_mysql::scratch as mysql;
 use backup_ops::drill::{Assertion, DrillRequest};
 use backup_postgres::scratch::{GivenServer, LocalServer, Recovery};
@@ -41,12 +42,14 @@ impl Composer {
         recovery: Recovery,
     ) -> Result<Arc<dyn DrillTarget>> {
         let local = LocalServer::new(self.tools().clone()).with_recovery(recovery);
-        let here = |local: LocalServer, folder: &Path| {
-            Arc::new(Here { postgres: local, mysql: mysql::LocalServer::in_folder(folder) })
+        let here = |local: LocalServer, folder: &Path| Here {
+            postgres: local,
+            mysql: mysql::LocalServer::in_folder(folder),
+            files: ScratchTree::below(folder),
         };
-        let Some(to) = to else { return Ok(here(local, &self.tools().temporary())) };
+        let Some(to) = to else { return Ok(Arc::new(here(local, &self.tools().temporary()))) };
         if let Some(folder) = directory(to.expose()) {
-            return Ok(here(local.in_folder(folder), folder));
+            return Ok(Arc::new(here(local.in_folder(folder), folder)));
         }
         if is_mysql(to.expose()) {
             let connect = mysql_options(to.expose(), self.password_of(to.expose())?)?;
@@ -57,7 +60,8 @@ impl Composer {
         let given = GivenServer::new(to.clone(), connect, self.tools().clone())
             .with_ownership(!preferences.no_owner, !preferences.no_privileges)
             .with_roles(preferences.create_roles, preferences.role_map.clone());
-        Ok(Arc::new(ByKind { given, local }))
+        let here = here(local, &self.tools().temporary());
+        Ok(Arc::new(ByKind { given, here }))
     }
 
     /// Reads the URL of the server that drills of a source restore to: BACKUP_DRILL_URL, else
@@ -89,10 +93,11 @@ pub fn drill_request(settings: &DrillSettings, jobs: NonZeroUsize, program: &str
     }
 }
 
-/// Servers that are started on this machine, by the engine of the snapshot.
+/// What this machine has: servers of its own by the engine of the snapshot, directories for files.
 struct Here {
     postgres: LocalServer,
     mysql: mysql::LocalServer,
+    files: ScratchTree,
 }
 
 #[async_trait]
@@ -101,13 +106,17 @@ impl DrillTarget for Here {
         self.postgres.describe()
     }
 
-    async fn sweep(&self) -> Result<Vec<String>> {
+    async fn sweep(&self) -> Result<Vec<Finding>> {
         let mut swept = self.postgres.sweep().await?;
         swept.extend(self.mysql.sweep().await?);
+        swept.extend(self.files.sweep().await?);
         Ok(swept)
     }
 
     async fn open(&self, snapshot: &Snapshot, options: &DrillOptions) -> Result<Box<dyn Scratch>> {
+        if snapshot.kind == SnapshotKind::Files {
+            return self.files.open(snapshot, options).await;
+        }
         if snapshot.identity.engine == backup_mysql::ENGINE {
             return self.mysql.open(snapshot, options).await;
         }
@@ -118,7 +127,7 @@ impl DrillTarget for Here {
 /// A server that was given takes databases; a cluster has to become a server of its own.
 struct ByKind {
     given: GivenServer,
-    local: LocalServer,
+    here: Here,
 }
 
 #[async_trait]
@@ -128,15 +137,15 @@ impl DrillTarget for ByKind {
     }
 
     async fn sweep(&self) -> Result<Vec<Finding>> {
-        let mut swept = self.local.sweep().await?;
+        let mut swept = self.here.sweep().await?;
         swept.extend(self.given.sweep().await?);
         Ok(swept)
     }
 
     async fn open(&self, snapshot: &Snapshot, options: &DrillOptions) -> Result<Box<dyn Scratch>> {
         match snapshot.kind {
-            SnapshotKind::Physical => self.local.open(snapshot, options).await,
-            _ => self.given.open(snapshot, options).await,
+            SnapshotKind::Logical => self.given.open(snapshot, options).await,
+            _ => self.here.open(snapshot, options).await,
         }
     }
 }

@@ -122,7 +122,19 @@ pub(crate) struct ListArgs {
     pub(crate) native: bool,
 }
 
-/// `show`, `ls`.
+/// `ls`.
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// First digits of an id, `latest`, or SOURCE@latest
+    #[arg(value_name = "SNAPSHOT")]
+    pub(crate) snapshot: Selector,
+
+    /// Of a snapshot of files: only what these paths or patterns name, with what is below
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+}
+
+/// `show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// First digits of an id, `latest`, or SOURCE@latest

@@ -19,7 +19,7 @@ pub(crate) struct DiffArgs {
 /// `find`.
 #[derive(Debug, Args)]
 pub(crate) struct FindArgs {
-    /// Part of a name, or a pattern: `*.orders`, `table/**`, `base/1*/2*`
+    /// Part of a name, or a pattern: `*.orders`, `table/**`, `base/1*/2*`, `invoices/*.pdf`
     #[arg(value_name = "PATTERN")]
     pub(crate) pattern: String,
 
@@ -35,7 +35,7 @@ pub(crate) struct DumpArgs {
     #[arg(value_name = "SNAPSHOT")]
     pub(crate) snapshot: Selector,
 
-    /// The stream's name, as `ls` shows it
+    /// The stream's name, or the path of a file, as `ls` shows it
     #[arg(value_name = "PART")]
     pub(crate) part: String,
 }

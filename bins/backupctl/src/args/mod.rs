@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use data::{
-    BackupArgs, ExportArgs, FilesFrom, InitArgs, ListArgs, Mode, ProofArg, ReadData, RestoreArgs,
-    ShowArgs, VerifyArgs,
+    BackupArgs, ExportArgs, FilesFrom, InitArgs, ListArgs, LsArgs, Mode, ProofArg, ReadData,
+    RestoreArgs, ShowArgs, VerifyArgs,
 };
 pub(crate) use drill::DrillArgs;
 pub(crate) use keep::{CopyArgs, ForgetArgs, PinArgs, PruneArgs};
@@ -98,13 +98,13 @@ pub(crate) enum Verb {
     Snapshots(ListArgs),
     /// Show one snapshot: its tables, its proof, what was noticed
     Show(ShowArgs),
-    /// List the streams that a snapshot is made of
-    Ls(ShowArgs),
+    /// List the streams that a snapshot is made of, or the files in it
+    Ls(LsArgs),
     /// Show what changed from one snapshot to another
     Diff(DiffArgs),
-    /// Find the snapshots that have a table or another stream
+    /// Find the snapshots that have a table, another stream, or a file
     Find(FindArgs),
-    /// Write one stream of a snapshot to standard output
+    /// Write one stream, or one file, of a snapshot to standard output
     Dump(DumpArgs),
     /// Restore a snapshot into a new database
     Restore(RestoreArgs),

@@ -2,12 +2,14 @@
 
 use backup::ops::difference::{Difference, Sight, compare};
 use backup::ops::document::DiffDocument;
-use backup_core::{ByteSize, Error, ErrorKind, Result};
+use backup_core::{ByteSize, Error, ErrorKind, Result, SnapshotKind};
 
 use crate::args::DiffArgs;
 use crate::exit::Ending;
 use crate::render::{self, Align, Table};
 use crate::session::Session;
+
+use super::tree;
 
 pub(super) async fn run(session: &Session, args: &DiffArgs) -> Result<Ending> {
     let before = session.select(&args.before).await?.snapshot;
@@ -17,6 +19,9 @@ pub(super) async fn run(session: &Session, args: &DiffArgs) -> Result<Ending> {
             .with("before", before.kind.as_str())
             .with("after", after.kind.as_str())
             .hint("Only snapshots of one kind have the same streams; choose two of a kind."));
+    }
+    if before.kind == SnapshotKind::Files {
+        return tree::diff(session, &before, &after).await;
     }
     let (differences, same) = compare(&before, &after);
     if session.screen.json() {

@@ -2,12 +2,14 @@
 
 use std::io::{ErrorKind as Io, IsTerminal, Write};
 
-use backup_core::{Error, ErrorKind, PartName, Result, Snapshot};
+use backup_core::{Error, ErrorKind, PartName, Result, Snapshot, SnapshotKind};
 use futures::StreamExt;
 
 use crate::args::DumpArgs;
 use crate::exit::Ending;
 use crate::session::Session;
+
+use super::tree;
 
 pub(super) async fn run(session: &Session, args: &DumpArgs) -> Result<Ending> {
     if session.screen.json() {
@@ -20,6 +22,15 @@ pub(super) async fn run(session: &Session, args: &DumpArgs) -> Result<Ending> {
         ));
     }
     let snapshot = session.select(&args.snapshot).await?.snapshot;
+    if snapshot.kind == SnapshotKind::Files {
+        let mut bytes = tree::contents(session, &snapshot, &args.part).await?;
+        while let Some(piece) = session.interrupt.unless(async { Ok(bytes.next().await) }).await? {
+            if session.interrupt.unless(write(piece?.to_vec())).await? == Reader::Left {
+                break;
+            }
+        }
+        return Ok(Ending::Ok);
+    }
     let part = part(&snapshot, &args.part)?;
     let repository = session.repository().await?;
     let reader = session.interrupt.unless(repository.reader(&snapshot)).await?;

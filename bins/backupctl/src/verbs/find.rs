@@ -2,12 +2,14 @@
 
 use backup::ops::difference::{Found, find};
 use backup::ops::document::FindDocument;
-use backup_core::{Error, ErrorKind, Result};
+use backup_core::{Error, ErrorKind, Result, SnapshotKind};
 
 use crate::args::FindArgs;
 use crate::exit::Ending;
 use crate::render::{self, Align, Table};
 use crate::session::Session;
+
+use super::tree;
 
 pub(super) async fn run(session: &Session, args: &FindArgs) -> Result<Ending> {
     let repository = session.repository().await?;
@@ -19,7 +21,14 @@ pub(super) async fn run(session: &Session, args: &FindArgs) -> Result<Ending> {
     if let Some(source) = &args.source {
         records.retain(|record| record.snapshot.source == *source);
     }
-    let found = find(&records, |name| matches(&args.pattern, name));
+    let (trees, records): (Vec<_>, Vec<_>) =
+        records.into_iter().partition(|record| record.snapshot.kind == SnapshotKind::Files);
+    let matching = |name: &str| matches(&args.pattern, name);
+    let files = tree::find(session, &trees, matching).await?;
+    let found = find(&records, matching);
+    if found.is_empty() && files > 0 {
+        return Ok(Ending::Ok);
+    }
     if session.screen.json() {
         session.screen.document(&FindDocument::new(&found))?;
     } else if !found.is_empty() {
@@ -28,7 +37,7 @@ pub(super) async fn run(session: &Session, args: &FindArgs) -> Result<Ending> {
     if found.is_empty() {
         return Err(Error::new(ErrorKind::NotFound, "find in snapshots")
             .with("pattern", &args.pattern)
-            .with("snapshots", records.len())
+            .with("snapshots", records.len() + trees.len())
             .hint("A pattern without `/` is held against the last part of a name; see `ls`."));
     }
     Ok(Ending::Ok)

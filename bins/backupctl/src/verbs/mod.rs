@@ -27,6 +27,7 @@ mod restore;
 mod show;
 mod snapshots;
 mod status;
+mod tree;
 mod validate;
 mod verify;
 mod wal;

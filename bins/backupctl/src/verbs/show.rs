@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 
 use backup::ops::document::{PartsDocument, ShowDocument};
-use backup_core::{ByteSize, Result, SnapshotRecord};
+use backup_core::{ByteSize, Error, ErrorKind, Result, SnapshotKind, SnapshotRecord};
 
-use crate::args::ShowArgs;
+use crate::args::{LsArgs, ShowArgs};
 use crate::exit::Ending;
 use crate::render::{self, Align, Table};
 use crate::session::Session;
+
+use super::tree;
 
 pub(super) async fn run(session: &Session, args: ShowArgs) -> Result<Ending> {
     let record = session.select(&args.snapshot).await?;
@@ -20,8 +22,16 @@ pub(super) async fn run(session: &Session, args: ShowArgs) -> Result<Ending> {
     Ok(Ending::Ok)
 }
 
-pub(super) async fn parts(session: &Session, args: ShowArgs) -> Result<Ending> {
+pub(super) async fn parts(session: &Session, args: LsArgs) -> Result<Ending> {
     let record = session.select(&args.snapshot).await?;
+    if record.snapshot.kind == SnapshotKind::Files {
+        return tree::ls(session, &record.snapshot, &args.paths).await;
+    }
+    if !args.paths.is_empty() {
+        return Err(Error::new(ErrorKind::Usage, "list streams")
+            .with("kind", record.snapshot.kind.as_str())
+            .hint("Only snapshots of files have paths; leave them out."));
+    }
     if session.screen.json() {
         session.screen.document(&PartsDocument::new(&record))?;
         return Ok(Ending::Ok);
@@ -72,8 +82,23 @@ fn describe(record: &SnapshotRecord) -> String {
         ("New", ByteSize(snapshot.added_bytes).to_string()),
         ("Stored", ByteSize(snapshot.stored_bytes).to_string()),
         ("Rows", render::count(evidence.rows())),
+        ("Files", String::new()),
     ];
+    let tree = evidence.tree.as_ref();
     for (name, value) in lines {
+        let value = match (name, tree) {
+            ("Files", Some(tree)) => format!(
+                "{} ({}), {} directories, {} links, {} others",
+                render::count(tree.files),
+                ByteSize(tree.bytes),
+                render::count(tree.directories),
+                render::count(tree.links),
+                render::count(tree.others)
+            ),
+            ("Files", None) | ("Rows", Some(_)) => continue,
+            ("Server", Some(_)) if value.is_empty() => continue,
+            _ => value,
+        };
         // Writing into a String cannot fail.
         let _ = writeln!(text, "{name:<9} {value}");
     }

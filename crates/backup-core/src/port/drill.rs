@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Observer, PartSource, RestoreReport};
-use crate::{Evidence, Finding, Result, Secret, Snapshot};
+use crate::{Evidence, Finding, Result, Secret, Snapshot, TreeEvidence};
 
 /// Makes throw-away places for drills: a server started here, a database on a given server, a
 /// vendor's branch.
@@ -91,6 +91,23 @@ pub struct Restored {
     pub schema_differences: Vec<String>,
     /// What there is to say beyond one database, of a physical snapshot.
     pub cluster: Option<RestoredCluster>,
+    /// What there is to say of a tree of files.
+    pub tree: Option<RestoredTree>,
+}
+
+/// A restored tree of files next to the list it was made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestoredTree {
+    /// What the list says, counted and summed up anew.
+    pub listed: TreeEvidence,
+    /// Entries that are in the tree.
+    pub there: u64,
+    /// How many entries of the list are missing in the tree, or differ there.
+    pub different: u64,
+    /// The first of them, a phrase each.
+    pub differences: Vec<String>,
+    /// Whether owners and devices were compared: only root can make them.
+    pub owners: bool,
 }
 
 /// What a restored cluster says of itself. The rows that were read are in the evidence, of all

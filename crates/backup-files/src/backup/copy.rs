@@ -20,6 +20,7 @@ use super::findings::Findings;
 use super::owners::Owners;
 use super::read::{self, Large, Outcome};
 use super::walk::{Found, Seen};
+use crate::contents::whole;
 use crate::entry::{Entry, FileData, Kind, PIECE, Place, order};
 use crate::list::{DATA, ListReader, ListWriter};
 use crate::pace::Pace;
@@ -77,17 +78,8 @@ impl Base {
 
     /// Reads a segment of data; nothing where that fails: it only saves reading.
     async fn read(&self, address: u64) -> Option<Bytes> {
-        let (length, position) = *self.segments.get(&address)?;
-        let mut stream = self.parts.read(&PartName::new(DATA), position).await.ok()?;
-        let first = stream.next().await?.ok()?;
-        if first.len() as u64 == length {
-            return Some(first);
-        }
-        let mut bytes = first.to_vec();
-        while let Some(piece) = stream.next().await {
-            bytes.extend_from_slice(&piece.ok()?);
-        }
-        Some(bytes.into())
+        let (_, position) = *self.segments.get(&address)?;
+        whole(&*self.parts, &PartName::new(DATA), position).await.ok()
     }
 }
 

@@ -11,6 +11,8 @@ use super::{
 };
 use crate::entry::{Entry, FileData, Kind, Moment, PIECE, Place, order, show};
 
+/// The paths of a segment are not longer together: a few bytes may repeat a long one.
+const LONGEST_PATHS: usize = 16 << 20;
 /// No path is longer.
 const LONGEST_PATH: usize = 1 << 20;
 /// No file is longer: what 43 bits of pieces address.
@@ -27,8 +29,13 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Entry>> {
     }
     let mut before = Before::default();
     let mut entries: Vec<Entry> = Vec::new();
+    let mut paths = 0;
     while !fields.bytes.is_empty() {
         let entry = row(&mut fields, &mut before)?;
+        paths += entry.path.len();
+        if paths > LONGEST_PATHS {
+            return Err(damaged("its paths are too long"));
+        }
         check_path(&entry, entries.last())?;
         entries.push(entry);
     }

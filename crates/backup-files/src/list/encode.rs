@@ -11,6 +11,8 @@ use crate::entry::{Entry, FileData, Kind, Place};
 pub struct Encoder {
     bytes: Vec<u8>,
     before: Before,
+    /// Bytes of all paths, as they are once read.
+    paths: usize,
 }
 
 /// What a row is written in relation to.
@@ -28,7 +30,7 @@ pub(super) struct Before {
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self { bytes: vec![VERSION], before: Before::default() }
+        Self { bytes: vec![VERSION], before: Before::default(), paths: 0 }
     }
 }
 
@@ -39,6 +41,12 @@ impl Encoder {
         &self.bytes
     }
 
+    /// Returns the bytes of all paths, as they are once read.
+    #[must_use]
+    pub fn paths(&self) -> usize {
+        self.paths
+    }
+
     /// Returns whether no entry was written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -47,6 +55,7 @@ impl Encoder {
 
     /// Appends an entry.
     pub fn push(&mut self, entry: &Entry) {
+        self.paths += entry.path.len();
         let before = &self.before;
         let like =
             (entry.mode, entry.owner, entry.group) == (before.mode, before.owner, before.group);

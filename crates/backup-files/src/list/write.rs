@@ -20,6 +20,8 @@ const SHORTEST: usize = 96 << 10;
 const ENDS: u64 = 0x3ff;
 /// … and ends here at the latest.
 const LONGEST: usize = 512 << 10;
+/// So long are its paths together, at most, once they are read.
+const LONGEST_PATHS: usize = 4 << 20;
 /// Between segments of a first list there is room for so many.
 const ROOM: u64 = 1 << 32;
 
@@ -45,7 +47,8 @@ impl<'a> ListWriter<'a> {
         base: Option<&mut ListReader>,
     ) -> Result<()> {
         let length = self.encoder.bytes().len();
-        let ends = length >= LONGEST || length >= SHORTEST && xxh3_64(&entry.path) & ENDS == 0;
+        let long = length >= LONGEST || self.encoder.paths() >= LONGEST_PATHS;
+        let ends = long || length >= SHORTEST && xxh3_64(&entry.path) & ENDS == 0;
         if ends && !self.encoder.is_empty() {
             self.flush().await?;
         }

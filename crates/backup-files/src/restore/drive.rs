@@ -12,6 +12,7 @@ use futures::{FutureExt, StreamExt};
 
 use super::chosen::Chosen;
 use super::write::{Place, Writer, other_contents};
+use crate::contents::whole;
 use crate::entry::{Entry, FileData, Kind, PIECE, Place as Stored, is_below};
 use crate::list::DATA;
 
@@ -28,7 +29,7 @@ pub(super) struct Driver {
     pub(super) place: Arc<Place>,
     pub(super) jobs: usize,
     pub(super) observer: Arc<dyn Observer>,
-    segments: HashMap<u64, (u64, usize)>,
+    segments: HashMap<u64, usize>,
 }
 
 /// Files that are written together.
@@ -49,11 +50,7 @@ impl Driver {
         observer: Arc<dyn Observer>,
     ) -> Result<Self> {
         let data = parts.segments(&PartName::new(DATA)).await?;
-        let segments = data
-            .into_iter()
-            .enumerate()
-            .map(|(at, info)| (info.address, (info.bytes, at)))
-            .collect();
+        let segments = data.into_iter().enumerate().map(|(at, info)| (info.address, at)).collect();
         Ok(Self { parts, place, jobs, observer, segments })
     }
 
@@ -200,10 +197,10 @@ impl Driver {
     /// Reads a segment of data whole.
     async fn segment(&self, address: u64) -> Result<Bytes> {
         let known = self.segments.get(&address).copied();
-        let (length, position) = known.ok_or_else(|| {
+        let position = known.ok_or_else(|| {
             Error::new(ErrorKind::Integrity, "find contents of file").with("address", address)
         })?;
-        read(&*self.parts, length, position).await
+        whole(&*self.parts, &PartName::new(DATA), position).await
     }
 
     /// Has something written off the async threads.
@@ -214,21 +211,6 @@ impl Driver {
         let place = Arc::clone(&self.place);
         super::target::blocking(move || work(&mut Writer::new(&place))).await
     }
-}
-
-/// Reads a segment of data whole.
-async fn read(parts: &dyn PartSource, length: u64, position: usize) -> Result<Bytes> {
-    let mut stream = parts.read(&PartName::new(DATA), position).await?;
-    let Some(first) = stream.next().await else { return Ok(Bytes::new()) };
-    let first = first?;
-    if first.len() as u64 == length {
-        return Ok(first);
-    }
-    let mut bytes = first.to_vec();
-    while let Some(piece) = stream.next().await {
-        bytes.extend_from_slice(&piece?);
-    }
-    Ok(bytes.into())
 }
 
 async fn finish(running: &mut FuturesUnordered<BoxFuture<'_, Result<()>>>) -> Result<()> {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use backup_core::port::{Observer, PartSource};
+use backup_core::port::{Observer, PartSource, RestoredTree};
 use backup_core::{Event, Result, TreeEvidence};
 use futures::{StreamExt, stream};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat, statat};
@@ -24,21 +24,6 @@ const BATCH: usize = 1024;
 /// So many differences are told.
 const TOLD: usize = 20;
 
-/// What was found.
-#[derive(Clone, Debug, Default)]
-pub struct Examined {
-    /// What the list says, counted and summed up anew.
-    pub listed: TreeEvidence,
-    /// How many entries are in the tree.
-    pub there: u64,
-    /// How many of them differ, or are missing.
-    pub different: u64,
-    /// The first of them, a phrase each.
-    pub differences: Vec<String>,
-    /// Whether owners were compared: only root can set them.
-    pub owners: bool,
-}
-
 /// Compares a tree with the list of the snapshot that was restored there whole: each entry's kind,
 /// contents and metadata, and that there are no others. Changes nothing.
 pub async fn examine(
@@ -46,12 +31,12 @@ pub async fn examine(
     parts: &Arc<dyn PartSource>,
     jobs: usize,
     observer: &Arc<dyn Observer>,
-) -> Result<Examined> {
+) -> Result<RestoredTree> {
     let shown = root.to_owned();
     let fd =
         blocking(move || open_root(&shown).map_err(|e| failed("open tree", &shown, e))).await?;
     let owners = rustix::process::geteuid().is_root();
-    let mut examined = Examined { owners, ..Examined::default() };
+    let mut examined = RestoredTree { owners, ..RestoredTree::default() };
     let chosen = Chosen::open(parts, Wanted::default()).await?;
     let batches = stream::try_unfold(chosen, |mut chosen| async move {
         let batch = chosen.batch(BATCH).await?;
@@ -133,7 +118,15 @@ fn compare(folders: &mut Folders, entry: &Entry, owners: bool) -> std::result::R
     // The root has no name below itself.
     let name = if name.is_empty() { b"." } else { name };
     let parent = folders.open(folder).map_err(|error| told(&error))?;
-    let stat = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| told(&error))?;
+    let stat = match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        // Only root makes devices.
+        Err(rustix::io::Errno::NOENT)
+            if !owners && matches!(entry.kind, Kind::Character(..) | Kind::Block(..)) =>
+        {
+            return Ok(0);
+        }
+        looked => looked.map_err(|error| told(&error))?,
+    };
     let there = walk::entry(entry.path.clone(), Kind::Pipe, &stat);
     let mode = if owners { 0o7777 } else { 0o1777 };
     let is_link = matches!(entry.kind, Kind::Link(_));

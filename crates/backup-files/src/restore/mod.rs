@@ -4,10 +4,12 @@ mod chosen;
 mod drive;
 mod examine;
 mod place;
+mod scratch;
 mod sweep;
 mod target;
 mod write;
 
 pub use chosen::Chosen;
-pub use examine::{Examined, examine};
+pub use examine::examine;
+pub use scratch::ScratchTree;
 pub use target::TreeTarget;

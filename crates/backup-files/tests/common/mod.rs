@@ -1,5 +1,6 @@
 //! A tree, parts in memory, and a place to restore into.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its share")]
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -10,10 +11,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use backup_core::port::{
-    NoObserver, PartSource, Provider, RestoreOptions, RestoreReport, SourceOptions, Target,
+    NoObserver, PartSource, Provider, RestoreOptions, RestoreReport, RestoredTree, SourceOptions,
+    Target,
 };
 use backup_core::{Evidence, Result, Snapshot, SnapshotId, SnapshotKind, WriterId};
-use backup_files::restore::{Examined, TreeTarget, examine};
+use backup_files::restore::{TreeTarget, examine};
 use backup_files::{TreeOptions, TreeProvider};
 use backup_testkit::MemoryParts;
 
@@ -112,7 +114,7 @@ impl World {
         target.restore(&taken.snapshot, taken.parts.clone()).await
     }
 
-    pub async fn examine(&self, taken: &Taken) -> Examined {
+    pub async fn examine(&self, taken: &Taken) -> RestoredTree {
         let parts: Arc<dyn PartSource> = taken.parts.clone();
         let observer: Arc<dyn backup_core::port::Observer> = Arc::new(NoObserver);
         examine(&self.target(), &parts, 2, &observer).await.unwrap()

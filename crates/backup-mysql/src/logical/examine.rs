@@ -53,7 +53,7 @@ pub async fn examine(
     let stored = read_schema(parts, snapshot, title).await?;
     let schema_differences =
         schema::differences((&stored, title), (&restored, connect.database()), how.owners);
-    Ok(Restored { evidence, schema_differences, cluster: None })
+    Ok(Restored { evidence, schema_differences, cluster: None, tree: None })
 }
 
 /// A sink that forgets everything but the schema.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use backup_core::port::{DrillOptions, DrillTarget, Scratch};
-use backup_core::{Error, ErrorKind, Result, Secret, Snapshot, SnapshotKind};
+use backup_core::{Error, ErrorKind, Finding, Result, Secret, Snapshot, SnapshotKind};
 
 use super::place::{Home, Place};
 use crate::logical::drop_database;
@@ -41,14 +41,14 @@ impl DrillTarget for GivenServer {
         format!("a throw-away database on {}@{}", self.connect.user(), self.connect.address())
     }
 
-    async fn sweep(&self) -> Result<Vec<String>> {
+    async fn sweep(&self) -> Result<Vec<Finding>> {
         let mut client = Client::connect_to_server(&self.connect).await?;
         let rows = client.query(LEFTOVERS).await?;
         client.close().await;
         let mut dropped = Vec::new();
         for name in rows.iter().map(|row| row.text(0)) {
             drop_database(&self.connect.clone().with_database(&name)).await?;
-            dropped.push(name);
+            dropped.push(Finding::swept(&name));
         }
         Ok(dropped)
     }

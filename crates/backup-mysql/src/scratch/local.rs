@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use backup_core::port::{DrillOptions, DrillTarget, Scratch};
-use backup_core::{Error, ErrorKind, Result, Secret, Snapshot, SnapshotKind};
+use backup_core::{Error, ErrorKind, Finding, Result, Secret, Snapshot, SnapshotKind};
 
 use super::folder::{self, DrillFolder};
 use super::place::{Home, Place};
@@ -37,8 +37,8 @@ impl DrillTarget for LocalServer {
         format!("a throw-away server under {}", self.parent.display())
     }
 
-    async fn sweep(&self) -> Result<Vec<String>> {
-        Ok(folder::sweep(&self.parent))
+    async fn sweep(&self) -> Result<Vec<Finding>> {
+        Ok(folder::sweep(&self.parent).iter().map(|name| Finding::swept(name)).collect())
     }
 
     async fn open(&self, snapshot: &Snapshot, options: &DrillOptions) -> Result<Box<dyn Scratch>> {

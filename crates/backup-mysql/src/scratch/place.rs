@@ -60,6 +60,7 @@ impl Place {
             recovery: <_>::default(),
             delta: false,
             tablespaces: Vec::new(),
+            files: <_>::default(),
             observer: Arc::clone(&options.observer),
         };
         let server_version = version.map(|row| row.text(0)).unwrap_or_default();

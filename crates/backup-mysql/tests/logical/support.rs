@@ -48,6 +48,7 @@ pub(crate) fn restore_options() -> RestoreOptions {
         recovery: <_>::default(),
         delta: false,
         tablespaces: Vec::new(),
+        files: <_>::default(),
         observer: Arc::new(NoObserver),
     }
 }

@@ -18,6 +18,7 @@ mod restore;
 pub mod schema;
 mod snapshot;
 mod status;
+mod tree;
 mod verify;
 mod wal;
 
@@ -46,6 +47,7 @@ pub use snapshot::{
     SnapshotsDocument, TableDocument, VerifiedDocument,
 };
 pub use status::{DrillStandingDocument, SourceStatusDocument, StatusDocument};
+pub use tree::{EntryChangeDocument, EntryDocument, EntryFacts, EntryFoundDocument};
 pub use verify::{ProblemDocument, VerdictDocument, VerifyDocument, WalVerdictDocument};
 pub use wal::{
     InstantDocument, RunDocument, TimelineDocument, WalLogDocument, WalStatusDocument,

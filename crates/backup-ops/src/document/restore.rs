@@ -21,6 +21,9 @@ pub struct RestorePlanDocument {
     pub target: String,
     /// Tables that would be written.
     pub tables: u64,
+    /// Files that would be written, of a tree of files.
+    #[serde(default)]
+    pub files: u64,
     /// Bytes of rows, or of files, that would be written.
     pub bytes: u64,
     /// Steps in order.
@@ -54,7 +57,7 @@ pub struct RestoreDocument {
     pub tables: u64,
     /// Rows written, counted by the server.
     pub rows: u64,
-    /// Files written, of a physical snapshot.
+    /// Files written, of a physical snapshot or a tree of files.
     #[serde(default)]
     pub files: u64,
     /// Bytes of rows, or of files, written.
@@ -104,6 +107,7 @@ impl RestorePlanDocument {
             snapshot: snapshot.id.to_string(),
             target,
             tables: plan.tables,
+            files: plan.files,
             bytes: plan.bytes,
             steps: plan
                 .steps

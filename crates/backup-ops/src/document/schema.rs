@@ -4,9 +4,10 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 
 use super::{
     BackupDocument, DiffDocument, DoctorDocument, DrillDocument, DrillHistoryDocument,
-    ErrorDocument, FindDocument, ForgetDocument, KeysDocument, MigrateDocument, NativeDocument,
-    PartsDocument, ReceiptDocument, RestoreDocument, RestorePlanDocument, ShowDocument,
-    SnapshotsDocument, StatusDocument, VerifyDocument, WalStatusDocument,
+    EntryChangeDocument, EntryDocument, EntryFoundDocument, ErrorDocument, FindDocument,
+    ForgetDocument, KeysDocument, MigrateDocument, NativeDocument, PartsDocument, ReceiptDocument,
+    RestoreDocument, RestorePlanDocument, ShowDocument, SnapshotsDocument, StatusDocument,
+    VerifyDocument, WalStatusDocument,
 };
 
 use crate::report::SignedReport;
@@ -23,6 +24,9 @@ const ALL: &[Entry] = &[
     ("doctor", root::<DoctorDocument>),
     ("drill", root::<DrillDocument>),
     ("drill_history", root::<DrillHistoryDocument>),
+    ("entry", root::<EntryDocument>),
+    ("entry_change", root::<EntryChangeDocument>),
+    ("entry_found", root::<EntryFoundDocument>),
     ("error", root::<ErrorDocument>),
     ("find", root::<FindDocument>),
     ("forget", root::<ForgetDocument>),

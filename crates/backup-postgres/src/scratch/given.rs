@@ -85,7 +85,7 @@ impl DrillTarget for GivenServer {
         let mut dropped = Vec::new();
         for name in names {
             drop_database(&self.connect.clone().with_database(&name)).await?;
-            dropped.push(super::removed(&name));
+            dropped.push(Finding::swept(&name));
         }
         Ok(dropped)
     }

@@ -103,7 +103,7 @@ impl DrillTarget for LocalServer {
     }
 
     async fn sweep(&self) -> Result<Vec<Finding>> {
-        Ok(folder::sweep(&self.parent).iter().map(|name| super::removed(name)).collect())
+        Ok(folder::sweep(&self.parent).iter().map(|name| Finding::swept(name)).collect())
     }
 
     async fn open(&self, snapshot: &Snapshot, options: &DrillOptions) -> Result<Box<dyn Scratch>> {

@@ -18,10 +18,3 @@ pub use cluster::{Recovery, ScratchCluster};
 pub use extract::{Extracted, Extraction};
 pub use given::GivenServer;
 pub use local::LocalServer;
-
-use backup_core::Finding;
-
-/// What is said of a place that a drill which did not end had left behind.
-fn removed(name: &str) -> Finding {
-    Finding::note(format!("an earlier drill had left {name} behind; it was removed"))
-}

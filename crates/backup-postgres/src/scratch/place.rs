@@ -152,6 +152,7 @@ impl Scratch for Place {
             evidence: found.evidence,
             schema_differences: found.schema_differences,
             cluster: None,
+            tree: None,
         })
     }
 

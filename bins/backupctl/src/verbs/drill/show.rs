@@ -23,7 +23,7 @@ fn describe(receipt: &DrillReceipt) -> String {
         "{what} {verdict}: snapshot {id} of {source}\n\
          data from  {from} ({rpo} old when the drill began)\n\
          restored   {restored}, {bytes}; {fetched} fetched\n\
-         into       {target}, {server} (source {version})\n",
+         into       {target}{server}\n",
         verdict = receipt.verdict.to_uppercase(),
         source = receipt.source,
         from = render::time(receipt.data_from),
@@ -39,8 +39,14 @@ fn describe(receipt: &DrillReceipt) -> String {
         bytes = ByteSize(receipt.bytes),
         fetched = ByteSize(receipt.fetched_bytes),
         target = receipt.target,
-        server = render::server(&receipt.server_version),
-        version = receipt.source_version,
+        server = match receipt.kind.as_str() {
+            "files" => String::new(),
+            _ => format!(
+                ", {} (source {})",
+                render::server(&receipt.server_version),
+                receipt.source_version
+            ),
+        },
     );
     if let Some(replay) = &receipt.replay {
         text.push_str(&brought(replay));

@@ -162,6 +162,7 @@ impl LogicalSource {
             objects,
             schema: Some(schema::fingerprint(&items, database)),
             large_objects: None,
+            tree: None,
             findings,
             facts,
         })
