@@ -1,4 +1,5 @@
 //! Trees with everything odd in them, there and back.
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
 #![cfg(unix)]
 
 mod common;
@@ -73,7 +74,7 @@ fn change(root: &std::path::Path, steps: &[(u8, u8, u16)]) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         match what % 8 {
             0 | 1 => {
-                drop(fs::write(&path, common::noise(u64::from(*size), usize::from(*size) * 9)))
+                drop(fs::write(&path, common::noise(u64::from(*size), usize::from(*size) * 9)));
             }
             2 => drop(fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path))),
             3 => drop(std::os::unix::fs::symlink("f1", &path)),

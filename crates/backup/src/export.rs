@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use backup_core::port::PartSource;
-use backup_core::{Event, Result, Snapshot};
+use backup_core::{Error, ErrorKind, Event, Result, Snapshot, SnapshotKind};
 use backup_mysql::logical as mysql;
 use backup_postgres::logical;
 use backup_postgres::tools::ToolPaths;
@@ -23,6 +23,12 @@ pub async fn export(
     directory: &Path,
     options: &ExportOptions,
 ) -> Result<ExportReport> {
+    if snapshot.kind == SnapshotKind::Files {
+        return Err(Error::new(ErrorKind::Usage, "export snapshot")
+            .with("snapshot", snapshot.id.short())
+            .because("it is of files")
+            .hint("A restore writes them as they were: `backupctl restore SNAPSHOT --to DIR`."));
+    }
     options.observer.on_event(&Event::RunStarted {
         verb: "export",
         source: Some(snapshot.source.clone()),

@@ -4,6 +4,7 @@
 //! work. It is not part of the product: nothing here is shipped.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to people")]
 
+mod bench_files;
 mod bench_fleet;
 mod bench_peers;
 mod bench_physical;
@@ -32,6 +33,8 @@ cargo xtask TASK
   bench-physical [--size-mb N] [--rounds N] [--only PART,…] [--program BACKUPCTL]
                                   the same for clusters and WAL, as root; writes
                                   docs/benchmarks-physical.md
+  bench-files [--files N] [--rounds N] [--only TREE,…] [--program BACKUPCTL]
+                                  the same for trees of files; writes docs/benchmarks-files.md
   bench-fleet [--sources N] [--seconds N] [--clients N] [--world FOLDER]
                                   measure a daemon with many made-up sources
   graph                           hold the crate graph to its rules
@@ -44,6 +47,7 @@ fn main() -> Result<()> {
         None => ("help", [].as_slice()),
     };
     match task {
+        "bench-files" => bench_files::main(rest),
         "bench-fleet" => bench_fleet::main(rest),
         "bench-peers" => bench_peers::main(rest),
         "bench-physical" => bench_physical::main(rest),

@@ -2,7 +2,7 @@
 
 use backup::ops::doctor::{self, Check, Outcome};
 use backup::ops::document::DoctorDocument;
-use backup_core::{Error, ErrorKind, Result};
+use backup_core::{Error, ErrorKind, Result, SnapshotKind};
 
 use crate::args::DoctorArgs;
 use crate::exit::Ending;
@@ -37,7 +37,7 @@ async fn examine(session: &Session, live: bool) -> Vec<Check> {
     for source in &settings.sources {
         match session.choose(source) {
             Ok(source) => {
-                programs |= source.provider.name() != "mysql";
+                programs |= !matches!(source.provider.name(), "mysql" | "files");
                 checks.extend(doctor::check_source(&source.name, source.provider.as_ref()).await);
             }
             Err(error) => checks.push(Check::failure(format!("source {}", source.name), error)),

@@ -13,6 +13,7 @@ mod drill;
 mod exits;
 mod export;
 mod extract;
+mod files;
 mod happy;
 mod health;
 mod keys;

@@ -27,11 +27,21 @@ pub(crate) struct Cost {
 
 /// Runs the command to its end. A failure carries the end of what it wrote.
 pub(crate) fn measure(cluster: &Cluster, command: &mut Command) -> Result<Cost> {
+    let postmaster = cluster.process_id().context("the server is not running")?;
+    run(Some(postmaster), command)
+}
+
+/// Runs a command that has nothing to do with a database server to its end.
+pub(crate) fn measure_alone(command: &mut Command) -> Result<Cost> {
+    run(None, command)
+}
+
+fn run(postmaster: Option<u32>, command: &mut Command) -> Result<Cost> {
+    let server = || postmaster.map_or(Ok(0.0), server_ticks);
     let shown = command.get_program().to_string_lossy().into_owned();
     let errors = tempfile::NamedTempFile::new()?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors.reopen()?);
-    let postmaster = cluster.process_id().context("the server is not running")?;
-    let (server_before, own_before) = (server_ticks(postmaster)?, children_ticks()?);
+    let (server_before, own_before) = (server()?, children_ticks()?);
     let begun = Instant::now();
     let mut child = command.spawn().with_context(|| format!("cannot start {shown}"))?;
     let peak = watch(&mut child)?;
@@ -46,7 +56,7 @@ pub(crate) fn measure(cluster: &Cluster, command: &mut Command) -> Result<Cost> 
     Ok(Cost {
         wall,
         client: (children_ticks()? - own_before) / TICKS_PER_SECOND,
-        server: (server_ticks(postmaster)? - server_before) / TICKS_PER_SECOND,
+        server: (server()? - server_before) / TICKS_PER_SECOND,
         peak,
     })
 }

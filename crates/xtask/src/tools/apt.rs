@@ -49,6 +49,7 @@ const COMMON: &[Need] = &[
 ];
 const BENCH: &[Need] = &[
     program("restic", "restic"),
+    program("borgbackup", "borg"),
     program("gzip", "gzip"),
     program("pgbackrest", "pgbackrest"),
     program("barman", "barman"),
