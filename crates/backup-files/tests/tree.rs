@@ -336,3 +336,24 @@ async fn a_root_that_is_not_there_is_no_empty_snapshot() {
     assert_eq!(error.kind(), backup_core::ErrorKind::SourceUnavailable);
     assert!(error.remedy().unwrap().contains("mounted"));
 }
+
+/// Saving a file often breaks it off from its other names: both then stand where one stood.
+#[tokio::test]
+async fn names_that_part_ways_keep_their_own_contents() {
+    let world = World::new();
+    let at = |name: &str| world.tree().join(name);
+    for (name, other, size) in [("large", "z-large", 700_000), ("small", "z-small", 900)] {
+        std::fs::write(at(name), common::noise(1, size)).unwrap();
+        std::fs::hard_link(at(name), at(other)).unwrap();
+    }
+    let first = world.backup(None).await;
+    std::thread::sleep(std::time::Duration::from_millis(3100));
+    let settled = world.backup(Some(&first)).await;
+    for (name, size) in [("large", 800_000), ("small", 1000)] {
+        std::fs::remove_file(at(name)).unwrap();
+        std::fs::write(at(name), common::noise(2, size)).unwrap();
+    }
+    let second = world.backup(Some(&settled)).await;
+    world.restore(&second, |_| ()).await;
+    world.assert_equal();
+}

@@ -3,7 +3,7 @@
 //! Entries are written in order, and files are read several at a time: an entry waits in a queue
 //! until what it needs was read.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -138,7 +138,9 @@ pub(super) struct Copy<'a> {
     rows: VecDeque<Row>,
     bundle: Bundle,
     bundle_unit: u64,
-    last_former: Option<u64>,
+    /// Addresses of the snapshot before that were given away again. One may be wanted twice: by
+    /// two names of what was one file and is two now.
+    taken: HashSet<u64>,
     number: u64,
     names: HashMap<(u64, u64), Names>,
     next_names: u64,
@@ -181,7 +183,7 @@ impl<'a> Copy<'a> {
             rows: VecDeque::new(),
             bundle: Bundle::default(),
             bundle_unit: 0,
-            last_former: None,
+            taken: HashSet::new(),
             number: number.unwrap_or(FIRST),
             names: HashMap::new(),
             next_names: 0,
@@ -339,12 +341,11 @@ impl<'a> Copy<'a> {
         }
         let bundle = std::mem::take(&mut self.bundle);
         let unit = self.bundle_unit;
-        let former = bundle.former().filter(|at| self.last_former != Some(*at));
+        let former = bundle.former().filter(|at| self.taken.insert(*at));
         if let Some((address, length)) = bundle.unchanged()
             && (length == 0 || former == Some(address))
             && self.keep_bundle(address, length).await?
         {
-            self.last_former = former.or(self.last_former);
             self.shared.observer.on_event(&Event::Progress { bytes: length });
             let kept = bundle.members.into_iter().map(|member| {
                 let mut entry = member.found.entry;
@@ -354,7 +355,6 @@ impl<'a> Copy<'a> {
             self.outcomes.insert(unit, kept.collect());
             return Ok(());
         }
-        self.last_former = former.or(self.last_former);
         let address = match former {
             Some(address) => address,
             None => self.fresh(0)?,
@@ -400,6 +400,7 @@ impl<'a> Copy<'a> {
             Some(Place::Pieces { address }) => Some(address),
             _ => None,
         };
+        let former = former.filter(|at| self.taken.insert(*at));
         if let Some((data, address)) = before.filter(|_| unchanged).zip(former) {
             let wanted: Vec<u64> = data.pieces().map(|piece| address + piece).collect();
             if self.shared.sink.keep_all(&self.shared.data, &wanted).await? {
@@ -535,7 +536,8 @@ impl<'a> Copy<'a> {
             && stored.data.is_none()
             && let Kind::File(data) = &entry.kind
         {
-            stored.data = Some((data.clone(), entry));
+            let data = data.clone();
+            stored.data = Some((data, Entry { path: Vec::new(), ..entry }));
         }
         Ok(())
     }
