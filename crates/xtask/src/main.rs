@@ -6,6 +6,7 @@
 
 mod bench_files;
 mod bench_fleet;
+mod bench_mysql;
 mod bench_peers;
 mod bench_physical;
 mod command;
@@ -30,6 +31,9 @@ cargo xtask TASK
   drills [--rounds N]             100 drills that must pass, 100 corruptions that must be caught
   bench-peers [--size-mb N] [--rounds N] [--only PART,…] [--program BACKUPCTL]
                                   compare with other tools; writes docs/benchmarks.md
+  bench-mysql [--size-mb N] [--rounds N] [--program BACKUPCTL]
+                                  compare with mydumper and mariadb-dump; writes
+                                  docs/benchmarks-mysql.md
   bench-physical [--size-mb N] [--rounds N] [--only PART,…] [--program BACKUPCTL]
                                   the same for clusters and WAL, as root; writes
                                   docs/benchmarks-physical.md
@@ -49,6 +53,7 @@ fn main() -> Result<()> {
     match task {
         "bench-files" => bench_files::main(rest),
         "bench-fleet" => bench_fleet::main(rest),
+        "bench-mysql" => bench_mysql::main(rest),
         "bench-peers" => bench_peers::main(rest),
         "bench-physical" => bench_physical::main(rest),
         "demo" => demo::main(rest),

@@ -2,7 +2,7 @@
 
 use backup::ops::doctor::{self, Check, Outcome};
 use backup::ops::document::DoctorDocument;
-use backup_core::{Error, ErrorKind, Result, SnapshotKind};
+use backup_core::{Error, ErrorKind, Result};
 
 use crate::args::DoctorArgs;
 use crate::exit::Ending;

@@ -27,7 +27,11 @@ pub(crate) struct Cost {
 
 /// Runs the command to its end. A failure carries the end of what it wrote.
 pub(crate) fn measure(cluster: &Cluster, command: &mut Command) -> Result<Cost> {
-    let postmaster = cluster.process_id().context("the server is not running")?;
+    measure_on(cluster.process_id().context("the server is not running")?, command)
+}
+
+/// As [`measure`], beside the server of that process number.
+pub(crate) fn measure_on(postmaster: u32, command: &mut Command) -> Result<Cost> {
     run(Some(postmaster), command)
 }
 
