@@ -97,7 +97,7 @@ pub use repository::Repository;
 pub use settings::{DeltaMode, Settings};
 pub use snapshots::SnapshotScan;
 pub use statement::StatementSignature;
-pub use wal::{WalEntry, WalHead, WalLog, WalObject, WalPut, WalTally};
+pub use wal::{PreparedWal, WalEntry, WalHead, WalLog, WalObject, WalPut, WalTally};
 pub use write::{SnapshotDraft, SnapshotWriter};
 
 use backup_core::{Error, ErrorKind, Result};

@@ -66,9 +66,9 @@ pub(crate) struct WalFetchArgs {
     #[arg(long)]
     pub(crate) no_ahead: bool,
 
-    /// Be the helper that fetches ahead; segments have so many bytes
-    #[arg(long, value_name = "BYTES", hide = true)]
-    pub(crate) ahead_of: Option<u64>,
+    /// Be the helper that fetches ahead
+    #[arg(long, hide = true)]
+    pub(crate) helper: bool,
 }
 
 /// `wal stream`.

@@ -386,3 +386,45 @@ fn a_host_that_can_only_write_archives_without_a_passphrase() {
     let out = archive.program.path("out").display().to_string();
     archive.program.run(&["wal", "fetch", &name, &out]).expect(126);
 }
+
+#[test]
+fn a_helper_answers_for_its_repository_and_for_no_other() {
+    let Some(major) = majors().pop() else { return };
+    let mut archive = Archive::new("shop");
+    let Some(cluster) = Cluster::start(major) else { return };
+    let switch = || {
+        cluster.sql("postgres", "select pg_create_restore_point('switch')");
+        let name = cluster.sql("postgres", "select pg_walfile_name(pg_switch_wal())");
+        archive.program.ok(&["wal", "push", file(&cluster, name.trim()).to_str().unwrap()]);
+        name.trim().to_owned()
+    };
+    let names = [switch(), switch(), switch()];
+    let folder = archive.program.path("recovered");
+    std::fs::create_dir(&folder).unwrap();
+    archive.program.give(&folder);
+    let out = folder.join("out").display().to_string();
+    archive.program.ok(&["wal", "fetch", &names[0], &out]);
+    let history = ["wal", "fetch", "00000009.history", &out];
+    archive.program.run(&history).expect(1);
+    // From now on only the helper can open the repository.
+    let keys = ["keys", "away"].map(|name| archive.program.path("repository").join(name));
+    std::fs::rename(&keys[0], &keys[1]).unwrap();
+    for name in names.iter().chain(&names[..1]) {
+        archive.program.ok(&["wal", "fetch", name, &out]);
+        assert_eq!(std::fs::read(&out).unwrap(), std::fs::read(file(&cluster, name)).unwrap());
+    }
+    archive.program.run(&history).expect(1);
+    archive.program.run(&["wal", "fetch", "--no-ahead", &names[2], &out]).expect(126);
+    archive.program.run(&["wal", "fetch", "--source", "other", &names[0], &out]).expect(126);
+    archive.program.set("BACKUP_PASSPHRASE", "not the one");
+    archive.program.run(&history).expect(126);
+    archive.program.set("BACKUP_PASSPHRASE", "correct horse battery staple");
+    std::fs::rename(&keys[1], &keys[0]).unwrap();
+    // Nothing is said of a repository that is not there.
+    let (there, gone) = (archive.program.path("repository"), archive.program.path("gone"));
+    std::fs::rename(&there, &gone).unwrap();
+    archive.program.run(&history).expect(126);
+    std::fs::rename(&gone, &there).unwrap();
+    archive.program.run(&history).expect(1);
+    wait("the helper to end", || !folder.join(".backupctl-ahead").exists());
+}

@@ -1,18 +1,16 @@
 //! Push: one file from the server, stored before it is acknowledged.
 
 use backup_core::{Error, ErrorKind, Result, WalFacts, WalFile};
-use backup_repository::{Repository, WalLog, WalPut};
-use bytes::Bytes;
+use backup_repository::{PreparedWal, Repository, WalLog, WalPut};
 
 /// A file to archive.
-#[derive(Clone, Debug)]
 pub struct WalPush {
     /// Whose it is.
     pub log: WalLog,
     /// What the server calls it.
     pub file: WalFile,
-    /// Its bytes.
-    pub content: Bytes,
+    /// Its bytes, prepared by this repository.
+    pub content: PreparedWal,
     /// What is in it.
     pub facts: Option<WalFacts>,
     /// The source is another cluster from now on, on purpose.
@@ -43,7 +41,7 @@ pub async fn push(repository: &Repository, push: WalPush) -> Result<WalPut> {
             facts.end
         );
     }
-    repository.put_wal(&push.log, push.file, push.content, push.facts).await
+    repository.put_prepared_wal(&push.log, push.file, push.content, push.facts).await
 }
 
 /// Makes sure that this cluster is the source's; the first file of a cluster settles it.

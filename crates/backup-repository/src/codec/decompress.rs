@@ -23,9 +23,7 @@ pub fn decode(
         let same = stored.len() == length;
         return if same { Ok(stored.to_vec()) } else { Err(damaged().with("length", length)) };
     }
-    let mut context = DCtx::try_create()
-        .ok_or_else(|| Error::new(ErrorKind::Failed, "create decompression context"))?;
-    context.set_parameter(DParameter::WindowLogMax(27)).map_err(zstd_error)?;
+    let mut context = context()?;
     if encoding == Encoding::Delta {
         let base = base.ok_or_else(|| damaged().with("base", "missing"))?;
         context.ref_prefix(base).map_err(zstd_error)?;
@@ -36,6 +34,30 @@ pub fn decode(
         return Err(damaged().with("length", plain.len()).with("expected", length));
     }
     Ok(plain)
+}
+
+/// Fills `into` with the plaintext of bytes that need no base. Fails as [`decode`] does.
+pub(crate) fn decode_into(encoding: Encoding, stored: &[u8], into: &mut [u8]) -> Result<()> {
+    let damaged = || Error::new(ErrorKind::Integrity, "decode chunk");
+    match encoding {
+        Encoding::Raw if stored.len() == into.len() => into.copy_from_slice(stored),
+        Encoding::Raw => return Err(damaged().with("length", into.len())),
+        Encoding::Delta => return Err(damaged().with("base", "missing")),
+        Encoding::Zstd => {
+            let length = context()?.decompress(into, stored).map_err(zstd_error)?;
+            if length != into.len() {
+                return Err(damaged().with("length", length).with("expected", into.len()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn context<'a>() -> Result<DCtx<'a>> {
+    let mut context = DCtx::try_create()
+        .ok_or_else(|| Error::new(ErrorKind::Failed, "create decompression context"))?;
+    context.set_parameter(DParameter::WindowLogMax(27)).map_err(zstd_error)?;
+    Ok(context)
 }
 
 fn zstd_error(code: usize) -> Error {

@@ -8,6 +8,7 @@ mod decompress;
 
 pub use compress::{Compressor, Encoded};
 pub use decompress::decode;
+pub(crate) use decompress::decode_into;
 
 use backup_core::{Error, ErrorKind, Result};
 

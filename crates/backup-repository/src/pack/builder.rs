@@ -19,11 +19,17 @@ pub(crate) struct PackBuilder {
 
 impl PackBuilder {
     /// Starts a pack for its first chunk, whose id hedges the pack's key against a random
-    /// number generator that repeats itself.
-    pub(crate) fn new(keys: &KeyBundle, first: &ChunkId, capacity: usize) -> Result<Self> {
+    /// number generator that repeats itself. It is built in `body`, whatever that holds.
+    pub(crate) fn new(
+        keys: &KeyBundle,
+        first: &ChunkId,
+        capacity: usize,
+        mut body: Vec<u8>,
+    ) -> Result<Self> {
         let id = PackId(random::bytes()?);
         let sealer = ObjectSealer::new(keys, ObjectKind::Pack, id.0, &[first.as_bytes()])?;
-        let mut body = Vec::with_capacity(capacity);
+        body.clear();
+        body.reserve(capacity);
         body.extend_from_slice(sealer.header());
         Ok(Self { id, sealer, body, entries: Vec::new() })
     }

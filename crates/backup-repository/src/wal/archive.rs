@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 
 use super::head::WalHead;
 use super::name::{WalEntry, WalLog, WalObject, source_folder};
-use super::object::{self, FRONT};
+use super::object::{self, FRONT, PreparedWal};
 use crate::blocking;
 use crate::layout::WAL;
 use crate::read::missing_is_damage;
@@ -45,6 +45,23 @@ impl Repository {
         facts: Option<WalFacts>,
     ) -> Result<WalPut> {
         self.put_wal_entry(log, WalEntry::File(file), content, facts).await
+    }
+
+    /// Hashes and compresses a file's content, to be stored by [`Repository::put_prepared_wal`].
+    pub async fn prepare_wal(&self, content: Bytes) -> Result<PreparedWal> {
+        let keys = self.keys_now()?;
+        blocking(move || object::prepare(keys, &content)).await
+    }
+
+    /// As [`Repository::put_wal`].
+    pub async fn put_prepared_wal(
+        &self,
+        log: &WalLog,
+        file: WalFile,
+        content: PreparedWal,
+        facts: Option<WalFacts>,
+    ) -> Result<WalPut> {
+        self.put_entry(log, WalEntry::File(file), content, facts).await
     }
 
     /// Records that WAL from `segment` on was lost; `note` says what is known, as JSON.
@@ -102,18 +119,25 @@ impl Repository {
         content: Bytes,
         facts: Option<WalFacts>,
     ) -> Result<WalPut> {
-        let keys = self.keys_now()?;
-        let ids = keys.chunk_ids();
-        let hashed = content.clone();
-        let hashing = blocking(move || Ok(object::identify(ids, &hashed)));
-        let (stored, identified) = tokio::join!(self.wal_named(log, entry), hashing);
-        let (stored, (id, digest)) = (stored?, identified?);
+        let content = self.prepare_wal(content).await?;
+        self.put_entry(log, entry, content, facts).await
+    }
+
+    async fn put_entry(
+        &self,
+        log: &WalLog,
+        entry: WalEntry,
+        content: PreparedWal,
+        facts: Option<WalFacts>,
+    ) -> Result<WalPut> {
+        let digest = content.digest;
+        let stored = self.wal_named(log, entry).await?;
         let name = log.object(entry, digest)?;
         refuse_others(log, entry, digest, &stored)?;
         // A name that is there already is written again nevertheless: whoever put it there may
         // have died before it was durable, and `Known` is an answer that PostgreSQL acts upon.
         let text = name.as_str().to_owned();
-        let sealed = blocking(move || object::seal(&keys, &text, id, &content, facts)).await?;
+        let sealed = blocking(move || object::seal(&text, content, facts)).await?;
         let size = sealed.len() as u64;
         let known = match self.store().create(&name, sealed).await {
             Err(error) if error.kind() == ErrorKind::Conflict => true,

@@ -13,5 +13,6 @@ mod object;
 pub use archive::{WalPut, WalTally};
 pub use head::WalHead;
 pub use name::{WalEntry, WalLog, WalObject};
+pub use object::PreparedWal;
 
 pub(crate) use head::read_head;

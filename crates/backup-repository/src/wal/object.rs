@@ -6,6 +6,8 @@
 //! object to a Padmé size; it alone is flagged as last, so that an end is never taken for
 //! another.
 
+use std::sync::{Arc, Mutex};
+
 use backup_core::{ChunkId, Error, ErrorKind, Result, WalFacts};
 use backup_crypto::{
     ChunkIdKey, HEADER_LEN, KeyBundle, ObjectKind, ObjectOpener, ObjectSealer, TAG_LEN,
@@ -14,7 +16,7 @@ use bytes::Bytes;
 
 use super::head::{HEAD, LONGEST, MOST_FRAMES, WalHead, damaged, open_head, write_head};
 use crate::bytes::padme;
-use crate::codec::{Compressor, Encoded, decode};
+use crate::codec::{Compressor, Encoded, decode_into};
 
 /// Bytes of an object that hold its header and its head.
 pub(super) const FRONT: u64 = (HEADER_LEN + HEAD + TAG_LEN) as u64;
@@ -32,26 +34,40 @@ pub(super) fn identify(ids: ChunkIdKey, content: &[u8]) -> (ChunkId, [u8; 8]) {
     (id, digest)
 }
 
-/// Returns the sealed object of that name.
-pub(super) fn seal(
-    keys: &KeyBundle,
-    name: &str,
+/// A file's content, hashed and compressed: what can be done before its name is known.
+pub struct PreparedWal {
+    pub(super) keys: Arc<KeyBundle>,
+    length: u64,
     id: ChunkId,
-    content: &[u8],
-    facts: Option<WalFacts>,
-) -> Result<Bytes> {
+    pieces: Vec<Encoded>,
+    pub(super) digest: [u8; 8],
+}
+
+/// Hashes and compresses a file's content, on all cores.
+pub(super) fn prepare(keys: Arc<KeyBundle>, content: &[u8]) -> Result<PreparedWal> {
     if content.len() as u64 > LONGEST {
         return Err(Error::new(ErrorKind::Usage, "store WAL file")
             .with("bytes", content.len())
             .hint("No WAL file is longer than 1 GiB."));
     }
-    let pieces = compress(content)?;
+    let ids = keys.chunk_ids();
+    std::thread::scope(|scope| {
+        let hashing = scope.spawn(|| identify(ids, content));
+        let pieces = compress(content)?;
+        let (id, digest) = hashing.join().map_err(|_| lost())?;
+        Ok(PreparedWal { keys, length: content.len() as u64, id, pieces, digest })
+    })
+}
+
+/// Returns the sealed object of that name.
+pub(super) fn seal(name: &str, content: PreparedWal, facts: Option<WalFacts>) -> Result<Bytes> {
+    let PreparedWal { keys, length, id, pieces, .. } = content;
     let frames = pieces.iter().map(|piece| (piece.encoding, piece.bytes.len() as u32)).collect();
-    let head = WalHead { length: content.len() as u64, facts, content: id, frames };
+    let head = WalHead { length, facts, content: id, frames };
     let head = write_head(&head, keys.chunk_ids(), name);
 
     let mut sealer =
-        ObjectSealer::new(keys, ObjectKind::Wal, object_id(keys.chunk_ids(), name), &[&id.0])?;
+        ObjectSealer::new(&keys, ObjectKind::Wal, object_id(keys.chunk_ids(), name), &[&id.0])?;
     let body: usize = pieces.iter().map(|piece| piece.bytes.len() + TAG_LEN).sum();
     let least = FRONT as usize + body + TAG_LEN;
     let size = padme(least as u64) as usize;
@@ -125,7 +141,7 @@ fn piece_length(length: usize) -> usize {
 fn compress(content: &[u8]) -> Result<Vec<Encoded>> {
     let compressor = Compressor::new(LEVEL);
     let pieces: Vec<&[u8]> = content.chunks(piece_length(content.len())).collect();
-    parallel(&pieces, |_, piece| compressor.whole(piece))
+    parallel(pieces, |_, piece| compressor.whole(piece))
 }
 
 fn decompress(opener: &ObjectOpener, head: &WalHead, frames: &[&[u8]]) -> Result<Vec<u8>> {
@@ -134,45 +150,46 @@ fn decompress(opener: &ObjectOpener, head: &WalHead, frames: &[&[u8]]) -> Result
     if length.div_ceil(piece) != frames.len() {
         return Err(damaged("it has another number of frames than its length needs"));
     }
-    let decoded = parallel(frames, |position, frame| {
+    let mut content = vec![0; length];
+    let pieces = frames.iter().zip(content.chunks_mut(piece)).collect();
+    parallel(pieces, |position, (frame, into)| {
         let plain = opener.open(position as u64 + 1, false, &[], frame)?;
         let encoding = head.frames.get(position).map(|(encoding, _)| *encoding);
         let encoding = encoding.ok_or_else(|| damaged("it has more frames than it says"))?;
-        decode(encoding, &plain, None, piece.min(length - position * piece))
+        decode_into(encoding, &plain, into)
     })?;
-    Ok(decoded.concat())
+    Ok(content)
 }
 
-/// Works on all items at once, on as many threads as there are cores.
-fn parallel<T: Send>(
-    items: &[&[u8]],
-    work: impl Fn(usize, &[u8]) -> Result<T> + Sync,
+/// Works on all items at once, on as many threads as there are cores; each takes the next one.
+fn parallel<I: Send, T: Send>(
+    items: Vec<I>,
+    work: impl Fn(usize, I) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    if items.len() < 2 || cores < 2 {
-        return items.iter().enumerate().map(|(position, item)| work(position, item)).collect();
-    }
-    let share = items.len().div_ceil(cores);
-    let done = std::thread::scope(|scope| {
-        let work = &work;
-        let threads: Vec<_> = items
-            .chunks(share)
-            .enumerate()
-            .map(|(group, items)| {
-                scope.spawn(move || {
-                    let of =
-                        |(position, item): (usize, &&[u8])| work(group * share + position, item);
-                    items.iter().enumerate().map(of).collect::<Result<Vec<T>>>()
-                })
-            })
-            .collect();
-        threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
-    });
-    let mut out = Vec::with_capacity(items.len());
-    for group in done {
-        let group =
-            group.map_err(|_| Error::new(ErrorKind::Failed, "compute on another thread"))?;
-        out.extend(group?);
-    }
-    Ok(out)
+    let more = cores.min(items.len()).saturating_sub(1);
+    let left = Mutex::new(items.into_iter().enumerate());
+    let some = || {
+        let mut done = Vec::new();
+        loop {
+            let Some((position, item)) = left.lock().map_err(|_| lost())?.next() else {
+                return Ok(done);
+            };
+            done.push((position, work(position, item)?));
+        }
+    };
+    let mut done = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..more).map(|_| scope.spawn(some)).collect();
+        let mut done = some()?;
+        for thread in threads {
+            done.extend(thread.join().map_err(|_| lost())??);
+        }
+        Ok::<_, Error>(done)
+    })?;
+    done.sort_unstable_by_key(|(position, _)| *position);
+    Ok(done.into_iter().map(|(_, item)| item).collect())
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Failed, "compute on another thread")
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use backup_core::port::{Clock, Observer, Store};
 use backup_core::{Error, ErrorKind, Event, IndexId, PackId, Result};
 use backup_crypto::{KeyBundle, ObjectKind};
+use bytes::Bytes;
 
 use super::MARK_TRUST;
 use crate::index::{Index, IndexObject};
@@ -25,6 +26,7 @@ pub(super) struct Ledger {
     keys: Arc<KeyBundle>,
     observer: Arc<dyn Observer>,
     state: Mutex<State>,
+    spare: Mutex<Option<Vec<u8>>>,
     /// One checkpoint at a time: whoever holds it knows that no other is under way.
     checkpointing: tokio::sync::Mutex<()>,
 }
@@ -57,6 +59,7 @@ impl Ledger {
             keys,
             observer,
             state: Mutex::new(state),
+            spare: Mutex::default(),
             checkpointing: <_>::default(),
         }
     }
@@ -75,6 +78,19 @@ impl Ledger {
         Ok(Arc::new(self.state.lock().map_err(|_| poisoned())?.own.clone()))
     }
 
+    /// Returns memory to fill a pack in: that of one that was stored, which costs nothing to touch
+    /// again, else nothing yet.
+    pub(super) fn memory(&self) -> Vec<u8> {
+        self.spare.lock().ok().and_then(|mut spare| spare.take()).unwrap_or_default()
+    }
+
+    /// Keeps the memory of a pack that was stored for the next one, unless the store still holds it.
+    fn keep(&self, stored: Bytes) {
+        if let (true, Ok(mut spare)) = (stored.is_unique(), self.spare.lock()) {
+            *spare = Some(stored.into());
+        }
+    }
+
     /// Stores a pack, and an index if one is due.
     pub(super) async fn store(&self, pack: PackBuilder) -> Result<()> {
         let stored = async {
@@ -88,7 +104,9 @@ impl Ledger {
         let (entries, bytes) = blocking(move || pack.finish()).await?;
         let size = bytes.len() as u64;
         let begun = Since::now(&*self.clock);
+        let kept = bytes.clone();
         self.store.create(&layout::pack(entries.id)?, bytes).await?;
+        self.keep(kept);
         self.observer.on_event(&Event::PackStored { bytes: size });
         let mut state = self.state.lock().map_err(|_| poisoned())?;
         state.stored_bytes += size;

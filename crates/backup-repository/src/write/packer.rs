@@ -100,7 +100,7 @@ impl Packer {
         let full = if fits { None } else { slot.take() };
         let pack = match slot.take() {
             Some(pack) => pack,
-            None => PackBuilder::new(self.ledger.keys(), &id, self.capacity)?,
+            None => PackBuilder::new(self.ledger.keys(), &id, self.capacity, self.ledger.memory())?,
         };
         let (base, depth) = base.map_or((None, 0), |(base, depth)| (Some(base), depth + 1));
         slot.insert(pack).add(id, raw, encoded, depth, base)?;

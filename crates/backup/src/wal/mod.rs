@@ -7,7 +7,7 @@ mod push;
 mod slot;
 mod stream;
 
-pub use ahead::{Ahead, fetch_ahead, remove_ahead, take_ahead};
+pub use ahead::{Ahead, AheadHelper, Asked, Asker, ask_ahead, remove_ahead, take_ahead};
 pub(crate) use fetch::read as read_wal;
 pub use fetch::{WalFetchRequest, wal_fetch};
 pub use pass::WriterPass;

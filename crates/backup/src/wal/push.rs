@@ -1,6 +1,8 @@
 //! Push a file of a server's `pg_wal`.
 
+use std::fs::File;
 use std::io::ErrorKind as Io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use backup_core::{Error, ErrorKind, Result, SourceName, WalFile};
@@ -27,12 +29,16 @@ pub async fn wal_push(repository: &Repository, request: &WalPushRequest) -> Resu
     let path = &request.path;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let file: WalFile = name.parse()?;
-    let read = tokio::fs::read(path).await;
+    let from = path.clone();
+    let read = tokio::task::spawn_blocking(move || read_whole(&from)).await;
+    let read = read.map_err(std::io::Error::other).flatten();
     let content: bytes::Bytes = read.map_err(|error| unreadable(path, error))?.into();
     let bytes = content.clone();
-    let inspected = tokio::task::spawn_blocking(move || inspect(file, &bytes)).await;
+    let inspecting = tokio::task::spawn_blocking(move || inspect(file, &bytes));
+    let (inspected, prepared) = tokio::join!(inspecting, repository.prepare_wal(content));
     let facts = inspected
         .map_err(|error| Error::new(ErrorKind::Failed, "check WAL file").because(error))??;
+    let content = prepared?;
     let near = system_near(path)?;
     let stated = facts.as_ref().map(|facts| facts.system);
     let system = request.system.or(near).or(stated);
@@ -67,6 +73,23 @@ pub fn system_near(path: &Path) -> Result<Option<u64>> {
         }
     }
     Ok(None)
+}
+
+/// Reads a file with two threads: memory that was not used before costs as much as reading.
+fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).map_err(std::io::Error::other)?;
+    let mut content = vec![0; length];
+    let (first, second) = content.split_at_mut(length / 2);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| file.read_exact_at(second, (length / 2) as u64));
+        file.read_exact_at(first, 0)?;
+        reading.join().map_err(|_| std::io::Error::other("a thread ended"))?
+    })?;
+    if file.read_at(&mut [0], length as u64)? > 0 {
+        return Err(std::io::Error::other("it grew while it was read"));
+    }
+    Ok(content)
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> Error {

@@ -142,6 +142,19 @@ fn children_ticks() -> Result<f64> {
     Ok(ticks(std::process::id())?[1])
 }
 
+/// CPU seconds that a process has used.
+pub(crate) fn cpu(pid: u32) -> Result<f64> {
+    Ok(ticks(pid)?[0] / TICKS_PER_SECOND)
+}
+
+/// Resident bytes of a process, at most so far.
+pub(crate) fn peak(pid: u32) -> Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let size = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    size.map(|size| size * 1024).context("/proc/PID/status")
+}
+
 /// Own CPU time, and that of collected children, in ticks.
 fn ticks(pid: u32) -> Result<[f64; 2]> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;

@@ -18,6 +18,11 @@ impl Series {
         self.bytes.push(bytes);
     }
 
+    /// Whether no round was measured.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.costs.is_empty()
+    }
+
     /// Median wall seconds.
     pub(crate) fn wall(&self) -> f64 {
         self.median(|cost| cost.wall)

@@ -4,6 +4,7 @@
 
 mod changes;
 mod copies;
+mod daemon;
 mod days;
 mod document;
 mod peer;
@@ -42,6 +43,8 @@ const PARTS: &[Part] = &[
 /// What every part shares.
 struct Bench {
     program: PathBuf,
+    /// `backupd`, where one was built; without it what goes through it is not measured.
+    daemon: Option<PathBuf>,
     folder: PathBuf,
     shop: Shop,
     rounds: u32,
@@ -64,8 +67,13 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
     open_to_all(folder.path())?;
     let program = folder.path().join("backupctl");
     std::fs::copy(&built, &program).with_context(|| format!("copying {}", built.display()))?;
+    let daemon = match &options.daemon {
+        Some(path) => path.clone(),
+        None => built.with_file_name("backupd"),
+    };
     let bench = Bench {
         program,
+        daemon: daemon.exists().then_some(daemon),
         folder: folder.path().to_owned(),
         shop: Shop::of_megabytes(options.megabytes),
         rounds: options.rounds,
@@ -88,11 +96,13 @@ struct Options {
     rounds: u32,
     only: Option<String>,
     program: Option<PathBuf>,
+    daemon: Option<PathBuf>,
 }
 
 impl Options {
     fn read(arguments: &[String]) -> Result<Self> {
-        let mut options = Self { megabytes: 850, rounds: 3, only: None, program: None };
+        let mut options =
+            Self { megabytes: 850, rounds: 3, only: None, program: None, daemon: None };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             let value = || format!("{word} needs a value");
@@ -101,9 +111,11 @@ impl Options {
                 "--rounds" => options.rounds = words.next().with_context(value)?.parse()?,
                 "--only" => options.only = Some(words.next().with_context(value)?.clone()),
                 "--program" => options.program = Some(words.next().with_context(value)?.into()),
+                "--daemon" => options.daemon = Some(words.next().with_context(value)?.into()),
                 other => bail!(
                     "bench-physical: unknown option {other:?}; known: --size-mb N --rounds N \
-                     --only copies,days,segments,replay,risk,size --program BACKUPCTL"
+                     --only copies,days,segments,replay,risk,size --program BACKUPCTL \
+                     --daemon BACKUPD"
                 ),
             }
         }
@@ -136,10 +148,11 @@ impl Bench {
     }
 }
 
-/// Writes out what earlier commands left to do, so that nobody pays for another.
+/// Writes out what earlier commands left to do, so that nobody pays for another: the server's own,
+/// and what tools left in memory that do not sync.
 fn settle(cluster: &Cluster) -> Result<()> {
     cluster.try_sql("postgres", "checkpoint")?;
-    Ok(())
+    crate::command::run(&mut std::process::Command::new("sync"))
 }
 
 /// Frees the room of a finished round.

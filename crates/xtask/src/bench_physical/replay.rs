@@ -81,7 +81,8 @@ fn restore_command(way: usize, ours: &Place<'_>, theirs: &Place<'_>, archive: &P
             format!("{line}{} -q wal fetch %f %p", ours.program.display())
         }
         _ => format!(
-            "pgbackrest --config={}/conf --stanza=shop archive-get %f %p",
+            // The copy lies elsewhere than the server it was taken of.
+            "pgbackrest --config={}/conf --stanza=shop --pg1-path=\"$PWD\" archive-get %f %p",
             theirs.folder.display()
         ),
     }
@@ -106,12 +107,19 @@ fn replay(base: &Path, restore: &str, end: &str) -> Result<f64> {
             let mut text = std::fs::read_to_string(&settings)?;
             let _ = writeln!(text, "restore_command = '{}'", restore.replace('\'', "''"));
             std::fs::write(&settings, text)?;
+            run_command(&mut Command::new("sync")).map_err(std::io::Error::other)?;
             // Giving the copy to the server's user comes after this, some hundredths of a second.
             begun = Instant::now();
             Ok(())
         })?;
-    // Without hot standby a server answers when its recovery has ended.
-    while copy.try_sql("postgres", "select 1").is_err() {
+    // Without hot standby a server is ready when its recovery has ended; it says so in this file. To
+    // ask it by a program would keep a core busy.
+    let status = copy.data_directory().join("postmaster.pid");
+    let is_ready = || {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        text.lines().last().is_some_and(|line| line.trim_end() == "ready")
+    };
+    while !is_ready() {
         ensure!(begun.elapsed() < PATIENCE, "recovery does not end");
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -75,8 +75,9 @@ impl FileRestorer {
                 }
             }
             let (data, segments) = (&data, segments.as_slice());
+            // Half of them wait for the disk.
             stream::iter(jobs.into_iter().map(Ok))
-                .try_for_each_concurrent(self.jobs, |job| self.run(data, segments, job))
+                .try_for_each_concurrent(self.jobs * 2, |job| self.run(data, segments, job))
                 .await?;
         }
         Ok(control)
@@ -135,9 +136,10 @@ impl FileRestorer {
         let opened = File::options().read(true).write(true).open(&path);
         let file = Arc::new(opened.map_err(|error| place::failed("open file", &path, error))?);
         let count = row.bytes.div_ceil(PIECE as u64);
-        // What is there already is overwritten. A log's segments are used again by the server, which
-        // counts on their room on the disk.
+        // What is there already is overwritten where it differs. A log's segments are used again by
+        // the server, which counts on their room on the disk.
         let with_holes = !self.delta && !row.path.starts_with("pg_wal/");
+        let mut changed = false;
         for piece in first..count.min(first + PIECES) {
             let address = row.at.unwrap_or_default() + piece;
             let (position, info) = find(segments, address, row)?;
@@ -145,9 +147,15 @@ impl FileRestorer {
             if info.bytes != (row.bytes - offset).min(PIECE as u64) {
                 return Err(damaged(row).because("a piece has another length than listed"));
             }
-            if self.delta && self.has(data, position, &file, offset, info.bytes).await? {
-                self.kept(info.bytes);
-                continue;
+            let mut there = None;
+            if self.delta {
+                there = self.there(&file, offset, info.bytes).await?;
+                if let Some(there) = &there
+                    && self.parts.matches(data, position, there.clone()).await?
+                {
+                    self.kept(info.bytes);
+                    continue;
+                }
             }
             let bytes = read_whole(&*self.parts, data, position).await?;
             let length = bytes.len() as u64;
@@ -156,15 +164,22 @@ impl FileRestorer {
             }
             let (file, shown) = (Arc::clone(&file), path.clone());
             blocking(move || {
-                let written = if with_holes {
-                    sparse::write(&file, &bytes, offset)
-                } else {
-                    file.write_all_at(&bytes, offset)
+                let written = match there {
+                    Some(there) => sparse::patch(&file, &bytes, &there, offset),
+                    None if with_holes => sparse::write(&file, &bytes, offset),
+                    None => sparse::whole(&file, &bytes, offset),
                 };
                 written.map_err(|error| place::failed("write file", &shown, error))
             })
             .await?;
             self.wrote(length);
+            changed = true;
+        }
+        if changed {
+            // The disk works meanwhile, and less is left for the end.
+            let synced =
+                move || file.sync_data().map_err(|e| place::failed("write file", &path, e));
+            blocking(synced).await?;
         }
         Ok(())
     }
@@ -210,25 +225,14 @@ impl FileRestorer {
         Ok(())
     }
 
-    /// Whether the file has the piece's bytes already.
-    async fn has(
-        &self,
-        data: &PartName,
-        position: usize,
-        file: &Arc<File>,
-        offset: u64,
-        length: u64,
-    ) -> Result<bool> {
+    /// Returns what the file has in a piece's place; what cannot be read is written anew.
+    async fn there(&self, file: &Arc<File>, offset: u64, length: u64) -> Result<Option<Bytes>> {
         let file = Arc::clone(file);
-        let there = blocking(move || {
+        blocking(move || {
             let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-            // What cannot be read is written anew.
-            Ok(file.read_exact_at(&mut bytes, offset).is_ok().then_some(bytes))
-        });
-        match there.await? {
-            Some(bytes) => self.parts.matches(data, position, bytes.into()).await,
-            None => Ok(false),
-        }
+            Ok(file.read_exact_at(&mut bytes, offset).is_ok().then(|| bytes.into()))
+        })
+        .await
     }
 
     /// Puts a bundle together from the files that are there.
