@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
-use super::restore::{How, Inserts, STRICT, Subset, TablePart, read_schema, settings, statement};
+use super::restore::{How, Inserts, Subset, TablePart, read_schema, settings, statement};
 use crate::quote_name;
 use crate::schema::{CreateTable, Item, Kind, Staged};
 
@@ -17,6 +17,9 @@ use crate::schema::{CreateTable, Item, Kind, Staged};
 const DATABASE: &str = "database.sql";
 /// The longest statement: below the packet that servers and clients allow by default.
 const LONGEST_STATEMENT: usize = 1 << 20;
+/// The mode the script is loaded in: as the programs' own dumps not a strict one, so that values
+/// that are no member of their enumeration come back as they were.
+const MODE: &str = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION";
 /// What ends a statement that holds semicolons.
 const DELIMITER: &str = "//";
 
@@ -164,7 +167,7 @@ fn head(snapshot: &Snapshot) -> String {
         "-- Database {} of {} {}, as it was at {}.\n\
          -- Load it into an empty database: mysql NEW_DATABASE < {DATABASE}\n\
          -- (created with CHARACTER SET {} COLLATE {})\n\n\
-         SET NAMES utf8mb4;\nSET time_zone = '+00:00';\nSET sql_mode = '{STRICT}';\n\
+         SET NAMES utf8mb4;\nSET time_zone = '+00:00';\nSET sql_mode = '{MODE}';\n\
          SET foreign_key_checks = 0;\nSET unique_checks = 0;\n",
         fact("database").escape_debug(),
         fact("flavor"),
@@ -203,7 +206,7 @@ async fn rows(
 ) -> Result<()> {
     let name = quote_name(&table.table);
     output.text(&format!("\n-- {} rows\n", table.rows)).await?;
-    let mut inserts = Inserts::new(&name, table, LONGEST_STATEMENT);
+    let mut inserts = Inserts::new(&name, table, LONGEST_STATEMENT, false);
     let mut written = 0_u64;
     for position in 0..parts.segments(&table.part).await?.len() {
         let mut stream = parts.read(&table.part, position).await?;
@@ -284,7 +287,7 @@ impl Output {
             let sql = statement(item, how);
             self.text(&format!("DELIMITER {delimiter}\n{sql}{delimiter}\nDELIMITER ;\n")).await?;
             self.text(&format!(
-                "SET NAMES utf8mb4;\nSET time_zone = '+00:00', sql_mode = '{STRICT}';\n"
+                "SET NAMES utf8mb4;\nSET time_zone = '+00:00', sql_mode = '{MODE}';\n"
             ))
             .await?;
         }

@@ -67,6 +67,10 @@ CREATE TABLE keyless_unique (a int NOT NULL, b varchar(20), UNIQUE KEY (a), KEY 
 INSERT INTO keyless_unique SELECT seq, seq FROM seq_1_to_50;
 CREATE TABLE enum_key (e enum('z','a','m') PRIMARY KEY, v int);
 INSERT INTO enum_key VALUES ('a', 1), ('m', 2), ('z', 3);
+CREATE TABLE legacy (id int PRIMARY KEY, e enum('a','b'), x enum('', 'y') NOT NULL);
+SET sql_mode = '';
+INSERT INTO legacy VALUES (1, 'a', ''), (2, 'no member', 'y'), (3, 'nor this', 'nor that'), (4, NULL, 'y');
+SET sql_mode = DEFAULT;
 CREATE TABLE empty_table (id int PRIMARY KEY);
 CREATE TABLE computed_only (id int GENERATED ALWAYS AS (1) VIRTUAL);
 

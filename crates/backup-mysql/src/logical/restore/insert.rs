@@ -7,8 +7,12 @@ use super::part::TablePart;
 use crate::logical::text::parse_row;
 
 /// Begins the statement that inserts into a table.
-fn insert_statement(name: &str, table: &TablePart) -> String {
-    format!("INSERT INTO {name} ({}) VALUES ", table.column_list())
+///
+/// A strict server refuses a value of an enumeration that is no member, unless errors are warnings:
+/// then it stores what the source held. Warnings are looked at.
+fn insert_statement(name: &str, table: &TablePart, ignore: bool) -> String {
+    let ignore = if ignore && table.enum_names().next().is_some() { "IGNORE " } else { "" };
+    format!("INSERT {ignore}INTO {name} ({}) VALUES ", table.column_list())
 }
 
 /// Collects rows into statements of a bounded length.
@@ -19,8 +23,9 @@ pub(crate) struct Inserts {
 }
 
 impl Inserts {
-    pub(crate) fn new(name: &str, table: &TablePart, longest: usize) -> Self {
-        let head = insert_statement(name, table);
+    /// Begins; with `ignore` errors of enumerations are warnings, for whoever looks at them.
+    pub(crate) fn new(name: &str, table: &TablePart, longest: usize, ignore: bool) -> Self {
+        let head = insert_statement(name, table, ignore);
         Self { head, longest, statement: Vec::new() }
     }
 
@@ -137,7 +142,7 @@ mod tests {
     #[test]
     fn statements_end_before_they_are_too_long() {
         let table = table();
-        let mut inserts = Inserts::new("`t`", &table, 120);
+        let mut inserts = Inserts::new("`t`", &table, 120, true);
         let mut statements = Vec::new();
         for _ in 0..10 {
             statements.extend(inserts.add(b"one\t\\N\tthree", &table).unwrap());

@@ -1,5 +1,6 @@
 //! Restoring into a new database.
 
+mod enums;
 mod foreign;
 mod insert;
 mod make;
@@ -15,7 +16,6 @@ pub(crate) use insert::Inserts;
 pub(crate) use make::{How, settings, statement};
 pub(crate) use part::TablePart;
 pub(crate) use place::drop_database;
-pub(crate) use session::STRICT;
 pub(crate) use subset::Subset;
 pub use target::LogicalTarget;
 pub(crate) use target::read_schema;

@@ -78,6 +78,16 @@ impl TablePart {
         names.join(", ")
     }
 
+    /// Returns which columns are enumerations.
+    pub(super) fn enums(&self) -> Vec<bool> {
+        self.types.iter().map(|kind| kind == "enum").collect()
+    }
+
+    /// Returns the names of enumerations.
+    pub(super) fn enum_names(&self) -> impl Iterator<Item = &String> {
+        self.columns.iter().zip(&self.types).filter(|(_, kind)| *kind == "enum").map(|(n, _)| n)
+    }
+
     /// Returns whether a column takes only text.
     pub(crate) fn takes_text(&self, position: usize) -> bool {
         self.types.get(position).is_some_and(|kind| is_text_only(kind))

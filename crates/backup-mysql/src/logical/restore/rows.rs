@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
+use super::enums::{self, Empties};
 use super::insert::Inserts;
 use super::part::TablePart;
 use super::session::writing;
@@ -169,7 +170,7 @@ impl Loading<'_> {
         mut stream: BoxStream<'static, Result<Bytes>>,
         longest: usize,
     ) -> Result<u64> {
-        let mut inserts = Inserts::new(&quote_name(&table.table), table, longest);
+        let mut inserts = Inserts::new(&quote_name(&table.table), table, longest, true);
         let (mut rest, mut rows) = (Vec::new(), 0_u64);
         client.execute("START TRANSACTION").await?;
         while let Some(piece) = stream.try_next().await? {
@@ -179,7 +180,7 @@ impl Loading<'_> {
                 from = end + 1;
                 rows += 1;
                 if let Some(statement) = inserts.add(&rest, table)? {
-                    execute_exact(client, &statement).await?;
+                    execute_exact(client, table, &statement).await?;
                 }
                 rest.clear();
             }
@@ -188,7 +189,7 @@ impl Loading<'_> {
             self.observer.on_event(&Event::Progress { bytes: piece.len() as u64 });
         }
         if let Some(statement) = inserts.take() {
-            execute_exact(client, &statement).await?;
+            execute_exact(client, table, &statement).await?;
         }
         client.execute("COMMIT").await?;
         if rest.is_empty() { Ok(rows) } else { Err(half_a_row()) }
@@ -213,7 +214,12 @@ async fn load_file(
     // What reading the snapshot fails with is told as it is, not as the driver's failure.
     let failure: Arc<Mutex<Option<Error>>> = Arc::default();
     let slot = Arc::clone(&failure);
+    let empties = Arc::new(Mutex::new(Empties::of(table)));
+    let passing = Arc::clone(&empties);
     let file = stream.map(move |piece| {
+        if let Ok(piece) = &piece {
+            passing.lock().unwrap_or_else(PoisonError::into_inner).feed(piece);
+        }
         piece.map_err(|error| {
             let said = std::io::Error::other(error.to_string());
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -233,17 +239,38 @@ async fn load_file(
     }
     let loaded = loaded?;
     if !loaded.is_exact() {
-        return Err(complaint(client, loaded.skipped, loaded.warnings).await);
+        let empty = empties.lock().unwrap_or_else(PoisonError::into_inner).count;
+        let only_warned = loaded.skipped == 0 && loaded.deleted == 0;
+        if !only_warned || !is_harmless(client, table, loaded.warnings, empty).await? {
+            return Err(complaint(client, loaded.skipped, loaded.warnings).await);
+        }
     }
     Ok(loaded.records)
 }
 
+/// Whether all that the server complained of is values of enumerations that are no member, of
+/// which so many were handed over.
+async fn is_harmless(
+    client: &mut Client,
+    table: &TablePart,
+    warnings: u64,
+    empty: u64,
+) -> Result<bool> {
+    if warnings > empty {
+        return Ok(false);
+    }
+    let shown = client.query("SHOW WARNINGS").await?;
+    Ok(shown.iter().all(|row| enums::is_about(table, &row.text(1), &row.text(2))))
+}
+
 /// Runs an INSERT; whatever the server complains of is an error.
-async fn execute_exact(client: &mut Client, statement: &[u8]) -> Result<()> {
+async fn execute_exact(client: &mut Client, table: &TablePart, statement: &[u8]) -> Result<()> {
     client.execute_bytes(statement).await?;
-    match client.warnings() {
+    match u64::from(client.warnings()) {
         0 => Ok(()),
-        warnings => Err(complaint(client, 0, u64::from(warnings)).await),
+        // How many were handed over is not known here; each that is complained of is looked at.
+        warnings if is_harmless(client, table, warnings, warnings).await? => Ok(()),
+        warnings => Err(complaint(client, 0, warnings).await),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{Client, ConnectOptions};
 
 /// A mode in which whatever does not fit is an error, and every value that the source could hold
 /// fits.
-pub(crate) const STRICT: &str =
+pub(super) const STRICT: &str =
     "NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION";
 
 /// Opens a session for making objects and loading rows: nothing is checked that the source has
@@ -23,6 +23,8 @@ pub(super) async fn writing(
             "SET SESSION sql_mode = '{STRICT}', foreign_key_checks = 0, unique_checks = 0"
         ))
         .await?;
+    // What was complained of is looked at, one by one.
+    client.execute("SET SESSION max_error_count = 65535").await?;
     // Rows that the source holds against a constraint are restored as they are.
     client.try_set("check_constraint_checks", "0").await?;
     if let Some(explicit) = facts.get("explicit_defaults_for_timestamp") {
