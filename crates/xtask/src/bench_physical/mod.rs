@@ -68,8 +68,8 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
     let program = folder.path().join("backupctl");
     std::fs::copy(&built, &program).with_context(|| format!("copying {}", built.display()))?;
     let daemon = match &options.daemon {
-        Some(path) => path.clone(),
-        None => built.with_file_name("backupd"),
+        Some(path) => std::path::absolute(path)?,
+        None => std::path::absolute(built.with_file_name("backupd"))?,
     };
     let bench = Bench {
         program,
