@@ -80,6 +80,7 @@ fn one_round(
     let data = cluster.data_directory();
     for (peer, place) in &places {
         let new = place.folder.join("new");
+        settle(cluster)?;
         take("restore", *peer, measure(cluster, &mut peer.restore(place, "again", &new))?, 0);
         ensure!(changes::differing(&new, &data)?.0 == 0, "{} restored other pages", peer.name());
     }
@@ -88,9 +89,11 @@ fn one_round(
         let Some(mut delta) = peer.delta(place, &old) else { continue };
         let (pages, all) = changes::differing(&old, &data)?;
         *changed = Changed { pages, all };
+        settle(cluster)?;
         take("delta", *peer, measure(cluster, &mut delta)?, 0);
         ensure!(changes::differing(&old, &data)?.0 == 0, "{} left other pages", peer.name());
         if let Some(mut nothing) = peer.delta(place, &new) {
+            settle(cluster)?;
             take("nothing", *peer, measure(cluster, &mut nothing)?, 0);
         }
     }
