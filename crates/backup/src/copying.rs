@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use backup_config::Environment;
-use backup_core::Result;
 use backup_core::port::{Clock, Observer, Store};
+use backup_core::{Error, ErrorKind, Result};
 
 use crate::compose::Composer;
 use crate::settings::settings_from_nothing;
@@ -12,11 +12,13 @@ use crate::settings::settings_from_nothing;
 /// What stands before the names of variables that hold for the second place only.
 const PREFIX: &str = "COPY_";
 
-/// Variables of stores, by family: of one family all are taken from one place.
-const FAMILIES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+/// Variables of stores, by family: of one family all are taken from one place. Others of Azure, and
+/// Google's, are read from the process by the services' own rules, and hold for both places.
+const FAMILIES: [&str; 2] = ["AWS_", "AZURE_STORAGE_"];
 
 /// Opens the store at `url` for a copy. `COPY_AWS_ACCESS_KEY_ID` and the like hold for it; where no
-/// variable of a family (`AWS_`, `AZURE_`, `GOOGLE_`) is set so, the plain ones do. With `probe` the
+/// variable of a family (`AWS_`, `AZURE_STORAGE_`) is set so, the plain ones do; `COPY_` before
+/// anything else of a store is `ConfigInvalid`. With `probe` the
 /// store is asked whether it refuses what exists, which writes a few small objects.
 pub async fn second_store(
     environment: &Environment,
@@ -37,6 +39,16 @@ fn second_environment(environment: &Environment, url: &str) -> Result<Environmen
         let own = name.strip_prefix(PREFIX);
         let plain = own.unwrap_or(name);
         let Some(family) = FAMILIES.iter().find(|family| plain.starts_with(*family)) else {
+            if own.is_some_and(|own| own.starts_with("AZURE_") || own.starts_with("GOOGLE_")) {
+                return Err(Error::new(ErrorKind::ConfigInvalid, "use environment variable")
+                    .with("variable", name)
+                    .because("it cannot be given to the second place alone")
+                    .hint(
+                        "Copy with an environment in which the plain variable is the second \
+                         place's, or name an Azure account by COPY_AZURE_STORAGE_KEY or \
+                         COPY_AZURE_STORAGE_SAS_TOKEN.",
+                    ));
+            }
             continue;
         };
         let overridden = || {
@@ -78,5 +90,11 @@ mod tests {
             ]
         );
         assert_eq!(second.get("AWS_ACCESS_KEY_ID").unwrap(), Some("second"));
+        // What the service's own rules read cannot be told apart: it is refused, not ignored.
+        for name in ["COPY_GOOGLE_APPLICATION_CREDENTIALS", "COPY_AZURE_CLIENT_SECRET"] {
+            let environment = Environment::from_pairs([(name, "x")]);
+            let error = second_environment(&environment, "gs://b/x").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{name}");
+        }
     }
 }

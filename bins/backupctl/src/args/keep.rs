@@ -130,6 +130,11 @@ pub(crate) struct CopyArgs {
     #[arg(long, value_name = "URL", env = "BACKUP_COPY_TO")]
     pub(crate) to: String,
 
+    /// Begin the copy where nothing is yet; without it a place with nothing in it is an error, as
+    /// one that is not mounted is
+    #[arg(long)]
+    pub(crate) begin: bool,
+
     /// Copy every snapshot that is not there, also those that were forgotten there
     #[arg(long, conflicts_with = "snapshots")]
     pub(crate) all: bool,

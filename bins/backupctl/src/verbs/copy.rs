@@ -1,8 +1,10 @@
 //! `copy`: the same repository in a second place.
 
+use std::sync::Arc;
+
 use backup::ops::document::ReceiptDocument;
-use backup::repository::{CopyPlan, Wanted};
-use backup_core::{ByteSize, Result, SnapshotId};
+use backup::repository::{CopyPlan, Repository, Wanted};
+use backup_core::{ByteSize, Error, ErrorKind, Result, SnapshotId};
 
 use crate::args::CopyArgs;
 use crate::exit::Ending;
@@ -13,14 +15,23 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<Ending> {
     let wanted = wanted(session, args).await?;
     let repository = session.repository().await?;
     let observer = session.observer();
-    let opened = backup::second_store(
-        session.environment(),
-        &args.to,
-        !args.dry_run,
-        &session.clock,
-        std::sync::Arc::clone(&observer),
-    );
-    let store = session.interrupt.unless(opened).await?;
+    let open = |probe| {
+        let (environment, observer) = (session.environment(), Arc::clone(&observer));
+        backup::second_store(environment, &args.to, probe, &session.clock, observer)
+    };
+    // Nothing is written before something is found there, or may be begun.
+    let mut store = session.interrupt.unless(open(false)).await?;
+    if !args.begin && !session.interrupt.unless(Repository::is_begun(&store)).await? {
+        return Err(Error::new(ErrorKind::StoreUnavailable, "copy repository")
+            .with("location", store.location())
+            .because("no copy is there")
+            .hint(
+                "Check the URL and that its volume is mounted; `--begin` makes the first copy.",
+            ));
+    }
+    if !args.dry_run {
+        store = session.interrupt.unless(open(true)).await?;
+    }
     let second = session.interrupt.unless(repository.second(store, !args.dry_run)).await?;
     let (plan, written) = if args.dry_run {
         (session.interrupt.unless(repository.plan_copy(&second, &wanted)).await?, None)

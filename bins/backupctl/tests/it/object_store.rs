@@ -98,10 +98,12 @@ fn a_copy_in_a_bucket_is_a_repository_of_its_own() {
     ctl.set("AWS_SECRET_ACCESS_KEY", "wrong-secret-key");
     ctl.set("COPY_AWS_ACCESS_KEY_ID", bucket.access_key());
     ctl.set("COPY_AWS_SECRET_ACCESS_KEY", bucket.secret_key());
-    let planned = ctl.json(&["copy", "--to", &place, "--dry-run"]);
+    ctl.run(&["copy", "--to", &place]).fails(4);
+    let planned = ctl.json(&["copy", "--to", &place, "--begin", "--dry-run"]);
     assert_eq!(planned["facts"]["dry_run"], "true");
     assert_eq!(planned["numbers"]["snapshots"], 1);
-    let copied = ctl.json(&["copy", "--to", &place]);
+    ctl.run(&["copy", "--to", &place]).fails(4);
+    let copied = ctl.json(&["copy", "--to", &place, "--begin"]);
     assert_eq!(copied["numbers"]["bytes"], planned["numbers"]["bytes"]);
     cluster.sql("shop", "update orders set note = 'new' where id % 10 = 0");
     ctl.ok(&["backup"]);
@@ -129,4 +131,6 @@ fn a_copy_in_a_bucket_is_a_repository_of_its_own() {
     stranger.set("AWS_SECRET_ACCESS_KEY", bucket.secret_key());
     stranger.ok(&["init"]);
     ctl.run(&["copy", "--to", &other]).fails(8);
+    ctl.set("COPY_GOOGLE_APPLICATION_CREDENTIALS", "/run/other.json");
+    ctl.run(&["copy", "--to", &other]).fails(2);
 }

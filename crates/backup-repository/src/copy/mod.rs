@@ -63,6 +63,15 @@ pub struct CopyReport {
 }
 
 impl Repository {
+    /// Returns whether a repository was begun in a store, this one or another.
+    pub async fn is_begun(store: &Arc<dyn Store>) -> Result<bool> {
+        match store.stat(&layout::config()?).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Returns this repository as it is in another store. With `begin` it is begun there if nothing
     /// is, and keys that are missing there are copied; without, nothing is written.
     ///
@@ -201,7 +210,8 @@ impl Repository {
                     other => other,
                 }
             });
-            let mut copied = stream::iter(copied).buffer_unordered(PARALLEL);
+            // In order, so that what a killed copy left out is near the newest there.
+            let mut copied = stream::iter(copied).buffered(plan::IN_FLIGHT);
             while let Some(bytes) = copied.next().await {
                 let bytes = bytes?;
                 observer.on_event(&Event::Progress { bytes });

@@ -82,7 +82,7 @@ impl Transport {
 
     /// Reads a whole listing and checks that it is one: an error or a web page with status
     /// 200 must not pass for an empty listing.
-    async fn listing(&self, mut answer: reqwest::Response) -> Result<HttpBody> {
+    async fn listing(&self, mut answer: reqwest::Response, mark: &str) -> Result<HttpBody> {
         let mut pieces = Vec::new();
         while let Some(piece) = self.receive(&mut answer).await? {
             pieces.push(piece);
@@ -90,10 +90,10 @@ impl Transport {
         let body: Buffer = pieces.into_iter().flatten().collect();
         let bytes = body.to_bytes();
         let head = String::from_utf8_lossy(bytes.get(..bytes.len().min(1024)).unwrap_or_default());
-        if !head.contains("<ListBucketResult") {
+        if !head.contains(mark) {
             return Err(Error::new(ErrorKind::StoreUnavailable, "read listing")
                 .because("the answer is not a listing")
-                .hint("Check that `endpoint` is the S3 endpoint, and that no proxy answers for it.")
+                .hint("Check that `endpoint` is the store's, and that no proxy answers for it.")
                 .temporary());
         }
         let size = bytes.len() as u64;
@@ -119,6 +119,7 @@ impl HttpTransport for Transport {
     async fn fetch(&self, request: Request<Buffer>) -> opendal::Result<Response<HttpBody>> {
         let uri = request.uri().clone();
         let is_head = request.method() == http::Method::HEAD;
+        let mark = listing_mark(request.method(), &uri);
         let answer = self.send(request).await.map_err(into_opendal)?;
         let mut response = Response::builder()
             .status(answer.status())
@@ -129,8 +130,8 @@ impl HttpTransport for Transport {
         }
         let body = if is_head {
             HttpBody::new(futures::stream::empty(), None)
-        } else if is_listing(&uri) && answer.status().is_success() {
-            self.listing(answer).await.map_err(into_opendal)?
+        } else if let Some(mark) = mark.filter(|_| answer.status().is_success()) {
+            self.listing(answer, mark).await.map_err(into_opendal)?
         } else {
             self.streamed(answer)
         };
@@ -140,8 +141,22 @@ impl HttpTransport for Transport {
     }
 }
 
-fn is_listing(uri: &Uri) -> bool {
-    uri.query().is_some_and(|query| query.split('&').any(|part| part == "list-type=2"))
+/// Returns what stands near the beginning of the answer if this asks for a listing: S3's, Azure's,
+/// Google's.
+fn listing_mark(method: &http::Method, uri: &Uri) -> Option<&'static str> {
+    if method != http::Method::GET {
+        return None;
+    }
+    let asks = |word| uri.query().is_some_and(|query| query.split('&').any(|part| part == word));
+    if asks("list-type=2") {
+        Some("<ListBucketResult")
+    } else if asks("comp=list") {
+        Some("<EnumerationResults")
+    } else if uri.path().starts_with("/storage/v1/b/") && uri.path().ends_with("/o") {
+        Some("storage#objects")
+    } else {
+        None
+    }
 }
 
 /// Wraps our error so that it comes out of opendal with its words and remedy.

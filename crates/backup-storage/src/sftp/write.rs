@@ -39,7 +39,7 @@ impl SftpStore {
         }
         let unfinished = format!("{temporary}/{}", random_file_name()?);
         let written = match self.fill(&session, &unfinished, body).await {
-            Ok(()) => self.publish(&session, &unfinished, &path).await,
+            Ok(file) => self.publish(&session, file, &unfinished, &path).await,
             Err(error) => Err(error),
         };
         // After a rename it is gone; anything else is swept up another day.
@@ -48,9 +48,15 @@ impl SftpStore {
         written.map_err(|error| error.with("store", &self.location))
     }
 
-    /// Writes a new file and makes it durable.
-    async fn fill(&self, session: &Arc<Session>, path: &str, body: Bytes) -> Result<()> {
+    /// Writes a new file and makes it durable; returns it, still open.
+    async fn fill(&self, session: &Arc<Session>, path: &str, body: Bytes) -> Result<File> {
         let operation = "write object";
+        if !session.sftp.support_fsync() {
+            return Err(Error::new(ErrorKind::StoreUnavailable, operation)
+                .with("path", path)
+                .because("the server cannot make a file durable (fsync@openssh.com)")
+                .hint("What is acknowledged here has to survive a crash: use OpenSSH's server."));
+        }
         let failed = |error| refused(operation, path, &error);
         let mut options = session.sftp.options();
         options.write(true).create_new(true);
@@ -71,14 +77,37 @@ impl SftpStore {
             }
         }));
         pieces.buffer_unordered(AHEAD).try_for_each(|()| std::future::ready(Ok(()))).await?;
-        if session.sftp.support_fsync() {
-            self.ask(session, operation, path, file.sync_all()).await?.map_err(failed)?;
-        }
-        self.ask(session, operation, path, file.close()).await?.map_err(failed)
+        self.sync(session, &mut file, path).await?;
+        Ok(file)
     }
 
-    /// Gives a durable file its name, unless the name is taken.
-    async fn publish(&self, session: &Arc<Session>, unfinished: &str, path: &str) -> Result<()> {
+    async fn sync(&self, session: &Arc<Session>, file: &mut File, path: &str) -> Result<()> {
+        let operation = "make object durable";
+        let synced = self.ask(session, operation, path, file.sync_all()).await?;
+        synced.map_err(|error| refused(operation, path, &error))
+    }
+
+    /// Gives a durable file its name, unless the name is taken, and makes that durable: a
+    /// directory cannot be synced here, but a filesystem with a journal writes the name with the
+    /// file's own changes, to which a new name belongs.
+    async fn publish(
+        &self,
+        session: &Arc<Session>,
+        mut file: File,
+        unfinished: &str,
+        path: &str,
+    ) -> Result<()> {
+        let named = self.name(session, unfinished, path).await;
+        let synced = match named {
+            Ok(()) => self.sync(session, &mut file, path).await,
+            other => other,
+        };
+        let closed = self.ask(session, "close file", path, file.close()).await?;
+        synced?;
+        closed.map_err(|error| refused("close file", path, &error))
+    }
+
+    async fn name(&self, session: &Arc<Session>, unfinished: &str, path: &str) -> Result<()> {
         let operation = "name object";
         let mut fs = session.sftp.fs();
         if self.links.load(Relaxed) {
