@@ -59,7 +59,7 @@ impl ProviderKind {
         match scheme.to_ascii_lowercase().as_str() {
             "postgres" | "postgresql" => Some(Self::Postgres),
             "mysql" | "mariadb" => Some(Self::Mysql),
-            "file" => Some(Self::Files),
+            "file" | "s3" | "gs" | "azure" | "azblob" => Some(Self::Files),
             _ => None,
         }
     }

@@ -58,8 +58,8 @@ pub use reference::reference;
 pub use resolve::{Inputs, Overrides};
 pub use secret::{SecretRef, Secrets};
 pub use settings::{
-    AssertSettings, AzureSettings, CredentialSettings, DaemonSettings, DrillSettings,
-    FilesSettings, HookAction, HookSettings, KeyRef, NativeSettings, NeonSettings,
+    AssertSettings, AzureSettings, BucketSettings, CredentialSettings, DaemonSettings,
+    DrillSettings, FilesSettings, HookAction, HookSettings, KeyRef, NativeSettings, NeonSettings,
     PlanetscaleSettings, Protection, PruneSettings, RailwaySettings, RepositorySettings,
     RestorePreferences, Schedule, Settings, SourceSettings, SupabaseSettings, TlsPaths,
     WalSettings,

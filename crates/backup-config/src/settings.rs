@@ -173,6 +173,25 @@ pub struct FilesSettings {
     pub allow_unreadable: bool,
     /// Whether a snapshot counts although files changed each time they were read.
     pub allow_changing: bool,
+    /// How a bucket is reached, where the source is one.
+    pub bucket: BucketSettings,
+}
+
+/// How a bucket of files is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BucketSettings {
+    /// Its keys; absent: the AWS chain.
+    pub credentials: Option<CredentialSettings>,
+    /// What opens it at Azure.
+    pub azure: AzureSettings,
+    /// Region, where the URL names none.
+    pub region: Option<String>,
+    /// Endpoint, where the URL names none.
+    pub endpoint: Option<String>,
+    /// PEM file of authorities to trust.
+    pub ca_file: Option<PathBuf>,
+    /// Requests at the same time.
+    pub max_requests: Option<NonZeroUsize>,
 }
 
 /// When a source counts as protected.

@@ -127,6 +127,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
     plain("AZURE_STORAGE_ACCOUNT", "`repository.azure_account`"),
     secret("AZURE_STORAGE_KEY", "`repository.azure_key`"),
     secret("AZURE_STORAGE_SAS_TOKEN", "`repository.azure_sas_token`"),
+    plain(
+        "BACKUP_TARGET_ACCESS_KEY_ID",
+        "access key id of a bucket to restore into, where it is another than `AWS_ACCESS_KEY_ID`",
+    ),
+    secret("BACKUP_TARGET_SECRET_ACCESS_KEY", "the secret access key that goes with it"),
+    secret("BACKUP_TARGET_SESSION_TOKEN", "the session token that goes with it"),
     plain("GOOGLE_APPLICATION_CREDENTIALS", "the file of a service account, for `gs:` URLs"),
 ];
 

@@ -164,6 +164,7 @@ name = "uploads"
 path = "/srv/uploads"
 backup = { jobs = 1 }
 files = { include = ["*.jpg"], exclude = ["tmp/"], markers = ["CACHEDIR.TAG"], one_file_system = true, host = "web-1", allow_unreadable = true, allow_changing = true }
+bucket = { access_key_id = "AKIDB", secret_access_key = "env:BUCKET_SECRET", session_token = "env:BUCKET_TOKEN", azure_account = "shop", azure_key = "env:BUCKET_AZURE", azure_sas_token = "env:BUCKET_SAS", region = "eu-2", ca_file = "bucket.pem", max_requests = 7 }
 retention = { keep_last = 3 }
 protection = { rpo = "26h", level = "exists" }
 schedule = { backup = "0 3 * * *" }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use backup_core::Result;
 
-use crate::entry::{Entry, Kind, order};
+use crate::entry::{Entry, Kind};
 use crate::list::ListReader;
 
 /// How an entry of one list stands to that of another.
@@ -43,12 +43,13 @@ impl Comparison {
             self.begun = true;
             self.waiting = (self.before.next().await?, self.after.next().await?);
         }
+        let order = self.after.order();
         loop {
             let ordering = match &self.waiting {
                 (None, None) => return Ok(None),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (Some(before), Some(after)) => order(&before.path, &after.path),
+                (Some(before), Some(after)) => order.compare(&before.path, &after.path),
             };
             let before = match ordering {
                 Ordering::Greater => None,

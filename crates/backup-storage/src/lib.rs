@@ -27,6 +27,7 @@
 mod clock;
 mod disk;
 mod foreign;
+mod keys;
 mod layer;
 mod open;
 mod options;
@@ -39,6 +40,7 @@ mod url;
 
 pub use clock::SystemClock;
 pub use foreign::Foreign;
+pub use keys::Keys;
 pub use open::open;
 pub use options::{AzureCredentials, CreateIfAbsent, Credentials, Retry, StoreOptions};
 pub use probe::probe_create_if_absent;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use backup_config::{
-    DeltaMode, Environment, KeyRef, NotifySettings, ProviderKind, RepositorySettings, Secrets,
-    ShellRunner, SourceSettings,
+    AzureSettings, CredentialSettings, DeltaMode, Environment, KeyRef, NotifySettings,
+    ProviderKind, RepositorySettings, Secrets, ShellRunner, SourceSettings,
 };
 use backup_core::port::{Clock, Observer, Provider, Store};
 use backup_core::{ByteSize, Error, Result, Secret, SnapshotKind};
@@ -155,7 +155,7 @@ impl Composer {
     pub fn source(&self, settings: &SourceSettings) -> Result<Arc<dyn Provider>> {
         let url = self.secrets.resolve(&settings.url)?;
         if settings.provider == ProviderKind::Files {
-            return self.tree(settings, url.expose());
+            return self.files(settings, url.expose());
         }
         refuse_unknown_engines(url.expose())
             .map_err(|error| error.with("source", &settings.name))?;
@@ -287,22 +287,32 @@ impl Composer {
         options.region.clone_from(&settings.region);
         options.endpoint.clone_from(&settings.endpoint);
         options.ca_file.clone_from(&settings.ca_file);
-        if let Some(keys) = &settings.credentials {
-            let token = keys.session_token.as_ref().map(|token| self.secrets.resolve(token));
-            options.credentials = Some(Credentials {
-                access_key_id: keys.access_key_id.clone(),
-                secret_access_key: self.secrets.resolve(&keys.secret_access_key)?,
-                session_token: token.transpose()?,
-            });
-        }
+        options.credentials = self.credentials(settings.credentials.as_ref())?;
+        options.azure = Some(self.azure(&settings.azure)?);
+        Ok(options)
+    }
+
+    pub(crate) fn credentials(
+        &self,
+        keys: Option<&CredentialSettings>,
+    ) -> Result<Option<Credentials>> {
+        let Some(keys) = keys else { return Ok(None) };
+        let token = keys.session_token.as_ref().map(|token| self.secrets.resolve(token));
+        Ok(Some(Credentials {
+            access_key_id: keys.access_key_id.clone(),
+            secret_access_key: self.secrets.resolve(&keys.secret_access_key)?,
+            session_token: token.transpose()?,
+        }))
+    }
+
+    pub(crate) fn azure(&self, keys: &AzureSettings) -> Result<AzureCredentials> {
         let secret =
             |secret: &Option<_>| secret.as_ref().map(|s| self.secrets.resolve(s)).transpose();
-        options.azure = Some(AzureCredentials {
-            account: settings.azure.account.clone(),
-            key: secret(&settings.azure.key)?,
-            sas_token: secret(&settings.azure.sas_token)?,
-        });
-        Ok(options)
+        Ok(AzureCredentials {
+            account: keys.account.clone(),
+            key: secret(&keys.key)?,
+            sas_token: secret(&keys.sas_token)?,
+        })
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod alerts;
+mod buckets;
 mod damage;
 mod drill;
 mod exits;

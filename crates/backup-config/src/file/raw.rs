@@ -392,7 +392,8 @@ pub(crate) struct RawSource {
     /// Who hosts it: `postgres`, `neon`, `supabase`, `railway`, `planetscale`, `mysql` or
     /// `files`; by default what the URL's scheme says.
     pub(crate) provider: Option<Text<ProviderKind>>,
-    /// Its connection URL, as a rule `env:NAME`.
+    /// Its connection URL, as a rule `env:NAME`; of a bucket of files `s3://bucket/prefix?endpoint=…`,
+    /// `azure://container/prefix?account=…` or `gs://bucket/prefix`.
     pub(crate) url: Option<Hidden>,
     /// The directory that is backed up, instead of a URL: the source is a tree of files.
     pub(crate) path: Option<PathBuf>,
@@ -418,8 +419,10 @@ pub(crate) struct RawSource {
     pub(crate) supabase: RawSupabase,
     /// Its service at Railway.
     pub(crate) railway: RawRailway,
-    /// What of a tree of files is read.
+    /// What of a tree of files, or of a bucket, is read.
     pub(crate) files: RawFiles,
+    /// How the bucket is reached that its URL names.
+    pub(crate) bucket: RawBucket,
     /// What its provider's control plane is used for.
     pub(crate) native: RawNative,
 }
@@ -445,6 +448,30 @@ pub(crate) struct RawFiles {
     /// Whether a snapshot counts although files changed each time they were read; default `false`:
     /// it is suspect.
     pub(crate) allow_changing: Option<bool>,
+}
+
+/// How a bucket of files is reached; its keys may be others than the repository's.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawBucket {
+    /// Access key id; default that of the environment, without one the AWS chain.
+    pub(crate) access_key_id: Option<String>,
+    /// Secret access key.
+    pub(crate) secret_access_key: Option<Hidden>,
+    /// Session token of temporary keys.
+    pub(crate) session_token: Option<Hidden>,
+    /// Azure's storage account, where the URL names none.
+    pub(crate) azure_account: Option<String>,
+    /// Its key; default that of the environment, without one Azure's chain.
+    pub(crate) azure_key: Option<Hidden>,
+    /// A shared access signature; beats the key.
+    pub(crate) azure_sas_token: Option<Hidden>,
+    /// Region, where the URL names none.
+    pub(crate) region: Option<String>,
+    /// PEM file of certificate authorities to trust besides the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Requests at the same time; default 16.
+    pub(crate) max_requests: Option<NonZeroUsize>,
 }
 
 /// A database at PlanetScale.

@@ -49,13 +49,14 @@ impl Resolver<'_> {
     }
 
     pub(super) fn files(
-        &self,
+        &mut self,
         raw: &RawSource,
         provider: ProviderKind,
     ) -> Result<Option<FilesSettings>> {
         if provider != ProviderKind::Files {
             return Ok(None);
         }
+        let bucket = self.bucket(&raw.bucket)?;
         let raw = &raw.files;
         Ok(Some(FilesSettings {
             include: raw.include.clone(),
@@ -65,6 +66,7 @@ impl Resolver<'_> {
             host: self.text("BACKUP_FILES_HOST", raw.host.as_ref())?,
             allow_unreadable: raw.allow_unreadable.unwrap_or_default(),
             allow_changing: raw.allow_changing.unwrap_or_default(),
+            bucket,
         }))
     }
 }

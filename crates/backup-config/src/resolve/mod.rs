@@ -1,5 +1,6 @@
 //! Flags over environment over file over defaults.
 
+mod bucket;
 mod daemon;
 mod files;
 mod layer;
@@ -144,9 +145,9 @@ impl Resolver<'_> {
 
     /// A URL of the file.
     fn written_url(&mut self, key: &str, value: &Hidden) -> SecretRef {
-        if value.0 == "provider" {
-            // A word, and no secret.
-            return SecretRef::inline(key, Secret::new("provider"));
+        if value.0 == "provider" || bucket::is_bucket(&value.0) {
+            // A word, or the address of a bucket: no secret.
+            return SecretRef::inline(key, Secret::new(value.0.clone()));
         }
         let secret = SecretRef::parse_url(key, &value.0);
         self.written_as(secret)

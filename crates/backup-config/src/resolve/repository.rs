@@ -5,6 +5,7 @@ use backup_core::{Error, ErrorKind, Result};
 use super::Resolver;
 use crate::file::raw::RawRepository;
 use crate::settings::{AzureSettings, CredentialSettings, KeyRef, RepositorySettings};
+use crate::{Environment, SecretRef};
 
 impl Resolver<'_> {
     pub(super) fn repository(&mut self, raw: &RawRepository) -> Result<Option<RepositorySettings>> {
@@ -14,16 +15,8 @@ impl Resolver<'_> {
             _ => error,
         })?;
         let environment = self.inputs.environment;
-        let either = |first: &str, second: &str| -> Result<Option<String>> {
-            let value = environment.get(first)?;
-            Ok(match value {
-                Some(value) => Some(value),
-                None => environment.get(second)?,
-            }
-            .map(str::to_owned))
-        };
-        let region = either("AWS_REGION", "AWS_DEFAULT_REGION")?;
-        let endpoint = either("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")?;
+        let region = either(environment, "AWS_REGION", "AWS_DEFAULT_REGION")?;
+        let endpoint = either(environment, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")?;
         Ok(Some(RepositorySettings {
             url,
             keys: self.keys(raw)?,
@@ -130,13 +123,22 @@ impl Resolver<'_> {
             let names = ["repository.access_key_id", "repository.secret_access_key"];
             (raw.access_key_id.clone(), secret, token, names)
         };
+        self.both(id, secret, token, names)
+    }
+
+    /// Keys come in pairs: `names` are those of the two settings.
+    pub(super) fn both(
+        &self,
+        id: Option<String>,
+        secret: Option<SecretRef>,
+        session_token: Option<SecretRef>,
+        names: [&'static str; 2],
+    ) -> Result<Option<CredentialSettings>> {
         match (id, secret) {
             (None, None) => Ok(None),
-            (Some(access_key_id), Some(secret_access_key)) => Ok(Some(CredentialSettings {
-                access_key_id,
-                secret_access_key,
-                session_token: token,
-            })),
+            (Some(access_key_id), Some(secret_access_key)) => {
+                Ok(Some(CredentialSettings { access_key_id, secret_access_key, session_token }))
+            }
             (id, _) => {
                 let [known, missing] = if id.is_some() { names } else { [names[1], names[0]] };
                 let error = Error::new(ErrorKind::ConfigInvalid, "find keys of the object store")
@@ -147,6 +149,19 @@ impl Resolver<'_> {
             }
         }
     }
+}
+
+/// Returns the first of two variables that is set.
+pub(super) fn either(
+    environment: &Environment,
+    first: &str,
+    second: &str,
+) -> Result<Option<String>> {
+    Ok(match environment.get(first)? {
+        Some(value) => Some(value),
+        None => environment.get(second)?,
+    }
+    .map(str::to_owned))
 }
 
 /// URLs are shown to people, so they hold no keys; who logs in by SFTP is no secret.

@@ -302,7 +302,7 @@ impl Resolver<'_> {
             // The URL itself is a secret, and what stands before `://` may be half of one.
             Error::new(ErrorKind::ConfigInvalid, "tell the provider from the URL")
                 .with("setting", url.setting())
-                .because("its scheme is none of postgres, postgresql, mysql, mariadb and file")
+                .because("its scheme is none of postgres, postgresql, mysql, mariadb, file, s3, azure and gs")
                 .hint("Write the URL as postgres://user@host/database, or set DB_PROVIDER.")
         })
     }
@@ -335,7 +335,8 @@ fn physical(own: &RawBackup, all: &RawBackup) -> PhysicalOptions {
     }
 }
 
-/// Returns the database's name in a URL; where it names none, the user's, as servers do.
+/// Returns the database's name in a URL; where it names none, the user's, as servers do. Of a bucket
+/// it is the last part of its prefix, or the bucket.
 fn database_of(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
@@ -343,7 +344,8 @@ fn database_of(url: &str) -> String {
     let path = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let user = authority.rsplit_once('@').map_or("", |(userinfo, _)| userinfo);
     let user = user.split(':').next().unwrap_or_default();
-    let name = if path.is_empty() { user } else { path };
+    let whole = if super::bucket::is_bucket(url) { authority } else { user };
+    let name = if path.is_empty() { whole } else { path };
     percent_decode_str(name).decode_utf8_lossy().into_owned()
 }
 
@@ -361,6 +363,8 @@ mod tests {
             ("postgres://app:pw@db/", "app"),
             ("mysql://root@h/crm", "crm"),
             ("file:///srv/uploads/", "uploads"),
+            ("s3://shop/uploads/?endpoint=https://h", "uploads"),
+            ("gs://shop-uploads", "shop-uploads"),
         ] {
             assert_eq!(database_of(url), database, "{url}");
         }

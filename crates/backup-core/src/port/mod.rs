@@ -4,6 +4,7 @@
 //! All are object-safe. A failure returns [`crate::Error`], whose status alone says whether a
 //! retry can help.
 
+mod bucket;
 mod catalog;
 mod clock;
 mod data_plane;
@@ -19,6 +20,7 @@ mod recovery;
 mod store;
 mod survey;
 
+pub use bucket::{Bucket, ListedObject, ObjectAbout, ObjectUpload, ReadObject};
 pub use catalog::{Catalog, RunFilter};
 pub use clock::Clock;
 pub use data_plane::DataPlane;

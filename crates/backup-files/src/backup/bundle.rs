@@ -10,7 +10,7 @@ use super::walk::Found;
 use crate::entry::{FileData, Place};
 
 /// Files below this share segments.
-pub(super) const SMALL: u64 = 256 << 10;
+pub(crate) const SMALL: u64 = 256 << 10;
 /// A bundle may end from here on …
 const LEAST: u64 = 512 << 10;
 /// … at a file that its hash chooses, on average after so many bytes more …
@@ -23,31 +23,31 @@ const MOST_PASSED: usize = 1 << 14;
 
 /// A file of a bundle.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) found: Found,
+pub(crate) struct Member {
+    pub(crate) found: Found,
     /// What the snapshot before says of it, where it is the same file and was small.
-    pub(super) before: Option<FileData>,
+    pub(crate) before: Option<FileData>,
     /// It is as it was then.
-    pub(super) unchanged: bool,
+    pub(crate) unchanged: bool,
 }
 
 impl Member {
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.found.entry.file().map_or(0, |data| data.size)
     }
 }
 
 /// The bundle that is being filled.
 #[derive(Debug, Default)]
-pub(super) struct Bundle {
-    pub(super) members: Vec<Member>,
+pub(crate) struct Bundle {
+    pub(crate) members: Vec<Member>,
     bytes: u64,
     passed: usize,
 }
 
 impl Bundle {
     /// Returns whether it has to end before a file of this path and size.
-    pub(super) fn ends_before(&self, path: &[u8], size: u64) -> bool {
+    pub(crate) fn ends_before(&self, path: &[u8], size: u64) -> bool {
         if self.members.is_empty() {
             return false;
         }
@@ -62,13 +62,13 @@ impl Bundle {
         self.bytes >= LEAST && u128::from(xxh3_64(path)) < chance
     }
 
-    pub(super) fn push(&mut self, member: Member) {
+    pub(crate) fn push(&mut self, member: Member) {
         self.bytes += member.size();
         self.members.push(member);
     }
 
     /// Counts an entry that passes while it is open; returns whether it has to end.
-    pub(super) fn pass(&mut self) -> bool {
+    pub(crate) fn pass(&mut self) -> bool {
         if self.members.is_empty() {
             return false;
         }
@@ -78,7 +78,7 @@ impl Bundle {
 
     /// Returns the address that the snapshot before gave to the first of its files that was in a
     /// bundle.
-    pub(super) fn former(&self) -> Option<u64> {
+    pub(crate) fn former(&self) -> Option<u64> {
         self.members.iter().find_map(|member| match member.before.as_ref()?.place {
             Place::Bundle { address, .. } => Some(address),
             _ => None,
@@ -87,7 +87,7 @@ impl Bundle {
 
     /// Returns the bundle of the snapshot before that has just these files as they are: its
     /// address, and its length.
-    pub(super) fn unchanged(&self) -> Option<(u64, u64)> {
+    pub(crate) fn unchanged(&self) -> Option<(u64, u64)> {
         let mut at = None;
         let mut end = 0;
         for member in &self.members {

@@ -32,20 +32,20 @@ pub(super) struct Findings {
 
 /// Paths, the first few by name.
 #[derive(Debug, Default)]
-struct Named {
-    count: u64,
+pub(crate) struct Named {
+    pub(crate) count: u64,
     first: Vec<String>,
 }
 
 impl Named {
-    fn add(&mut self, text: impl FnOnce() -> String) {
+    pub(crate) fn add(&mut self, text: impl FnOnce() -> String) {
         self.count += 1;
         if self.first.len() < NAMED {
             self.first.push(text());
         }
     }
 
-    fn tell(&self, what: &str) -> Option<String> {
+    pub(crate) fn tell(&self, what: &str) -> Option<String> {
         if self.count == 0 {
             return None;
         }

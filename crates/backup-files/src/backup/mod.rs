@@ -1,8 +1,8 @@
 //! From a tree to the parts of a snapshot.
 
-mod bundle;
+pub(crate) mod bundle;
 mod copy;
-mod findings;
+pub(crate) mod findings;
 mod owners;
 mod read;
 mod source;

@@ -43,8 +43,8 @@ pub(crate) enum Seen {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) entry: Entry,
-    pub(super) device: u64,
-    pub(super) names: u64,
+    pub(crate) device: u64,
+    pub(crate) names: u64,
 }
 
 impl Found {

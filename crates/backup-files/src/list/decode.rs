@@ -6,10 +6,10 @@ use backup_core::{Error, ErrorKind, Result};
 
 use super::encode::Before;
 use super::{
-    ATTRIBUTES, BLOCK, BUNDLED, CHARACTER, DIRECTORY, FILE, FOLLOWS, HOLES, KIND, LIKE_BEFORE,
-    LINK, LINKED, ONE_TIME, PIPE, TORN, UNSETTLED, VERSION,
+    ATTRIBUTES, BLOCK, BUNDLED, CHARACTER, DIRECTORY, FILE, FOLLOWS, HOLES, KEYS, KIND,
+    LIKE_BEFORE, LINK, LINKED, ONE_TIME, Order, PIPE, TORN, UNSETTLED, VERSION,
 };
-use crate::entry::{Entry, FileData, Kind, Moment, PIECE, Place, order, show};
+use crate::entry::{Entry, FileData, Kind, Moment, PIECE, Place, show};
 
 /// The paths of a segment are not longer together: a few bytes may repeat a long one.
 const LONGEST_PATHS: usize = 16 << 20;
@@ -21,12 +21,20 @@ const LONGEST_FILE: u64 = (1 << 43) * PIECE;
 /// Returns the entries of one segment.
 ///
 /// Fails with `Integrity` unless every path stays below the root, no two are the same, each comes
-/// after the one before it in the [`order`] of a tree, and all bytes mean something.
+/// after the one before it in the [order](crate::entry::order) of a tree, and all bytes mean
+/// something. The keys of a bucket need not be paths, and are ordered by their bytes.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Entry>> {
+    Ok(ordered(bytes)?.1)
+}
+
+/// As [`decode`], with the order that the segment was written in.
+pub(super) fn ordered(bytes: &[u8]) -> Result<(Order, Vec<Entry>)> {
     let mut fields = Fields { bytes };
-    if fields.byte()? != VERSION {
-        return Err(damaged("its version is not known"));
-    }
+    let order = match fields.byte()? {
+        VERSION => Order::Tree,
+        KEYS => Order::Keys,
+        _ => return Err(damaged("its version is not known")),
+    };
     let mut before = Before::default();
     let mut entries: Vec<Entry> = Vec::new();
     let mut paths = 0;
@@ -36,24 +44,30 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Entry>> {
         if paths > LONGEST_PATHS {
             return Err(damaged("its paths are too long"));
         }
-        check_path(&entry, entries.last())?;
+        check_path(order, &entry, entries.last())?;
         entries.push(entry);
     }
-    Ok(entries)
+    Ok((order, entries))
 }
 
 /// Fails unless `next` may follow `last`.
-pub(super) fn check_order(last: &[u8], next: &[u8]) -> Result<()> {
-    if order(last, next) == Ordering::Less {
+pub(super) fn check_order(order: Order, last: &[u8], next: &[u8]) -> Result<()> {
+    if order.compare(last, next) == Ordering::Less {
         return Ok(());
     }
     Err(damaged("its entries are not in order").with("path", show(next)))
 }
 
-fn check_path(entry: &Entry, last: Option<&Entry>) -> Result<()> {
+fn check_path(order: Order, entry: &Entry, last: Option<&Entry>) -> Result<()> {
     let path = &entry.path;
     if let Some(last) = last {
-        check_order(&last.path, path)?;
+        check_order(order, &last.path, path)?;
+    }
+    if order == Order::Keys {
+        return match entry.kind {
+            Kind::File(_) if !path.is_empty() => Ok(()),
+            _ => Err(damaged("an object is none").with("key", show(path))),
+        };
     }
     if path.is_empty() {
         return match entry.kind {

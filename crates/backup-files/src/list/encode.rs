@@ -2,13 +2,14 @@
 
 use super::{
     ATTRIBUTES, BLOCK, BUNDLED, CHARACTER, DIRECTORY, FILE, FOLLOWS, HOLES, LIKE_BEFORE, LINK,
-    LINKED, ONE_TIME, PIPE, TORN, UNSETTLED, VERSION,
+    LINKED, ONE_TIME, Order, PIPE, TORN, UNSETTLED,
 };
 use crate::entry::{Entry, FileData, Kind, Place};
 
 /// Writes one segment of a list.
 #[derive(Debug)]
 pub struct Encoder {
+    order: Order,
     bytes: Vec<u8>,
     before: Before,
     /// Bytes of all paths, as they are once read.
@@ -30,11 +31,17 @@ pub(super) struct Before {
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self { bytes: vec![VERSION], before: Before::default(), paths: 0 }
+        Self::new(Order::Tree)
     }
 }
 
 impl Encoder {
+    /// Begins a segment of a list that is ordered so.
+    #[must_use]
+    pub fn new(order: Order) -> Self {
+        Self { order, bytes: vec![order.version()], before: Before::default(), paths: 0 }
+    }
+
     /// Returns the bytes so far.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -117,7 +124,7 @@ impl Encoder {
 
     /// Ends the segment and begins the next; returns its bytes.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(self).bytes
+        std::mem::replace(self, Self::new(self.order)).bytes
     }
 }
 

@@ -2,6 +2,10 @@
 //!
 //! A segment is read alone: nothing in it refers to another. `docs/format.md` describes the bytes.
 
+use std::cmp::Ordering;
+
+use backup_core::Part;
+
 mod decode;
 mod encode;
 mod read;
@@ -17,8 +21,50 @@ pub const LIST: &str = "list";
 /// The part that holds the contents of files.
 pub const DATA: &str = "data";
 
-/// The version of the bytes.
+/// The version of the bytes of a tree.
 const VERSION: u8 = 1;
+/// That of a bucket: files only, in the order of their bytes, of any name.
+const KEYS: u8 = 2;
+/// The attribute of the part `list` that says how it is ordered, and the word for keys.
+const ORDER: &str = "order";
+const BY_KEY: &str = "keys";
+
+/// How the entries of a list follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// A directory, what is in it, its next sibling.
+    #[default]
+    Tree,
+    /// The keys of a bucket, by their bytes.
+    Keys,
+}
+
+impl Order {
+    /// Returns how the entries of a list are ordered.
+    #[must_use]
+    pub fn of(list: &Part) -> Self {
+        match list.attributes.get(ORDER).map(String::as_str) {
+            Some(BY_KEY) => Self::Keys,
+            _ => Self::Tree,
+        }
+    }
+
+    /// Returns how two paths follow each other.
+    #[must_use]
+    pub fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
+        match self {
+            Self::Tree => crate::entry::order(a, b),
+            Self::Keys => a.cmp(b),
+        }
+    }
+
+    fn version(self) -> u8 {
+        match self {
+            Self::Tree => VERSION,
+            Self::Keys => KEYS,
+        }
+    }
+}
 
 // The first byte of a row: its kind in the low three bits, and flags.
 const FILE: u8 = 1;
@@ -47,8 +93,8 @@ const TORN: u8 = 1 << 4;
 /// Entrance for the fuzz target: what is accepted reads the same once it is written anew.
 #[must_use]
 pub fn holds(bytes: &[u8]) -> bool {
-    let Ok(entries) = decode(bytes) else { return true };
-    let mut encoder = Encoder::default();
+    let Ok((order, entries)) = decode::ordered(bytes) else { return true };
+    let mut encoder = Encoder::new(order);
     entries.iter().for_each(|entry| encoder.push(entry));
     decode(encoder.bytes()).is_ok_and(|again| again == entries)
 }
@@ -169,6 +215,24 @@ mod tests {
             paths.iter().for_each(|path| encoder.push(&entry(path.as_bytes(), Kind::Pipe)));
             assert!(decode(encoder.bytes()).is_err(), "{paths:?}");
         }
+    }
+
+    #[test]
+    fn keys_need_not_be_paths_but_are_files_in_the_order_of_their_bytes() {
+        let read = |paths: &[&[u8]]| {
+            let mut encoder = Encoder::new(Order::Keys);
+            let file = || Kind::File(FileData::default());
+            paths.iter().for_each(|path| encoder.push(&entry(path, file())));
+            assert!(holds(encoder.bytes()));
+            decode(encoder.bytes())
+        };
+        let odd: [&[u8]; 6] = [b"../x", b"/y", b"a-b", b"a/", b"a//b", b"a/b"];
+        assert_eq!(read(&odd).unwrap().len(), 6);
+        assert!(read(&[b"a/b", b"a-b"]).is_err(), "the order of a tree");
+        assert!(read(&[b""]).is_err());
+        let mut encoder = Encoder::new(Order::Keys);
+        encoder.push(&entry(b"a", Kind::Directory));
+        assert!(decode(encoder.bytes()).is_err());
     }
 
     /// Seven bytes a row would become a path of a mebibyte each.

@@ -8,7 +8,7 @@ use backup_core::port::{PartSource, SegmentInfo};
 use backup_core::{Error, ErrorKind, PartName, Result};
 use futures::StreamExt;
 
-use super::{LIST, decode};
+use super::{LIST, Order, decode};
 use crate::entry::Entry;
 
 /// No segment of a list is longer: what is longer was not written here.
@@ -18,6 +18,7 @@ const LONGEST: u64 = 64 << 20;
 pub struct ListReader {
     parts: Arc<dyn PartSource>,
     name: PartName,
+    order: Order,
     segments: Vec<SegmentInfo>,
     position: usize,
     entries: IntoIter<Entry>,
@@ -34,15 +35,23 @@ impl ListReader {
             ErrorKind::NotFound => error.into_kind(ErrorKind::Integrity),
             _ => error,
         })?;
+        let order = parts.parts().iter().find(|part| part.name == name).map(Order::of);
         Ok(Self {
             parts,
             name,
+            order: order.unwrap_or_default(),
             segments,
             position: 0,
             entries: Vec::new().into_iter(),
             last: None,
             begun: VecDeque::new(),
         })
+    }
+
+    /// Returns how its entries are ordered.
+    #[must_use]
+    pub fn order(&self) -> Order {
+        self.order
     }
 
     /// Returns the next entry; nothing after the last.
@@ -72,10 +81,15 @@ impl ListReader {
             bytes.extend_from_slice(&piece?);
         }
         self.position += 1;
-        let entries = decode(&bytes)?;
+        let (order, entries) = decode::ordered(&bytes)?;
+        if order != self.order {
+            return Err(Error::new(ErrorKind::Integrity, "read list of files")
+                .with("segment", info.address)
+                .because("it is ordered otherwise than its part says"));
+        }
         if let Some((first, last)) = entries.first().zip(entries.last()) {
             if let Some(before) = &self.last {
-                super::decode::check_order(before, &first.path)?;
+                decode::check_order(order, before, &first.path)?;
             }
             self.begun.push_back((info.address, first.path.clone()));
             self.last = Some(last.path.clone());
@@ -88,7 +102,7 @@ impl ListReader {
     pub(super) fn around(&mut self, path: &[u8]) -> Around {
         use std::cmp::Ordering;
         while let Some((_, begin)) = self.begun.front() {
-            match crate::entry::order(begin, path) {
+            match self.order.compare(begin, path) {
                 Ordering::Less => {
                     self.begun.pop_front();
                 }

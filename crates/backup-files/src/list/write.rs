@@ -11,7 +11,7 @@ use backup_core::{Error, ErrorKind, Layout, PartName, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::read::Around;
-use super::{Encoder, LIST, ListReader};
+use super::{BY_KEY, Encoder, LIST, ListReader, ORDER, Order};
 use crate::entry::Entry;
 
 /// A segment may end from here on …
@@ -29,15 +29,21 @@ const ROOM: u64 = 1 << 32;
 pub(crate) struct ListWriter<'a> {
     sink: &'a dyn PartSink,
     name: PartName,
+    order: Order,
     encoder: Encoder,
     address: u64,
 }
 
 impl<'a> ListWriter<'a> {
     pub(crate) async fn begin(sink: &'a dyn PartSink) -> Result<Self> {
+        Self::ordered(sink, Order::Tree).await
+    }
+
+    /// Begins a list that is ordered so.
+    pub(crate) async fn ordered(sink: &'a dyn PartSink, order: Order) -> Result<Self> {
         let name = PartName::new(LIST);
         sink.begin_part(&name, Layout::Segments).await?;
-        Ok(Self { sink, name, encoder: Encoder::default(), address: 0 })
+        Ok(Self { sink, name, order, encoder: Encoder::new(order), address: 0 })
     }
 
     /// Appends an entry; `base` is the list before.
@@ -67,7 +73,10 @@ impl<'a> ListWriter<'a> {
         segment.finish().await
     }
 
-    pub(crate) async fn finish(mut self, attributes: BTreeMap<String, String>) -> Result<()> {
+    pub(crate) async fn finish(mut self, mut attributes: BTreeMap<String, String>) -> Result<()> {
+        if self.order == Order::Keys {
+            attributes.insert(ORDER.to_owned(), BY_KEY.to_owned());
+        }
         if !self.encoder.is_empty() {
             self.flush().await?;
         }

@@ -73,6 +73,11 @@ pub async fn examine(
             observer.on_event(&Event::Progress { bytes });
         }
     }
+    // Of a bucket's keys the list has no folders, and its sum is of the objects as they were.
+    let entries = examined.listed.entries();
+    if let Some(listed) = super::keys::listed(parts).await? {
+        examined.listed = listed;
+    }
     let (to, mut seen) = tokio::sync::mpsc::channel(4);
     let root = Arc::clone(&fd);
     let walking =
@@ -82,6 +87,7 @@ pub async fn examine(
         examined.there += found.count() as u64;
     }
     let _ = walking.await;
+    examined.there = (examined.there + examined.listed.entries()).saturating_sub(entries);
     Ok(examined)
 }
 

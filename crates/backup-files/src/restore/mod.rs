@@ -3,6 +3,7 @@
 mod chosen;
 mod drive;
 mod examine;
+mod keys;
 mod place;
 mod scratch;
 mod sweep;

@@ -13,6 +13,7 @@ use backup_core::{ByteSize, Error, ErrorKind, Event, Finding, Result, Snapshot, 
 
 use super::chosen::Chosen;
 use super::drive::Driver;
+use super::keys;
 use super::place::{RESTORE, check, failed};
 use super::sweep::sweep;
 use super::write::{Place, Tally};
@@ -61,6 +62,11 @@ impl TreeTarget {
                 .because("--delete would remove all that --path does not name")
                 .hint("Leave out one of the two."));
         }
+        if options.files.delete && keys::is_of_bucket(snapshot) {
+            return Err(Error::new(ErrorKind::Unsupported, RESTORE)
+                .because("the snapshot is of a bucket, which has no folders of its own")
+                .hint("Leave out --delete, or restore into a new directory."));
+        }
         Ok(wanted)
     }
 }
@@ -105,6 +111,7 @@ impl Target for TreeTarget {
         parts: Arc<dyn PartSource>,
     ) -> Result<Option<RestorePlan>> {
         let wanted = self.check(snapshot)?;
+        keys::check(&parts, &wanted).await?;
         let mut chosen = Chosen::open(&parts, wanted).await?;
         let (mut files, mut bytes, mut others) = (0, 0, 0_u64);
         while let Some(entry) = chosen.next().await? {
@@ -132,6 +139,8 @@ impl Target for TreeTarget {
         let wanted = self.check(snapshot)?;
         // What was checked before may have changed since.
         check(&self.root, self.options.delta)?;
+        keys::check(&parts, &wanted).await?;
+        let of_bucket = keys::is_of_bucket(snapshot);
         let begun = Instant::now();
         self.phase("write files");
         let (root, options) = (self.root.clone(), &self.options);
@@ -150,7 +159,8 @@ impl Target for TreeTarget {
             shown: self.root.clone(),
             delta: options.delta,
             delete: options.files.delete,
-            no_owner: options.no_owner,
+            // Objects have no owner that a file could have.
+            no_owner: options.no_owner || of_bucket,
             tally: Tally::default(),
         });
         let observer = Arc::clone(&options.observer);
@@ -184,6 +194,11 @@ impl Target for TreeTarget {
             report.findings.push(Finding::note(format!("{kept} files were there already.")));
         }
         report.findings.extend(tally.findings());
+        if of_bucket {
+            report.findings.push(Finding::note(
+                "Content types and metadata of objects stay in the snapshot: a directory keeps none.",
+            ));
+        }
         let durable = begun.elapsed().as_secs_f64() - wrote;
         report.phases = vec![("write files".into(), wrote), ("make durable".into(), durable)];
         Ok(report)

@@ -82,6 +82,18 @@ fn is_structured(text: &str) -> bool {
     ["S3Error {", "AzblobError {", "GcsErrorResponse {"].iter().any(|name| text.starts_with(name))
 }
 
+/// Converts a failure about an object of somebody's bucket; one that its owner put out of reach is
+/// `Unsupported`.
+pub(crate) fn refusal(operation: &'static str, error: &opendal::Error) -> Error {
+    let converted = convert(operation, None, error);
+    match Answer::of(error).code.as_deref() {
+        Some("AccessDenied" | "InvalidObjectState" | "BlobArchived") => {
+            converted.into_kind(ErrorKind::Unsupported)
+        }
+        _ => converted,
+    }
+}
+
 /// Converts a failure; its status says whether trying again can help.
 pub(super) fn convert(
     operation: &'static str,

@@ -19,11 +19,12 @@ use backup_core::{Error, ErrorKind};
 use opendal::Operator;
 use opendal::services::Memory;
 
+pub(crate) use answer::refusal;
 #[cfg(feature = "azure")]
 pub(crate) use azure::open_azure;
 #[cfg(feature = "google")]
 pub(crate) use google::open_google;
-pub(crate) use s3::open_s3;
+pub(crate) use s3::{in_parts, open_s3};
 pub(crate) use store::RemoteStore;
 
 use store::Absence;

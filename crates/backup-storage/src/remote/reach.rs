@@ -39,7 +39,8 @@ pub(super) fn reached(
     Ok(RemoteStore::new(operator, listing, location, absence, near))
 }
 
-/// Returns what asks again for a page of a listing; other requests have our own layer.
+/// Returns what asks again for a page of a listing, and for all that has to do with a bucket of
+/// somebody's; other requests have our own layer.
 fn page_retry(options: &StoreOptions) -> RetryLayer<impl RetryInterceptor> {
     let retry = options.retry;
     let observer = options.observer.clone().unwrap_or_else(|| Arc::new(NoObserver));
@@ -49,7 +50,13 @@ fn page_retry(options: &StoreOptions) -> RetryLayer<impl RetryInterceptor> {
         .with_max_delay(retry.max_delay)
         .with_max_times(usize::try_from(retry.attempts.saturating_sub(1)).unwrap_or(usize::MAX))
         .with_notify(move |event: RetryEvent<'_>| {
-            let error = convert("list objects", None, event.err);
+            let operation = match event.op {
+                opendal::raw::Operation::Read => "read object",
+                opendal::raw::Operation::Write => "write object",
+                opendal::raw::Operation::Delete => "delete object",
+                _ => "list objects",
+            };
+            let error = convert(operation, None, event.err);
             tell(observer.as_ref(), event.attempt, &error);
         })
 }

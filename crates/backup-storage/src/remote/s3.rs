@@ -21,6 +21,20 @@ pub(crate) fn open_s3(url: &S3Url, options: &StoreOptions) -> Result<RemoteStore
     reached(operator, StoreUrl::S3(url).location(), Absence::ByCode, endpoint.as_ref(), options)
 }
 
+/// Returns the same bucket for uploads in parts, which carry no MD5: CRC-32C where the service is
+/// known to take it, or was said to, else nothing but what the connection checks.
+pub(crate) fn in_parts(url: &S3Url, options: &StoreOptions) -> S3Url {
+    let endpoint = url.endpoint.as_deref().or(options.endpoint.as_deref());
+    let endpoint = endpoint.and_then(|text| Url::parse(&parse_endpoint(text).ok()?).ok());
+    let aws = endpoint.as_ref().is_none_or(is_aws);
+    let checksum = match url.checksum {
+        None if aws => Checksum::Crc32c,
+        Some(Checksum::Crc32c) => Checksum::Crc32c,
+        _ => Checksum::Off,
+    };
+    S3Url { checksum: Some(checksum), ..url.clone() }
+}
+
 fn builder(url: &S3Url, endpoint: Option<&Url>, options: &StoreOptions) -> Result<S3> {
     let aws = endpoint.is_none_or(is_aws);
     let mut s3 = S3::default().bucket(&url.bucket).root(&format!("/{}", url.prefix));

@@ -57,6 +57,11 @@ impl RemoteStore {
         self.operator.write_with(name.as_str(), body).if_not_exists(conditional).await
     }
 
+    /// Returns an operator that asks again for whatever failed temporarily.
+    pub(crate) fn patient(&self) -> Operator {
+        self.listing.clone()
+    }
+
     /// Returns the names of everything that is there, of whatever shape.
     pub(crate) async fn foreign_names(&self) -> Result<Vec<String>> {
         let failed = |error: opendal::Error| not_listed(&self.location, &error);
