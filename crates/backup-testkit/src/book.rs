@@ -1,6 +1,6 @@
 //! A book of operations in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -24,6 +24,7 @@ struct Shared {
     entries: BTreeMap<(String, String), (u64, Handle)>,
     /// Everything that was ever kept, in order.
     kept: Vec<Handle>,
+    pins: BTreeSet<(String, String)>,
 }
 
 impl MemoryBook {
@@ -93,6 +94,20 @@ impl HandleBook for MemoryBook {
         }
         found.sort_by_key(|(_, handle)| handle.begun_at);
         Ok(found)
+    }
+
+    async fn pin(&self, source: &SourceName, id: &str, pinned: bool) -> Result<()> {
+        let (pin, pins) = ((source.to_string(), id.to_owned()), &mut lock(&self.shared).pins);
+        match pinned {
+            true => pins.insert(pin),
+            false => pins.remove(&pin),
+        };
+        Ok(())
+    }
+
+    async fn pins(&self, source: &SourceName) -> Result<Vec<String>> {
+        let (source, shared) = (source.to_string(), lock(&self.shared));
+        Ok(shared.pins.iter().filter(|(of, _)| *of == source).map(|(_, id)| id.clone()).collect())
     }
 }
 

@@ -29,6 +29,10 @@ struct State {
     deaf: bool,
     failing: bool,
     spoiling: bool,
+    /// Which snapshots are locked; the list does not tell.
+    locked: Vec<String>,
+    guarding: bool,
+    undeleting: bool,
     /// Looks that fail for now before one succeeds.
     blind: u32,
 }
@@ -60,6 +64,21 @@ impl MemoryPlatform {
     /// From now on copies turn out badly; whatever else is done does not.
     pub fn spoil_copies(&self, spoil: bool) {
         lock(&self.state).spoiling = spoil;
+    }
+
+    /// From now on locked snapshots are not deleted; until then they are, like others.
+    pub fn guard_locks(&self, guard: bool) {
+        lock(&self.state).guarding = guard;
+    }
+
+    /// From now on snapshots cannot be deleted by anybody.
+    pub fn delete_none(&self, none: bool) {
+        lock(&self.state).undeleting = none;
+    }
+
+    /// Locks a snapshot as a person does who uses the vendor's console.
+    pub fn lock_snapshot(&self, id: &str) {
+        lock(&self.state).locked.push(id.to_owned());
     }
 
     /// So many looks at operations fail for now.
@@ -125,7 +144,11 @@ impl MemoryPlatform {
                 state.copies.retain(|one| one.id != *id);
                 None
             }
-            Intent::ProtectSnapshot { .. } | Intent::RestoreInPlace { .. } => None,
+            Intent::ProtectSnapshot { id, .. } => {
+                state.locked.push(id.clone());
+                None
+            }
+            Intent::RestoreInPlace { .. } => None,
         }
     }
 }
@@ -137,11 +160,15 @@ impl Platform for MemoryPlatform {
     }
 
     fn capabilities(&self) -> &'static [Ability] {
+        if lock(&self.state).undeleting {
+            return &[Ability::ListSnapshots, Ability::CreateSnapshot];
+        }
         &[
             Ability::ListSnapshots,
             Ability::CreateSnapshot,
             Ability::ExpireSnapshot,
             Ability::DeleteSnapshot,
+            Ability::LockSnapshot,
             Ability::CopyNow,
             Ability::CopySnapshot,
             Ability::DropCopy,
@@ -180,12 +207,19 @@ impl Platform for MemoryPlatform {
 
     async fn begin(&self, intent: &Intent) -> Result<Handle> {
         let able = match intent {
-            Intent::ProtectSnapshot { .. } | Intent::RestoreInPlace { .. } => false,
+            Intent::ProtectSnapshot { protected, .. } => *protected,
+            Intent::RestoreInPlace { .. } => false,
             Intent::Copy { from, .. } => !matches!(from, backup_core::port::CopyFrom::At(_)),
             _ => true,
         };
         if !able {
             return Err(self.unsupported(intent.verb()));
+        }
+        if let Intent::DeleteSnapshot { id } = intent {
+            let state = lock(&self.state);
+            if state.guarding && state.locked.contains(id) {
+                return Err(Error::new(ErrorKind::Conflict, intent.verb()).because("it is locked"));
+            }
         }
         let made = self.make(intent);
         if lock(&self.state).deaf {

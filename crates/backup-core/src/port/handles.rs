@@ -26,4 +26,11 @@ pub trait HandleBook: Send + Sync + std::fmt::Debug {
     /// handles, oldest first.
     async fn abandoned(&self, source: &SourceName, wanted: Wanted)
     -> Result<Vec<(String, Handle)>>;
+
+    /// Remembers that a provider snapshot is pinned, or no more; to say so again changes nothing. It is
+    /// there for every process, until somebody lets go of it: vendors need not tell what they lock.
+    async fn pin(&self, source: &SourceName, id: &str, pinned: bool) -> Result<()>;
+
+    /// Returns the ids of a source's provider snapshots that are pinned, in the order of their letters.
+    async fn pins(&self, source: &SourceName) -> Result<Vec<String>>;
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backup_core::port::{
-    Ability, Clock, Done, Handle, HandleBook, Intent, Observer, Platform, Progress, Wanted,
+    Ability, Clock, Done, Handle, HandleBook, Intent, NativeSnapshot, Observer, Platform, Progress,
+    Wanted,
 };
 use backup_core::{
     Error, ErrorKind, ErrorStatus, Event, Finding, OwnedName, Purpose, Result, RunId, SourceName,
@@ -83,6 +84,34 @@ impl Conductor {
         let done = self.begin_and_wait(&key, intent).await?;
         self.book.strike(&self.source, &key).await?;
         Ok(done)
+    }
+
+    /// Protects a provider snapshot against deletion, or lets go of it. That it is pinned is written
+    /// down first: what was pinned is not deleted by us, whether the vendor tells that or not.
+    pub async fn protect(&self, id: &str, protected: bool) -> Result<Done> {
+        let known = self.book.pins(&self.source).await?.iter().any(|pin| pin == id);
+        if protected {
+            self.book.pin(&self.source, id, true).await?;
+        }
+        let done = self.run(Intent::ProtectSnapshot { id: id.to_owned(), protected }).await;
+        let free = match &done {
+            Ok(_) => !protected,
+            Err(error) => protected && !known && error.status() == ErrorStatus::Permanent,
+        };
+        if free {
+            self.book.pin(&self.source, id, false).await?;
+        }
+        done
+    }
+
+    /// Returns what the vendor lists; what was pinned here is protected.
+    pub async fn snapshots(&self) -> Result<Vec<NativeSnapshot>> {
+        let mut listed = self.platform.snapshots().await?;
+        let pins = self.book.pins(&self.source).await?;
+        for snapshot in &mut listed {
+            snapshot.protected |= pins.contains(&snapshot.id);
+        }
+        Ok(listed)
     }
 
     /// Makes a copy that is wanted for a while only. It stays written down until the lease ends.
@@ -267,6 +296,9 @@ impl Conductor {
                 self.platform.snapshots().await?.iter().any(|snapshot| snapshot.name == *name)
             }
             Intent::Copy { name, .. } => self.copy_named(name).await?.is_some(),
+            Intent::DeleteSnapshot { id } if self.book.pins(&self.source).await?.contains(id) => {
+                return Ok("it was pinned meanwhile, and stays");
+            }
             // To do these again is to do them once.
             Intent::DeleteSnapshot { .. }
             | Intent::ProtectSnapshot { .. }

@@ -1,7 +1,7 @@
 //! Which provider snapshots to keep.
 
 use backup_core::port::{NativeSnapshot, NativeState};
-use backup_core::{SnapshotId, SourceName, VerifyLevel};
+use backup_core::{Error, ErrorKind, SnapshotId, SourceName, VerifyLevel};
 use backup_retention::{Conditions, Policy, SnapshotFacts, plan};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -13,10 +13,35 @@ use super::snapshots::is_ours;
 pub struct NativePlan {
     /// Those that stay, and why.
     pub keep: Vec<NativeKept>,
-    /// Those to be deleted.
+    /// Those to be deleted; once the plan was carried out, those that were.
     pub forget: Vec<NativeSnapshot>,
     /// Why nothing is deleted, where that is so.
     pub refused: Option<String>,
+    /// Which could not be deleted, a phrase each; they are among those that stay.
+    pub failed: Vec<String>,
+}
+
+impl NativePlan {
+    /// Lets one that was to be deleted stay.
+    pub(super) fn spare(&mut self, snapshot: NativeSnapshot, reason: String) {
+        self.keep.push(NativeKept { snapshot, reasons: vec![reason] });
+    }
+
+    /// Returns what to say of those that could not be deleted, if there are any.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        let deleted = self.forget.len();
+        (!self.failed.is_empty()).then(|| {
+            Error::new(ErrorKind::Failed, "delete provider snapshots")
+                .with("deleted", deleted)
+                .with("not deleted", self.failed.len())
+                .because(self.failed.join("; "))
+                .hint(
+                    "The others were deleted. One that is locked at the provider is kept for good by \
+                     `backupctl pin --native ID --yes`; the rest is tried after the next snapshot.",
+                )
+        })
+    }
 }
 
 /// One that stays.

@@ -104,8 +104,9 @@ async fn take(
     }
 }
 
-/// Applies a policy to the provider snapshots of a source, and returns what became of them. With
-/// `dry_run` nothing is deleted, nor where the vendor deletes none for us.
+/// Applies a policy to the provider snapshots of a source, and returns what became of them: only what
+/// is gone is among the forgotten. One that cannot be deleted stands in no other's way. With `dry_run`
+/// nothing is deleted; where the vendor deletes none for us, all stay.
 pub async fn retain_snapshots(
     conductor: &Conductor,
     policy: &Policy,
@@ -113,12 +114,26 @@ pub async fn retain_snapshots(
     dry_run: bool,
 ) -> Result<NativePlan> {
     let platform = &conductor.platform;
-    let snapshots = platform.snapshots().await?;
+    let snapshots = conductor.snapshots().await?;
     let now = conductor.clock.now();
-    let plan = plan_native(&snapshots, &conductor.source, policy, zone, now);
-    if !dry_run && platform.can(Ability::DeleteSnapshot) {
-        for gone in &plan.forget {
-            conductor.run(Intent::DeleteSnapshot { id: gone.id.clone() }).await?;
+    let mut plan = plan_native(&snapshots, &conductor.source, policy, zone, now);
+    if !platform.can(Ability::DeleteSnapshot) {
+        for stays in std::mem::take(&mut plan.forget) {
+            plan.spare(stays, format!("{} deletes none for others", platform.name()));
+        }
+    }
+    if dry_run {
+        return Ok(plan);
+    }
+    let begun = conductor.clock.elapsed();
+    for going in std::mem::take(&mut plan.forget) {
+        let hurried = conductor.hurried(conductor.patience, begun);
+        match hurried.run(Intent::DeleteSnapshot { id: going.id.clone() }).await {
+            Ok(_) => plan.forget.push(going),
+            Err(error) => {
+                plan.failed.push(format!("{} ({}): {error}", going.id, going.name));
+                plan.spare(going, format!("could not be deleted: {error}"));
+            }
         }
     }
     Ok(plan)

@@ -161,6 +161,61 @@ async fn a_run_that_is_repeated_adopts_what_it_had_begun_and_the_next_takes_its_
 }
 
 #[tokio::test]
+async fn what_was_pinned_stays_though_the_vendor_tells_nothing_and_one_refusal_stops_nobody() {
+    let world = World::new();
+    let (policy, zone) = ("last 1".parse().unwrap(), jiff::tz::TimeZone::UTC);
+    let mut ids = Vec::new();
+    for run in 1..=5 {
+        let taken = take_snapshot(&world.conductor(), RunId([run; 16]), None).await;
+        ids.push(taken.unwrap().snapshot.id);
+        world.clock.sleep(Duration::from_secs(3600)).await;
+    }
+    let left = async || {
+        let listed = world.vendor.snapshots().await.unwrap();
+        listed.into_iter().map(|one| one.id).collect::<Vec<_>>()
+    };
+    let retained =
+        async || retain_snapshots(&world.conductor(), &policy, &zone, false).await.unwrap();
+    // Nothing is said to be gone that is not.
+    world.vendor.delete_none(true);
+    let plan = retained().await;
+    assert_eq!((plan.forget.len(), plan.keep.len(), plan.failure().is_some()), (0, 5, false));
+    world.vendor.delete_none(false);
+
+    // Its lock is refused for good: it is not pinned. It takes the lock, and the answer is lost: it is.
+    let refused = world.conductor().protect(&ids[0], false).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
+    world.vendor.lose_answers(true);
+    assert!(world.conductor().protect(&ids[0], true).await.is_err());
+    world.vendor.lose_answers(false);
+    let listed = world.conductor().snapshots().await.unwrap();
+    assert_eq!(listed.iter().map(|one| one.protected).collect::<Vec<_>>()[..2], [true, false]);
+    assert!(world.vendor.snapshots().await.unwrap().iter().all(|one| !one.protected));
+
+    // Somebody locked another one at the console.
+    world.vendor.lock_snapshot(&ids[1]);
+    world.vendor.guard_locks(true);
+    let plan = retained().await;
+    let gone: Vec<&str> = plan.forget.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(gone, [&ids[2], &ids[3]], "those after it go all the same");
+    assert_eq!(left().await, [&*ids[0], &ids[1], &ids[4]]);
+    let failure = plan.failure().unwrap().to_string();
+    assert!(failure.contains(&ids[1]) && failure.contains("locked"), "{failure}");
+    assert!(!failure.contains(&ids[0]), "that was not even tried: {failure}");
+
+    // Pinned while its deletion was under way: the next process does not go on with that.
+    let conductor = world.conductor();
+    let intent = Intent::DeleteSnapshot { id: ids[0].clone() };
+    let handle = backup_core::port::Handle::intended("memory", intent, world.clock.now());
+    conductor.book.keep(&conductor.source, "delete-x", &handle).await.unwrap();
+    drop(conductor);
+    world.vendor.guard_locks(false);
+    let found = world.conductor().resume().await.unwrap();
+    assert!(found.iter().any(|one| one.message.contains("pinned meanwhile")), "{found:?}");
+    assert_eq!(left().await.len(), 3);
+}
+
+#[tokio::test]
 async fn a_copy_that_fails_is_dropped_at_once_and_one_that_cannot_be_stays_written_down() {
     let world = World::new();
     world.vendor.spoil_copies(true);

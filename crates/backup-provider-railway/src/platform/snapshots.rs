@@ -104,6 +104,8 @@ fn native(backup: Backup) -> NativeSnapshot {
         // What is listed can be restored; what is being made is not listed.
         state: NativeState::Ready,
         bytes: backup.used_mb.map(|mb| mb.saturating_mul(1_000_000)),
+        // Railway does not tell what it has locked: a backup that somebody asked for never had an
+        // expiry that could be gone. What was locked by us is in the book.
         protected: false,
         automatic: backup.schedule_id.is_some(),
     }

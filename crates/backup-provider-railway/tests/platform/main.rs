@@ -156,9 +156,11 @@ async fn a_backup_is_found_by_its_name_and_only_its_own_is_deleted() {
     let intent = Intent::CreateSnapshot { name: name.clone(), expires_at: None };
     let id = world.done(intent).await.id.unwrap();
     assert_ne!(id, theirs);
-    world.done(Intent::ProtectSnapshot { id: id.clone(), protected: true }).await;
     world.done(Intent::DeleteSnapshot { id }).await;
     assert_eq!(world.fake.backups(), ["Manual"]);
+    world.done(Intent::ProtectSnapshot { id: theirs.clone(), protected: true }).await;
+    let refused = world.connect().begin(&Intent::DeleteSnapshot { id: theirs }).await.unwrap_err();
+    assert!(refused.to_string().contains("locked"), "{refused}");
     world.connect().set_schedule(&["DAILY", "WEEKLY"]).await.unwrap();
 
     // Lost on the way back, refused, and failed at Railway.

@@ -53,6 +53,26 @@ pub async fn handle_book<B: HandleBook + 'static>(open: impl Fn() -> Arc<B>) {
     let found = third.abandoned(&shop, any).await.unwrap_or_default();
     assert_eq!(found.len(), 1, "whoever took it over may die as well: {found:?}");
     assert!(third.strike(&shop, "copy-b").await.is_ok());
+    pins(open, &shop, &blog).await;
+}
+
+/// Pins outlive the process that set them.
+async fn pins<B: HandleBook + 'static>(
+    open: impl Fn() -> Arc<B>,
+    shop: &SourceName,
+    blog: &SourceName,
+) {
+    let pinned = async |source| open().pins(source).await.unwrap_or_default();
+    for (id, there) in [("../é:1", true), ("b", true), ("b", true), ("c", true), ("c", false)] {
+        assert!(open().pin(shop, id, there).await.is_ok(), "{id}");
+    }
+    assert!(open().pin(shop, "never", false).await.is_ok(), "let go of already is let go of");
+    assert_eq!(pinned(shop).await, ["../é:1", "b"]);
+    assert_eq!(pinned(blog).await, Vec::<String>::new(), "sources do not mix");
+    for id in ["../é:1", "b"] {
+        assert!(open().pin(shop, id, false).await.is_ok(), "{id}");
+    }
+    assert_eq!(pinned(shop).await, Vec::<String>::new());
 }
 
 fn any(_: &Handle) -> bool {

@@ -385,6 +385,11 @@ impl FakeRailway {
             "volumeInstanceBackupCreate" if is_volume => {
                 Ok(state.start(Effect::Appear(text("name")), now))
             }
+            "volumeInstanceBackupDelete"
+                if state.backups.iter().any(|one| one.id == text("backup") && one.locked) =>
+            {
+                Err("Cannot delete a locked backup")
+            }
             "volumeInstanceBackupDelete" if known(&state) => {
                 Ok(state.start(Effect::Vanish(text("backup")), now))
             }

@@ -78,7 +78,7 @@ impl Work {
         })
     }
 
-    /// Applies the policy; returns what stands in its way.
+    /// Applies the policy as far as it can be; returns what stands in its way.
     async fn retain(
         &self,
         task: &Task<'_>,
@@ -97,7 +97,7 @@ impl Work {
             tracing::warn!(source = %settings.name, %refusal, "no provider snapshot is deleted");
         }
         report.numbers.insert("forgotten".into(), plan.forget.len() as u64);
-        Ok(())
+        plan.failure().map_or(Ok(()), Err)
     }
 
     /// From when on a snapshot of ours is what this run is about: its due time, or when the first of

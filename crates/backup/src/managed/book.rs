@@ -120,12 +120,50 @@ impl FileBook {
         Ok(found)
     }
 
+    /// Where a pin is a file of the snapshot's id; ids are the vendor's, so that its name has their
+    /// letters by number.
+    fn pin_of(&self, source: &SourceName, id: &str) -> PathBuf {
+        let name: String = id.bytes().map(|byte| format!("{byte:02x}")).collect();
+        self.folder(source).join(PINS).join(name)
+    }
+
+    fn write_pin(&self, source: &SourceName, id: &str) -> io::Result<()> {
+        let folder = self.folder(source).join(PINS);
+        fs::create_dir_all(&folder)?;
+        // The name says it all: half a file is as good.
+        File::create(self.pin_of(source, id))?.sync_all()?;
+        File::open(&folder)?.sync_all()?;
+        File::open(self.folder(source))?.sync_all()
+    }
+
+    fn read_pins(&self, source: &SourceName) -> io::Result<Vec<String>> {
+        let mut pins = Vec::new();
+        for entry in fs::read_dir(self.folder(source).join(PINS))? {
+            let name = entry?.file_name();
+            let id = name.to_str().and_then(id_of).ok_or_else(|| {
+                io::Error::other(format!("the file {} is none of ours", name.display()))
+            })?;
+            pins.push(id);
+        }
+        pins.sort();
+        Ok(pins)
+    }
+
     fn failed(&self, operation: &str, error: io::Error) -> Error {
         Error::new(ErrorKind::Failed, operation)
             .with("directory", self.directory.display())
             .because(error)
             .hint("Nothing is begun at a provider that is not written down first; make the directory writable.")
     }
+}
+
+/// Below the folder of a source: its pins.
+const PINS: &str = "pinned";
+
+fn id_of(name: &str) -> Option<String> {
+    let pairs = name.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    String::from_utf8(bytes.collect::<Option<Vec<u8>>>()?).ok()
 }
 
 fn tempfile_in(folder: &Path, key: &str) -> io::Result<(PathBuf, File)> {
@@ -162,22 +200,44 @@ impl HandleBook for FileBook {
         self.take_over(source, wanted)
             .map_err(|error| self.failed("read operations under way", error))
     }
+
+    async fn pin(&self, source: &SourceName, id: &str, pinned: bool) -> Result<()> {
+        let written = match pinned {
+            true => self.write_pin(source, id),
+            false => match fs::remove_file(self.pin_of(source, id)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        };
+        written.map_err(|error| self.failed("write down pin", error))
+    }
+
+    async fn pins(&self, source: &SourceName) -> Result<Vec<String>> {
+        match self.read_pins(source) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read.map_err(|error| self.failed("read pins", error)),
+        }
+    }
 }
 
 /// The book of a process that may keep nothing: what would be begun is refused.
 #[derive(Debug)]
 pub(super) struct NoBook;
 
+fn nowhere(operation: &str, source: &SourceName) -> Error {
+    Error::new(ErrorKind::ConfigInvalid, operation)
+        .with("source", source)
+        .because(
+            "what is begun at a provider is written down first, and nothing says where: \
+             neither BACKUPD_STATE nor HOME is set",
+        )
+        .hint("Set BACKUPD_STATE to a directory that outlives this run.")
+}
+
 #[async_trait]
 impl HandleBook for NoBook {
     async fn keep(&self, source: &SourceName, _: &str, handle: &Handle) -> Result<()> {
-        Err(Error::new(ErrorKind::ConfigInvalid, handle.intent.verb())
-            .with("source", source)
-            .because(
-                "what is begun at a provider is written down first, and nothing says where: \
-                 neither BACKUPD_STATE nor HOME is set",
-            )
-            .hint("Set BACKUPD_STATE to a directory that outlives this run."))
+        Err(nowhere(handle.intent.verb(), source))
     }
 
     async fn strike(&self, _: &SourceName, _: &str) -> Result<()> {
@@ -185,6 +245,14 @@ impl HandleBook for NoBook {
     }
 
     async fn abandoned(&self, _: &SourceName, _: Wanted) -> Result<Vec<(String, Handle)>> {
+        Ok(Vec::new())
+    }
+
+    async fn pin(&self, source: &SourceName, _: &str, _: bool) -> Result<()> {
+        Err(nowhere("write down pin", source))
+    }
+
+    async fn pins(&self, _: &SourceName) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
 }

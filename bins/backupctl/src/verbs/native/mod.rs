@@ -25,7 +25,7 @@ pub(super) async fn list(session: &Session, source: Option<&SourceName>) -> Resu
     let names: Vec<SourceName> = source.into_iter().cloned().collect();
     for source in able(session, &names, Ability::ListSnapshots)? {
         let conductor = conductor(session, source)?;
-        let snapshots = session.interrupt.unless(conductor.platform.snapshots()).await?;
+        let snapshots = session.interrupt.unless(conductor.snapshots()).await?;
         let schedules = session.interrupt.unless(conductor.platform.schedules()).await?;
         let provider = conductor.platform.name();
         if session.screen.json() {
@@ -47,7 +47,7 @@ pub(super) async fn forget(
     names: &[SourceName],
     dry_run: bool,
 ) -> Result<Ending> {
-    let mut refused = false;
+    let (mut refused, mut failed) = (false, false);
     for source in able(session, names, Ability::DeleteSnapshot)? {
         let conductor = conductor(session, source)?;
         if !dry_run {
@@ -61,6 +61,13 @@ pub(super) async fn forget(
         } else {
             session.screen.data(&plan_text(&source.name, &plan, dry_run));
         }
+        if let Some(error) = plan.failure() {
+            failed = true;
+            session.screen.error(&error.with("source", &source.name));
+        }
+    }
+    if failed {
+        return Ok(Ending::Found(ErrorKind::Failed));
     }
     Ok(if refused { Ending::Found(ErrorKind::Suspect) } else { Ending::Ok })
 }

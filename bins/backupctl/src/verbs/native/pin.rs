@@ -4,7 +4,7 @@ use backup::config::SourceSettings;
 use backup::ops::Selector;
 use backup::ops::document::ReceiptDocument;
 use backup::ops::managed::{self, Conductor};
-use backup_core::port::{Ability, Intent, NativeSnapshot};
+use backup_core::port::{Ability, NativeSnapshot};
 use backup_core::{Error, ErrorKind, Result};
 
 use super::{able_to_any, conductor, resume};
@@ -40,8 +40,7 @@ pub(crate) async fn pin(session: &Session, args: &PinArgs, protected: bool) -> R
         .number("snapshots", chosen.len() as u64);
     for (conductor, snapshot) in chosen {
         resume(session, conductor).await?;
-        let intent = Intent::ProtectSnapshot { id: snapshot.id.clone(), protected };
-        session.interrupt.unless(conductor.run(intent)).await?;
+        session.interrupt.unless(conductor.protect(&snapshot.id, protected)).await?;
         receipt.steps.push(snapshot.id.clone());
         if !session.screen.json() {
             let provider = conductor.platform.name();

@@ -28,7 +28,7 @@ pub(crate) async fn backup(session: &Session, names: &[SourceName]) -> Result<En
     let mut worst = Ending::Ok;
     for source in sources {
         let (error, taken) = match one(session, source).await {
-            Ok(taken) => (None, Some(taken)),
+            Ok(taken) => (taken.plan.failure(), Some(taken)),
             Err(error) => (Some(error), None),
         };
         if let Some(taken) = &taken {
