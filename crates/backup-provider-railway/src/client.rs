@@ -65,6 +65,26 @@ pub(crate) struct Volume {
     pub(crate) size_mb: f64,
     #[serde(rename = "currentSizeMB")]
     pub(crate) current_size_mb: f64,
+    pub(crate) is_pending_deletion: bool,
+    pub(crate) volume: Named,
+}
+
+/// What has a name.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+}
+
+impl Volume {
+    /// Whether it is being deleted, or was.
+    pub(crate) fn is_going(&self) -> bool {
+        self.is_pending_deletion || matches!(self.state.as_deref(), Some("DELETED" | "DELETING"))
+    }
+
+    /// Whether it hangs on that service.
+    pub(crate) fn is_of(&self, service: &str) -> bool {
+        self.service_id.as_deref() == Some(service)
+    }
 }
 
 /// A backup of a volume.

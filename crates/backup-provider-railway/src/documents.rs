@@ -22,7 +22,7 @@ query Volumes($environment: String!, $after: String) {
   environment(id: $environment) {
     volumeInstances(first: 100, after: $after) {
       pageInfo { hasNextPage endCursor }
-      edges { node { id volumeId serviceId state sizeMB currentSizeMB } }
+      edges { node { id volumeId serviceId state isPendingDeletion sizeMB currentSizeMB volume { name } } }
     }
   }
 }";
@@ -113,9 +113,15 @@ mutation DeleteService($service: String!, $environment: String!) {
 pub(crate) const DELETE_VOLUME: &str =
     "mutation DeleteVolume($volume: String!) { volumeDelete(volumeId: $volume) }";
 
+/// Names a volume.
+pub(crate) const NAME_VOLUME: &str = "\
+mutation NameVolume($volume: String!, $name: String!) {
+  volumeUpdate(volumeId: $volume, input: { name: $name }) { id }
+}";
+
 /// All of them, for the tests.
 #[doc(hidden)]
-pub const ALL: [&str; 18] = [
+pub const ALL: [&str; 19] = [
     TOKEN,
     SERVICES,
     VOLUMES,
@@ -134,4 +140,5 @@ pub const ALL: [&str; 18] = [
     FORK,
     DELETE_SERVICE,
     DELETE_VOLUME,
+    NAME_VOLUME,
 ];

@@ -1,14 +1,14 @@
 //! Forks: new services with the database as it was at a moment. The source is not touched.
 
 use backup_core::port::{Done, Handle, Progress, TemporaryCopy};
-use backup_core::{Error, ErrorKind, OwnedName, Result};
+use backup_core::{Error, ErrorKind, ErrorStatus, OwnedName, Result};
 use backup_http::Fate;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::RailwayPlatform;
 use super::wait::{Outcome, for_workflow};
-use crate::client::Service;
+use crate::client::{Service, Volume};
 use crate::documents;
 
 impl RailwayPlatform {
@@ -18,20 +18,23 @@ impl RailwayPlatform {
         Ok(services.into_iter().find(|one| one.service_name == name))
     }
 
+    /// Lists forks of ours, and volumes of ours whose service is gone: they are billed like those that
+    /// hang on one.
     pub(super) async fn list_copies(&self, prefix: &str) -> Result<Vec<TemporaryCopy>> {
         let environment = &self.find().await?.environment;
         let services = self.client.services(environment).await?;
-        let ours = services.into_iter().filter(|one| one.service_name.starts_with(prefix));
+        let volumes = self.client.volumes(environment).await?;
+        let left = volumes
+            .into_iter()
+            .filter(|one| !one.is_going() && is_orphan(one, &services))
+            .map(|one| (one.volume_id, one.volume.name))
+            .collect::<Vec<_>>();
+        let forks = services.into_iter().map(|one| (one.service_id, one.service_name));
+        let ours = forks.chain(left).filter(|(_, name)| name.starts_with(prefix));
         Ok(ours
-            .filter_map(|one| {
-                let name = OwnedName::parse(&one.service_name)?;
-                Some(TemporaryCopy {
-                    id: one.service_id,
-                    name: one.service_name,
-                    created_at: name.at(),
-                    expires_at: None,
-                    costs: true,
-                })
+            .filter_map(|(id, name)| {
+                let created_at = OwnedName::parse(&name)?.at();
+                Some(TemporaryCopy { id, name, created_at, expires_at: None, costs: true })
             })
             .collect())
     }
@@ -71,16 +74,17 @@ impl RailwayPlatform {
                 Progress::Failed { reason: "no service of that name appeared".to_owned() }
             });
         };
-        let status = service.latest_deployment.map(|deployment| deployment.status);
+        let status = service.latest_deployment.as_ref().map(|deployment| deployment.status.clone());
         Ok(match status.as_deref() {
             // It answers once it has replayed its log, which only it knows.
-            Some("SUCCESS") => Progress::Done(Done {
-                id: Some(service.service_id),
-                notes: vec![
+            Some("SUCCESS") => {
+                let mut notes = vec![
                     "The fork is one server without replicas; it costs money until it is dropped."
                         .to_owned(),
-                ],
-            }),
+                ];
+                notes.extend(self.name_volumes(&service).await?);
+                Progress::Done(Done { id: Some(service.service_id), notes })
+            }
             Some("FAILED" | "CRASHED" | "REMOVED" | "SKIPPED") => Progress::Failed {
                 reason: format!("the fork's deployment is {}", status.unwrap_or_default()),
             },
@@ -89,29 +93,73 @@ impl RailwayPlatform {
         })
     }
 
-    /// Drops a fork of ours: the service, and the volumes that hung on it. What is gone is done.
-    pub(super) async fn drop_copy(&self, handle: Handle, id: &str) -> Result<Handle> {
-        let found = self.find().await?;
-        let services = self.client.services(&found.environment).await?;
-        let service = services.iter().find(|one| one.service_id == id);
-        if let Some(service) = service
-            && OwnedName::parse(&service.service_name).is_none()
-        {
-            return Err(Error::new(ErrorKind::Conflict, "drop fork")
-                .with("provider", "railway")
-                .with("service", &service.service_name)
-                .hint("That service is none of ours: nothing was deleted."));
+    /// Gives the volumes of a fork its name: by that they are known again should the service go first.
+    /// Says so where that may not be done.
+    async fn name_volumes(&self, service: &Service) -> Result<Option<String>> {
+        let volumes = self.client.volumes(&self.find().await?.environment).await?;
+        let name = service.service_name.as_str();
+        for volume in &volumes {
+            if !volume.is_of(&service.service_id) || volume.volume.name == name {
+                continue;
+            }
+            let variables = json!({ "volume": volume.volume_id, "name": name });
+            let named: Result<Value, _> = self
+                .client
+                .ask("name volume of fork", documents::NAME_VOLUME, "volumeUpdate", variables)
+                .await;
+            match named.map_err(Error::from) {
+                Ok(_) => {}
+                Err(error) if error.status() == ErrorStatus::Permanent => {
+                    return Ok(Some(format!(
+                        "The fork's volume {} could not be named after it: {error}",
+                        volume.volume_id
+                    )));
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let volumes = self.client.volumes(&found.environment).await?;
-        if service.is_some() {
-            let variables = json!({ "service": id, "environment": found.environment });
+        Ok(None)
+    }
+
+    /// Notes what a fork of ours, or what is left of one, consists of. Nothing is deleted before that
+    /// is written down: a volume whose service is gone shows no more whose it was.
+    pub(super) async fn begin_drop(&self, handle: Handle, id: &str) -> Result<Handle> {
+        let environment = &self.find().await?.environment;
+        let services = self.client.services(environment).await?;
+        let volumes = self.client.volumes(environment).await?;
+        if let Some(service) = services.iter().find(|one| one.service_id == id) {
+            must_be_ours("service", &service.service_name)?;
+        }
+        if let Some(volume) = volumes.iter().find(|one| one.volume_id == id) {
+            must_be_ours("volume", &volume.volume.name)?;
+        }
+        let its = volumes.iter().filter(|one| one.is_of(id) || one.volume_id == id);
+        let waits = its.map(|one| format!("{VOLUME}{}", one.volume_id)).collect();
+        Ok(handle.begun(waits, Some(id.to_owned())))
+    }
+
+    /// Deletes what was noted: the service, then the volumes that hung on it. What is gone is done; a
+    /// volume that hangs on another service by now is that one's.
+    pub(super) async fn poll_drop(&self, handle: &Handle, id: &str) -> Result<Progress> {
+        let environment = &self.find().await?.environment;
+        let services = self.client.services(environment).await?;
+        let volumes = self.client.volumes(environment).await?;
+        if let Some(service) = services.iter().find(|one| one.service_id == id) {
+            must_be_ours("service", &service.service_name)?;
+            let variables = json!({ "service": id, "environment": environment });
             let _: bool = self
                 .client
                 .ask("drop fork", documents::DELETE_SERVICE, "serviceDelete", variables)
                 .await
                 .map_err(Error::from)?;
         }
-        for volume in volumes.iter().filter(|one| one.service_id.as_deref() == Some(id)) {
+        let noted = |volume: &Volume| {
+            let waits = handle.waits.iter();
+            let mut ids = waits.filter_map(|wait| wait.strip_prefix(VOLUME));
+            ids.any(|id| id == volume.volume_id) && is_orphan(volume, &services)
+        };
+        for volume in volumes.iter().filter(|one| !one.is_going() && (one.is_of(id) || noted(one)))
+        {
             let variables = json!({ "volume": volume.volume_id });
             let _: bool = self
                 .client
@@ -119,6 +167,24 @@ impl RailwayPlatform {
                 .await
                 .map_err(Error::from)?;
         }
-        Ok(handle.begun(Vec::new(), Some(id.to_owned())))
+        Ok(Progress::Done(Done { id: Some(id.to_owned()), notes: Vec::new() }))
     }
+}
+
+/// What the ids of a fork's volumes are kept under.
+const VOLUME: &str = "volume ";
+
+/// Whether a volume hangs on nothing.
+fn is_orphan(volume: &Volume, services: &[Service]) -> bool {
+    !services.iter().any(|service| volume.is_of(&service.service_id))
+}
+
+fn must_be_ours(what: &'static str, name: &str) -> Result<()> {
+    if OwnedName::parse(name).is_some() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Conflict, "drop fork")
+        .with("provider", "railway")
+        .with(what, name)
+        .hint(format!("That {what} is none of ours: nothing was deleted.")))
 }

@@ -150,7 +150,7 @@ impl Platform for RailwayPlatform {
             Intent::Copy { name, from: CopyFrom::At(at), .. } => {
                 self.begin_copy(handle, name, *at).await
             }
-            Intent::DropCopy { id } => self.drop_copy(handle, id).await,
+            Intent::DropCopy { id } => self.begin_drop(handle, id).await,
             Intent::RestoreInPlace { from: CopyFrom::Snapshot(id), .. } => {
                 self.begin_restore(handle, id).await
             }
@@ -173,9 +173,8 @@ impl Platform for RailwayPlatform {
             Intent::DeleteSnapshot { id } => self.poll_deletion(handle, id).await,
             Intent::Copy { name, .. } => self.poll_copy(handle, name).await,
             Intent::RestoreInPlace { .. } => self.poll_restore(handle).await,
-            Intent::ProtectSnapshot { .. } | Intent::DropCopy { .. } => {
-                Ok(Progress::Done(<_>::default()))
-            }
+            Intent::DropCopy { id } => self.poll_drop(handle, id).await,
+            Intent::ProtectSnapshot { .. } => Ok(Progress::Done(<_>::default())),
         }
     }
 

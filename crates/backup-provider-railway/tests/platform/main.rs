@@ -255,3 +255,41 @@ async fn a_fork_is_a_service_of_its_own_and_dropped_whole() {
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(world.fake.volumes(), 1);
 }
+
+#[tokio::test]
+async fn no_volume_outlives_its_fork_whatever_answer_is_lost() {
+    let world = World::new().await;
+    let platform = world.connect();
+    let fork = async |run: u32| {
+        let (name, from) = (world.name(Purpose::Freeze, run), CopyFrom::At(world.clock.now()));
+        let intent = Intent::Copy { name: name.clone(), from, expires_at: None };
+        (world.done(intent).await.id.unwrap(), name)
+    };
+    for (run, lost) in [(1, "serviceDelete"), (2, "volumeDelete")] {
+        let (id, _) = fork(run).await;
+        let handle = platform.begin(&Intent::DropCopy { id }).await.unwrap();
+        assert_eq!((world.fake.services().len(), world.fake.volumes()), (3, 2), "only noted");
+        world.served.trouble(Trouble::new(Upset::LosesAnswer).query(lost));
+        platform.poll(&handle).await.unwrap_err();
+        assert_eq!(world.fake.services().len(), 2, "{lost}");
+        // The next look, or the next process by what is written down.
+        let done = world.connect().poll(&handle).await.unwrap();
+        assert!(matches!(done, Progress::Done(_)), "{lost}: {done:?}");
+        assert_eq!(world.fake.volumes(), 1, "{lost}");
+    }
+
+    // What was noted is lost too, with the machine: the volume bears the fork's name.
+    let (id, name) = fork(3).await;
+    let handle = platform.begin(&Intent::DropCopy { id: id.clone() }).await.unwrap();
+    world.served.trouble(Trouble::new(Upset::LosesAnswer).query("serviceDelete"));
+    platform.poll(&handle).await.unwrap_err();
+    let left = platform.copies("backupctl-shop-").await.unwrap();
+    assert_eq!((left.len(), left[0].name.as_str(), left[0].costs), (1, name.as_str(), true));
+    assert_ne!(left[0].id, id);
+    world.done(Intent::DropCopy { id: left[0].id.clone() }).await;
+    assert_eq!((world.fake.volumes(), platform.copies("").await.unwrap().len()), (1, 0));
+    // The database's own volume is nobody's leftover.
+    let own = "55555555-0000-4000-8000-000000000001".to_owned();
+    let refused = platform.begin(&Intent::DropCopy { id: own }).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+}

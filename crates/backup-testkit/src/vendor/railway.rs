@@ -70,7 +70,9 @@ struct Service {
 struct Volume {
     instance: String,
     id: String,
-    service: String,
+    name: String,
+    /// None once that is gone.
+    service: Option<String>,
 }
 
 #[derive(Clone)]
@@ -123,7 +125,8 @@ impl FakeRailway {
             volumes: vec![Volume {
                 instance: VOLUME_INSTANCE.to_owned(),
                 id: VOLUME.to_owned(),
-                service: SERVICE.to_owned(),
+                name: "postgres-volume".to_owned(),
+                service: Some(SERVICE.to_owned()),
             }],
             backups: Vec::new(),
             workflows: Vec::new(),
@@ -268,7 +271,12 @@ impl State {
                 Effect::Fork(name) => {
                     let (id, deployment) = (self.id("33333333"), self.id("88888888"));
                     let (instance, volume) = (self.id("44444444"), self.id("55555555"));
-                    self.volumes.push(Volume { instance, id: volume, service: id.clone() });
+                    self.volumes.push(Volume {
+                        instance,
+                        id: volume,
+                        name: "shimmering-volume".to_owned(),
+                        service: Some(id.clone()),
+                    });
                     self.services.push(Service {
                         id: id.clone(),
                         name,
@@ -407,8 +415,18 @@ impl FakeRailway {
             "serviceDelete" => {
                 let id = text("service");
                 state.services.retain(|one| one.id != id);
+                // Its volumes stay, and are billed.
+                for volume in &mut state.volumes {
+                    volume.service.take_if(|service| *service == id);
+                }
                 dropped.push(id);
                 Ok(true.into())
+            }
+            "volumeUpdate" if state.volumes.iter().any(|one| one.id == text("volume")) => {
+                for volume in state.volumes.iter_mut().filter(|one| one.id == text("volume")) {
+                    volume.name = text("name");
+                }
+                Ok(json!({ "id": text("volume") }))
             }
             "volumeDelete" => {
                 let id = text("volume");
@@ -431,6 +449,7 @@ impl FakeRailway {
                     json!({
                         "id": one.instance, "volumeId": one.id, "serviceId": one.service,
                         "state": "READY", "sizeMB": 5000, "currentSizeMB": 120.5,
+                        "isPendingDeletion": false, "volume": { "name": one.name },
                     })
                 })
                 .collect();

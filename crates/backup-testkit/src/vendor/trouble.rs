@@ -36,6 +36,7 @@ pub struct Trouble {
     upset: Upset,
     method: Option<String>,
     path: Option<String>,
+    query: Option<String>,
     skip: u32,
     times: u32,
 }
@@ -44,7 +45,7 @@ impl Trouble {
     /// The next request goes wrong.
     #[must_use]
     pub fn new(upset: Upset) -> Self {
-        Self { upset, method: None, path: None, skip: 0, times: 1 }
+        Self { upset, method: None, path: None, query: None, skip: 0, times: 1 }
     }
 
     /// Only requests of this method.
@@ -58,6 +59,13 @@ impl Trouble {
     #[must_use]
     pub fn path(mut self, part: &str) -> Self {
         self.path = Some(part.to_owned());
+        self
+    }
+
+    /// Only requests whose GraphQL document holds this.
+    #[must_use]
+    pub fn query(mut self, part: &str) -> Self {
+        self.query = Some(part.to_owned());
         self
     }
 
@@ -78,6 +86,9 @@ impl Trouble {
     fn is_about(&self, ask: &Ask) -> bool {
         self.method.as_ref().is_none_or(|method| *method == ask.method)
             && self.path.as_ref().is_none_or(|part| ask.path.contains(part))
+            && self.query.as_ref().is_none_or(|part| {
+                ask.text("/query").is_some_and(|document| document.contains(part))
+            })
     }
 }
 
