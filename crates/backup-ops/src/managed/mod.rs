@@ -5,6 +5,8 @@
 
 mod conductor;
 mod drill;
+#[cfg(test)]
+mod frozen_tests;
 mod lease;
 mod leftovers;
 mod provider;

@@ -126,11 +126,8 @@ impl ManagedProvider {
         match opened.await {
             Ok((endpoint, source)) => Ok(self.wrap(source, facts, endpoint, Some(lease))),
             Err(error) => {
-                // The error that matters is the first; what stays is in the book.
-                if let Err(stays) = lease.end().await {
-                    tracing::warn!(error = %stays, "a copy at the provider could not be dropped");
-                }
-                Err(error)
+                let name = lease.name().to_owned();
+                Err(stayed(lease.end().await, &name, error, &*options.observer))
             }
         }
     }
@@ -173,6 +170,21 @@ impl ManagedProvider {
     async fn give_back(&self, endpoint: &Endpoint) {
         give_back(&self.conductor, endpoint).await;
     }
+}
+
+/// What is said of a frozen copy that may still be there.
+fn left(name: &str, stays: &Error) -> Finding {
+    Finding::warning(format!(
+        "{LEFT_BEHIND}the frozen copy {name}, which costs money; it is not known to be dropped: {stays}"
+    ))
+}
+
+/// Returns the error that ended a backup, and says that its copy may be there still, which costs money:
+/// the first error is the one that matters, and whoever hears of it hears of the copy.
+fn stayed(dropped: Result<()>, name: &str, error: Error, observer: &dyn Observer) -> Error {
+    let Err(stays) = dropped else { return error };
+    observer.on_event(&Event::Found(left(name, &stays)));
+    error.with("left behind at the provider", name)
 }
 
 /// How a vendor's limit on requests stands.
@@ -307,12 +319,13 @@ impl Source for ManagedSource {
         let name = lease.name().to_owned();
         // The manifest waits for this.
         let dropped = lease.end_within(Patience::SHORT).await;
-        let mut evidence = copied?;
+        let mut evidence = match copied {
+            Ok(evidence) => evidence,
+            Err(error) => return Err(stayed(dropped, &name, error, &*self.conductor.observer)),
+        };
         evidence.findings.push(match dropped {
             Ok(()) => Finding::note(format!("read from the frozen copy {name}, which was dropped")),
-            Err(error) => Finding::warning(format!(
-                "{LEFT_BEHIND}the frozen copy {name}, which costs money; it is not known to be dropped: {error}"
-            )),
+            Err(stays) => left(&name, &stays),
         });
         Ok(evidence)
     }
