@@ -32,6 +32,7 @@ struct State {
     /// Which snapshots are locked; the list does not tell.
     locked: Vec<String>,
     guarding: bool,
+    unlisted: bool,
     undeleting: bool,
     /// Looks that fail for now before one succeeds.
     blind: u32,
@@ -69,6 +70,11 @@ impl MemoryPlatform {
     /// From now on locked snapshots are not deleted; until then they are, like others.
     pub fn guard_locks(&self, guard: bool) {
         lock(&self.state).guarding = guard;
+    }
+
+    /// From now on its list cannot be read.
+    pub fn fail_lists(&self, fail: bool) {
+        lock(&self.state).unlisted = fail;
     }
 
     /// From now on snapshots cannot be deleted by anybody.
@@ -197,7 +203,12 @@ impl Platform for MemoryPlatform {
     }
 
     async fn snapshots(&self) -> Result<Vec<NativeSnapshot>> {
-        Ok(lock(&self.state).snapshots.clone())
+        let state = lock(&self.state);
+        if state.unlisted {
+            let error = Error::new(ErrorKind::SourceUnavailable, "list snapshots").temporary();
+            return Err(error.because("503, on purpose"));
+        }
+        Ok(state.snapshots.clone())
     }
 
     async fn copies(&self, prefix: &str) -> Result<Vec<TemporaryCopy>> {

@@ -14,6 +14,8 @@ use crate::status::{SourceStatus, Standing};
 pub struct NativeStanding {
     /// The vendor, in configuration's word.
     pub provider: String,
+    /// Whether its list was read; else nothing is known of its snapshots.
+    pub listed: bool,
     /// The newest snapshot that can be restored, whoever made it.
     pub newest: Option<NativeSnapshot>,
     /// How many there are.
@@ -36,6 +38,13 @@ impl NativeStanding {
         Self { provider, error, ..Self::default() }
     }
 
+    /// Returns this, with the snapshots that were there when the list was read before: that it cannot be
+    /// read now says nothing about them.
+    #[must_use]
+    pub fn after(self, before: Self) -> Self {
+        Self { error: self.error, window: self.window.or(before.window), ..before }
+    }
+
     /// Returns the age of the newest.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
@@ -53,6 +62,7 @@ pub async fn look(platform: &dyn Platform, source: &SourceName) -> Option<Native
     let mut standing = NativeStanding { provider: platform.name().to_owned(), ..<_>::default() };
     match platform.snapshots().await {
         Ok(snapshots) => {
+            standing.listed = true;
             standing.newest = newest_native(&snapshots).cloned();
             standing.snapshots = snapshots.len();
             standing.ours = snapshots.iter().filter(|one| is_ours(&one.name, source)).count();
@@ -77,10 +87,14 @@ pub fn count_in(status: &mut SourceStatus, native: NativeStanding, now: Timestam
         let youngest = ages.into_iter().flatten().min();
         if youngest.is_none_or(|age| age > rpo) {
             let minutes = |age: Duration| format!("{} min", age.as_secs() / 60);
-            let what = youngest.map_or_else(
-                || "there is none".to_owned(),
-                |age| format!("the newest is {} old", minutes(age)),
-            );
+            let what = match (youngest, native.listed) {
+                (Some(age), true) => format!("the newest is {} old", minutes(age)),
+                (Some(age), false) => {
+                    format!("the newest that is known is {} old", minutes(age))
+                }
+                (None, true) => "there is none".to_owned(),
+                (None, false) => "whether there is one is not known".to_owned(),
+            };
             let told =
                 native.told_at.and_then(|at| Duration::try_from(now.duration_since(at)).ok());
             let told = told.filter(|age| age.as_secs() >= 60);

@@ -362,7 +362,16 @@ async fn one_rpo_over_both_counts_the_vendors_snapshots_in_but_proves_nothing() 
     assert_eq!(both.native.unwrap().ours, 1);
     assert_eq!(judged(&[]).await.standing, Standing::NeverBackedUp, "never instead of our own");
     world.clock.sleep(Duration::from_secs(3 * 3600)).await;
-    assert_eq!(judged(&[record]).await.standing, Standing::Unprotected);
+    assert_eq!(judged(std::slice::from_ref(&record)).await.standing, Standing::Unprotected);
+    // That it cannot be asked does not mean that it has nothing, nor that it has something.
+    world.vendor.fail_lists(true);
+    for (records, known) in [(&[][..], "is not known"), (&[record][..], "that is known is 9")] {
+        let silent = judged(records).await;
+        assert!(silent.standing >= Standing::Unprotected, "{:?}", silent.reasons);
+        let said = silent.reasons.join("\n");
+        assert!(said.contains(known) && said.contains("503"), "{said}");
+        assert!(!said.contains("there is none"), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -40,6 +40,18 @@ struct Kept {
     answer: Option<(NativeStanding, Duration, Timestamp)>,
 }
 
+impl Kept {
+    /// Takes an answer; one that tells no list leaves what was listed before, and when that was.
+    fn hear(&mut self, told: NativeStanding, at: Duration, now: Timestamp) {
+        self.answer = Some(match self.answer.take() {
+            Some((before, at, said_at)) if before.listed && !told.listed => {
+                (told.after(before), at, said_at)
+            }
+            _ => (told, at, now),
+        });
+    }
+}
+
 impl Daemon {
     /// Looks at what the vendors keep of sources whose promise counts that in, or whose provider
     /// snapshots are scheduled here, and judges those by it. A vendor that cannot be asked
@@ -102,7 +114,7 @@ impl Natives {
                 let Some(told) = told else { return };
                 let at = clock.elapsed();
                 if let Some(kept) = this.lock().get_mut(&name) {
-                    kept.answer = Some((told, at, clock.now()));
+                    kept.hear(told, at, clock.now());
                 }
                 if at.saturating_sub(begun) >= WAIT {
                     // Nobody waited for it.
@@ -123,7 +135,11 @@ impl Natives {
         };
         let age = clock.elapsed().saturating_sub(*at);
         if age > STALE {
-            return Err(format!("it has not answered for {} min", age.as_secs() / 60));
+            let minutes = age.as_secs() / 60;
+            return Err(match &told.error {
+                Some(error) => format!("its list was not read for {minutes} min: {error}"),
+                None => format!("it has not answered for {minutes} min"),
+            });
         }
         Ok(NativeStanding { told_at: Some(*told_at), ..told.clone() })
     }
@@ -166,7 +182,8 @@ mod tests {
                 if hangs {
                     std::future::pending::<()>().await;
                 }
-                Some(NativeStanding { provider: "memory".into(), ours: 3, ..<_>::default() })
+                let provider = "memory".into();
+                Some(NativeStanding { provider, listed: true, ours: 3, ..<_>::default() })
             };
             let slept = fake.slept();
             let passing = async {
@@ -198,5 +215,39 @@ mod tests {
         assert_eq!(look(true).await, (Err("it has not answered for 19 min".into()), 5));
         natives.forget();
         assert!(look(false).await.0.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_tells_nothing_takes_nothing_away_until_what_was_said_is_stale() {
+        let fake = Arc::new(FakeClock::manual(Timestamp::UNIX_EPOCH));
+        let clock = Arc::clone(&fake) as Arc<dyn Clock>;
+        let (natives, scene) = (Natives::default(), Arc::new(Scene::default()));
+        let source = "shop".parse().unwrap();
+        let look = async |error: Option<&str>| {
+            let told = NativeStanding {
+                provider: "memory".into(),
+                listed: error.is_none(),
+                ours: if error.is_none() { 3 } else { 0 },
+                error: error.map(str::to_owned),
+                ..<_>::default()
+            };
+            let told = natives.of(&source, &clock, &scene, async move { Some(told) }).await;
+            told.map(|told| (told.listed, told.ours, told.error, told.told_at))
+        };
+        let error = || Some("503".to_owned());
+        let first = clock.now();
+        assert_eq!(look(Some("503")).await, Ok((false, 0, error(), Some(first))), "never known");
+        fake.advance(ANEW);
+        let listed = clock.now();
+        assert_eq!(look(None).await, Ok((true, 3, None, Some(listed))));
+        for _ in 0..3 {
+            fake.advance(ANEW);
+            assert_eq!(look(Some("503")).await, Ok((true, 3, error(), Some(listed))));
+        }
+        fake.advance(ANEW);
+        assert_eq!(look(Some("503")).await, Err("its list was not read for 16 min: 503".into()));
+        fake.advance(ANEW);
+        let again = clock.now();
+        assert_eq!(look(None).await, Ok((true, 3, None, Some(again))));
     }
 }
