@@ -3,6 +3,8 @@
 use backup_core::{Error, ErrorKind, Result};
 use rusqlite::Connection;
 
+use crate::sqlite::writing;
+
 /// One script a version; a script that was released is never changed.
 const SCRIPTS: [&str; 1] = ["
     CREATE TABLE runs (
@@ -59,7 +61,14 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
     }
     let failed = || crate::open::failed("migrate catalog");
     for (position, script) in SCRIPTS.iter().enumerate().skip(version) {
-        let transaction = connection.transaction().map_err(failed())?;
+        let transaction = writing(connection).map_err(failed())?;
+        let there: usize = transaction
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(failed())?;
+        if there > position {
+            // Another process was first.
+            continue;
+        }
         transaction.execute_batch(script).map_err(failed())?;
         transaction.pragma_update(None, "user_version", position + 1).map_err(failed())?;
         transaction.commit().map_err(failed())?;

@@ -7,7 +7,7 @@ use backup_core::port::{Catalog, RunFilter};
 use backup_core::{Error, ErrorKind, Result, Run, RunId, RunState};
 use jiff::Timestamp;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::open::failed;
 use crate::runs::{self, select};
@@ -109,7 +109,7 @@ impl Catalog for SqliteCatalog {
         let (space, values) = (space.to_owned(), values.to_vec());
         self.with(move |connection| {
             let failed = || failed("write catalog");
-            let transaction = connection.transaction().map_err(failed())?;
+            let transaction = writing(connection).map_err(failed())?;
             for (key, value) in &values {
                 let done = match value {
                     Some(value) => transaction.execute(
@@ -133,7 +133,7 @@ impl Catalog for SqliteCatalog {
         let (space, body) = (space.to_owned(), body.to_owned());
         self.with(move |connection| {
             let failed = || failed("append to log");
-            let transaction = connection.transaction().map_err(failed())?;
+            let transaction = writing(connection).map_err(failed())?;
             let last: u64 = transaction
                 .query_row(
                     "SELECT coalesce(max(number), 0) FROM log WHERE space = ?1",
@@ -176,4 +176,10 @@ impl Catalog for SqliteCatalog {
         })
         .await
     }
+}
+
+/// Begins a transaction that writes. It waits for another writer here, as long as the connection waits for
+/// anything: one that had read first would be refused at once where somebody else wrote meanwhile.
+pub(crate) fn writing(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }

@@ -231,3 +231,25 @@ async fn a_full_disk_is_an_error_with_a_remedy_and_loses_nothing() {
     assert_eq!(found, Found::Catalog);
     assert_eq!(ids(&catalog, RunFilter::default()).await.len(), written);
 }
+
+#[test]
+fn whoever_appends_waits_for_another_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("catalog.db");
+    let (catalog, _) = open(&file);
+    let other = rusqlite::Connection::open(&file).unwrap();
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime().block_on(catalog.append("audit", 1, "first")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE; INSERT INTO log VALUES ('x', 1, 'y');").unwrap();
+    let (begun, begins) = std::sync::mpsc::channel();
+    let appending = std::thread::spawn(move || {
+        begun.send(()).unwrap();
+        runtime().block_on(catalog.append("audit", 2, "second"))
+    });
+    begins.recv().unwrap();
+    // Long enough to be in its way, far from the ten seconds that it waits.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    other.execute_batch("COMMIT").unwrap();
+    let appended = appending.join().unwrap();
+    assert!(appended.is_ok(), "{appended:?}");
+}
