@@ -143,7 +143,7 @@ fn number_of(version: &str) -> (u16, u16) {
 }
 
 /// MySQL has an identifier of its own. MariaDB's server number is the same on most servers, so
-/// that the address stands beside it.
+/// that the address stands beside it, and the machine's name where the address is local.
 fn identity(
     variables: &BTreeMap<String, String>,
     connect: &ConnectOptions,
@@ -152,7 +152,15 @@ fn identity(
         Some(uuid) => (uuid.clone(), "server_uuid"),
         None => {
             let id = variables.get("server_id").map_or("0", String::as_str);
-            (format!("server {id} at {}", connect.address()), "server_id and location")
+            let address = connect.address();
+            // A socket or this machine's own address is the same on every machine.
+            match variables.get("hostname").filter(|name| connect.is_local() && !name.is_empty()) {
+                Some(name) => {
+                    let place = format!("server {id} of {name} at {address}");
+                    (place, "server_id, hostname and location")
+                }
+                None => (format!("server {id} at {address}"), "server_id and location"),
+            }
         }
     }
 }
@@ -179,6 +187,13 @@ mod tests {
         let connect = ConnectOptions::parse("mysql://u@h/d").unwrap();
         let mut variables = BTreeMap::from([("server_id".to_owned(), "7".to_owned())]);
         assert_eq!(identity(&variables, &connect).0, "server 7 at h:3306");
+        // Where the address is the same on every machine, the machine's name stands beside it.
+        variables.insert("hostname".to_owned(), "db1".to_owned());
+        assert_eq!(identity(&variables, &connect).0, "server 7 at h:3306");
+        for url in ["mysql://u@127.0.0.1/d", "mysql://u@localhost/d?socket=/tmp/s"] {
+            let system = identity(&variables, &ConnectOptions::parse(url).unwrap()).0;
+            assert!(system.starts_with("server 7 of db1 at "), "{system}");
+        }
         variables.insert("server_uuid".to_owned(), "3e11fa47".to_owned());
         assert_eq!(identity(&variables, &connect), ("3e11fa47".to_owned(), "server_uuid"));
     }

@@ -42,6 +42,10 @@ pub(crate) struct Column {
     pub(crate) data_type: String,
     /// The character set of its text.
     pub(crate) charset: Option<String>,
+    /// The collation that its text is compared by.
+    pub(crate) collation: Option<String>,
+    /// `varchar(30)`, `int(10) unsigned` …
+    pub(crate) full_type: String,
     /// Computed by the server.
     pub(crate) generated: bool,
 }
@@ -51,6 +55,10 @@ pub(crate) struct Column {
 pub(crate) struct KeyColumn {
     pub(crate) name: String,
     pub(crate) kind: KeyKind,
+    /// `varchar(30)`, `int(10) unsigned` …
+    pub(crate) full_type: String,
+    /// The collation that its text is compared by.
+    pub(crate) collation: Option<String>,
 }
 
 /// How a value of a key is written in a condition.
@@ -124,7 +132,8 @@ async fn columns(
     tables: &mut BTreeMap<String, Table>,
 ) -> Result<()> {
     let sql = format!(
-        "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, CHARACTER_SET_NAME, EXTRA \
+        "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, CHARACTER_SET_NAME, EXTRA, \
+         COLLATION_NAME, COLUMN_TYPE \
          FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {database} \
          ORDER BY TABLE_NAME, ORDINAL_POSITION"
     );
@@ -135,6 +144,8 @@ async fn columns(
             data_type: row.text(2).to_ascii_lowercase(),
             charset: row.get(3).map(str::to_owned),
             generated: is_generated(&row.text(4)),
+            collation: row.get(5).map(str::to_owned),
+            full_type: row.text(6).to_ascii_lowercase(),
         });
     }
     Ok(())
@@ -192,7 +203,12 @@ fn usable(table: &Table, parts: &[Part]) -> Option<Vec<KeyColumn>> {
     let of = |part: &Part| {
         let name = part.column.as_ref().filter(|_| part.plain)?;
         let column = table.columns.iter().find(|column| column.name == *name)?;
-        Some(KeyColumn { name: name.clone(), kind: key_kind(column)? })
+        Some(KeyColumn {
+            name: name.clone(),
+            kind: key_kind(column)?,
+            full_type: column.full_type.clone(),
+            collation: column.collation.clone(),
+        })
     };
     parts.iter().map(of).collect()
 }
@@ -240,6 +256,8 @@ mod tests {
             data_type: data_type.into(),
             charset: data_type.ends_with("char").then(|| "latin1".into()),
             generated: false,
+            collation: None,
+            full_type: data_type.into(),
         };
         let table = Table {
             name: "t".into(),

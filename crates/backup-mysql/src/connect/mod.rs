@@ -64,6 +64,15 @@ impl ConnectOptions {
         format!("{}@{}/{}", self.user, self.address(), self.database)
     }
 
+    /// Whether the address means this machine, whichever that is.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match &self.host {
+            Host::Socket(_) => true,
+            Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
+        }
+    }
+
     /// Returns the server's address: `host:port` or the socket's path.
     #[must_use]
     pub fn address(&self) -> String {

@@ -112,10 +112,7 @@ impl Given {
 }
 
 fn settle(mut options: ConnectOptions, given: Given) -> Result<ConnectOptions> {
-    let local = match &options.host {
-        Host::Socket(_) => true,
-        Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
-    };
+    let local = options.is_local();
     let asks = options.security.authorities.is_some()
         || options.security.name.is_some()
         || given.certificate.is_some();

@@ -14,6 +14,8 @@ use crate::{quote_name, quote_text};
 const SEGMENT_BYTES: u64 = 4 << 20;
 /// A segment longer than this is cut where it can be.
 pub(crate) const LONGEST_KEPT: u64 = 32 << 20;
+/// How many borders the server compares in one statement.
+const ASKED_AT_ONCE: usize = 100;
 /// Room between the addresses of two borders that are chosen one after the other.
 const STRIDE: u64 = 1 << 32;
 
@@ -104,6 +106,47 @@ fn literal(kind: &KeyKind, value: &[u8]) -> String {
     }
 }
 
+/// Returns statements that ask the server whether each border lies beyond the one before it, as
+/// it compares values of these columns itself: every value that one of them returns must be true.
+/// Borders that do not rise would give a row to two segments.
+pub(crate) fn rising(columns: &[KeyColumn], borders: &[Border]) -> Vec<String> {
+    let keys: Vec<&Key> = borders.iter().filter_map(|border| border.key.as_ref()).collect();
+    let pairs: Vec<String> =
+        keys.iter().zip(keys.iter().skip(1)).map(|(one, next)| less(columns, one, next)).collect();
+    pairs.chunks(ASKED_AT_ONCE).map(|some| format!("SELECT {}", some.join(", "))).collect()
+}
+
+fn less(columns: &[KeyColumn], one: &[Vec<u8>], next: &[Vec<u8>]) -> String {
+    let (Some((column, columns)), Some((a, one)), Some((b, next))) =
+        (columns.split_first(), one.split_first(), next.split_first())
+    else {
+        return "FALSE".to_owned();
+    };
+    let (a, b) = (typed(column, a), typed(column, b));
+    if columns.is_empty() {
+        return format!("{a} < {b}");
+    }
+    format!("({a} < {b} OR ({a} = {b} AND {}))", less(columns, one, next))
+}
+
+/// Returns a value that compares as the column's do without the column.
+fn typed(column: &KeyColumn, value: &[u8]) -> String {
+    let literal = literal(&column.kind, value);
+    match (&column.kind, &column.collation) {
+        (KeyKind::Text(_), Some(collation)) => format!("{literal} COLLATE {collation}"),
+        (KeyKind::Quoted, _) => {
+            let kind = column.full_type.split('(').next().unwrap_or_default();
+            let kind = match kind {
+                "datetime" | "timestamp" => "datetime(6)",
+                "time" => "time(6)",
+                other => other,
+            };
+            format!("CAST({literal} AS {kind})")
+        }
+        _ => literal,
+    }
+}
+
 /// Writes borders for storage: the address and each value of the key in hexadecimal digits,
 /// separated by tabs, a line each. The first border is not written.
 pub(crate) fn write(borders: &[Border]) -> Vec<u8> {
@@ -160,11 +203,17 @@ mod tests {
     use super::*;
 
     fn number(name: &str) -> KeyColumn {
-        KeyColumn { name: name.into(), kind: KeyKind::Number }
+        let full_type = "int(11)".into();
+        KeyColumn { name: name.into(), kind: KeyKind::Number, full_type, collation: None }
     }
 
     fn text(name: &str) -> KeyColumn {
-        KeyColumn { name: name.into(), kind: KeyKind::Text("latin1".into()) }
+        KeyColumn {
+            name: name.into(),
+            kind: KeyKind::Text("latin1".into()),
+            full_type: "varchar(30)".into(),
+            collation: Some("latin1_german1_ci".into()),
+        }
     }
 
     #[test]
@@ -186,6 +235,33 @@ mod tests {
             condition(&two, None, Some(&key(&["", "7"]))).unwrap(),
             "(`c` <= _latin1 x'' AND (`c` < _latin1 x'' OR (`n` < 7)))"
         );
+    }
+
+    #[test]
+    fn the_server_compares_borders_as_its_columns_do() {
+        let border = |address, key: &[&str]| Border {
+            address,
+            key: Some(key.iter().map(|value| value.as_bytes().to_vec()).collect()),
+        };
+        let day = KeyColumn {
+            name: "d".into(),
+            kind: KeyKind::Quoted,
+            full_type: "timestamp(3)".into(),
+            collation: None,
+        };
+        let borders = [Border::first(), border(1, &["a", "2"]), border(2, &["b", "1"])];
+        assert_eq!(
+            rising(&[text("c"), number("n")], &borders),
+            ["SELECT (_latin1 x'61' COLLATE latin1_german1_ci < _latin1 x'62' COLLATE \
+              latin1_german1_ci OR (_latin1 x'61' COLLATE latin1_german1_ci = _latin1 x'62' \
+              COLLATE latin1_german1_ci AND 2 < 1))"]
+        );
+        let borders = [Border::first(), border(1, &["x"]), border(2, &["y"])];
+        assert_eq!(
+            rising(&[day], &borders),
+            ["SELECT CAST('x' AS datetime(6)) < CAST('y' AS datetime(6))"]
+        );
+        assert!(rising(&[number("n")], &[Border::first(), border(1, &["5"])]).is_empty());
     }
 
     #[test]

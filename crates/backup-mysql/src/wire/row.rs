@@ -34,6 +34,11 @@ impl Row {
         self.get(position)?.parse().ok()
     }
 
+    /// Whether there are values, and each of them is true.
+    pub(crate) fn all_true(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|value| value.as_deref() == Some(b"1"))
+    }
+
     pub(super) fn of(row: mysql_async::Row) -> Self {
         Self(row.unwrap().into_iter().map(bytes_of).collect())
     }

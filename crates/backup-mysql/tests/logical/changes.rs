@@ -141,6 +141,44 @@ async fn later_snapshots_keep_their_segments() {
 }
 
 #[tokio::test]
+async fn rows_are_stored_once_when_their_key_is_compared_in_another_way() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    server.sql("", "CREATE DATABASE shop");
+    // Upper and lower case, which one collation mixes and the other keeps apart.
+    server.sql(
+        "shop",
+        "CREATE TABLE t (k varchar(30) COLLATE utf8mb4_general_ci PRIMARY KEY, pad varchar(2000));
+         INSERT INTO t SELECT CONCAT(CHAR(65 + seq MOD 26 + 32 * (seq MOD 2)), seq),
+             REPEAT('x', 2000) FROM seq_1_to_10000;
+         ANALYZE TABLE t;",
+    );
+    let first = back_up(&connect(&server, "shop")).await.unwrap();
+    assert!(first.parts.addressed("table/t").len() > 3);
+    let changes = [
+        ("ALTER TABLE t MODIFY k varchar(30) COLLATE utf8mb4_bin", true),
+        // The same columns, and borders that somebody else wrote: the server is asked.
+        ("ALTER TABLE t MODIFY k varchar(30) COLLATE utf8mb4_general_ci", false),
+    ];
+    for (change, named) in changes {
+        let mut second = back_up(&connect(&server, "shop")).await.unwrap();
+        server.sql("shop", change);
+        if !named {
+            let key = "k utf8mb4 varchar(30) utf8mb4_general_ci";
+            Arc::get_mut(&mut second.parts).unwrap().change_attribute("table/t", "key", key);
+            let part = second.snapshot.parts.iter_mut().find(|p| p.name.as_str() == "table/t");
+            part.unwrap().attributes.insert("key".into(), key.into());
+        }
+        let source =
+            LogicalSource::open(connect(&server, "shop"), &source_options()).await.unwrap();
+        let third = take(source, MemoryParts::on(&second.snapshot, &second.parts)).await.unwrap();
+        assert_eq!(third.snapshot.evidence.tables[0].rows, 10_000, "{change}");
+        restore(&third, &connect(&server, "copy")).await.unwrap();
+        crate::support::same_dump(&server, "shop", "copy");
+        server.sql("", "DROP DATABASE copy");
+    }
+}
+
+#[tokio::test]
 async fn a_lock_that_does_not_come_is_an_error_that_passes() {
     let Some(server) = MariaDb::start(&[]) else { return };
     server.sql("", "CREATE DATABASE shop");

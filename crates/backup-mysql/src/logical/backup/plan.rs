@@ -7,10 +7,10 @@ use backup_core::{Part, Result};
 use futures::TryStreamExt;
 
 use super::select;
-use crate::Client;
 use crate::catalog::tables::{KeyKind, Table};
 use crate::logical::borders::{self, Border, Key, LONGEST_KEPT};
 use crate::logical::names::{borders_part, table_part};
+use crate::{Client, error_code};
 
 /// What the previous snapshot knows of a table's segments.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +64,8 @@ pub(super) fn key_attribute(table: &Table) -> String {
                 KeyKind::Quoted => "quoted",
                 KeyKind::Text(charset) => charset,
             };
-            format!("{} {kind}", column.name)
+            let collation = column.collation.as_deref().unwrap_or("-");
+            format!("{} {kind} {} {collation}", column.name, column.full_type)
         })
         .collect();
     columns.join(", ")
@@ -85,11 +86,27 @@ impl Cutter<'_> {
         mut found: impl FnMut(Border),
     ) -> Result<()> {
         let start = match before {
-            Some(before) => self.keep(&before, &mut found).await?,
-            None => self.even(&mut found).await?,
+            Some(before) if self.rises(&before.borders).await? => {
+                self.keep(&before, &mut found).await?
+            }
+            _ => self.even(&mut found).await?,
         };
         // What follows the last border: nothing, or all that was added.
         self.walk_to_the_end(start, &mut found).await
+    }
+
+    /// Whether the server itself holds each border to be beyond the one before; what it cannot
+    /// compare does not rise.
+    async fn rises(&mut self, borders: &[Border]) -> Result<bool> {
+        for sql in borders::rising(&self.table.key, borders) {
+            match self.client.first(&sql).await {
+                Ok(Some(row)) if row.all_true() => {}
+                Ok(_) => return Ok(false),
+                Err(error) if error_code(&error).is_some() => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 
     /// Takes over borders, and cuts what became too long.

@@ -85,6 +85,8 @@ mod tests {
             data_type: data_type.into(),
             charset: None,
             generated,
+            collation: None,
+            full_type: data_type.into(),
         };
         let mut table = Table {
             name: "a`b".into(),
@@ -100,7 +102,12 @@ mod tests {
                 column("f", "float", false),
                 column("g", "int", true),
             ],
-            key: vec![KeyColumn { name: "id".into(), kind: KeyKind::Number }],
+            key: vec![KeyColumn {
+                name: "id".into(),
+                kind: KeyKind::Number,
+                full_type: "int".into(),
+                collation: None,
+            }],
             key_index: "PRIMARY".into(),
         };
         let key = vec![b"5".to_vec()];
