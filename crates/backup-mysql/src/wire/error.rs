@@ -33,6 +33,7 @@ pub(crate) mod code {
     pub(crate) const PACKET_TOO_LARGE: u16 = 1153;
     pub(crate) const NO_SUCH_TABLE: u16 = 1146;
     pub(crate) const LOCK_WAIT: u16 = 1205;
+    pub(crate) const DEADLOCK: u16 = 1213;
     pub(crate) const SPECIAL_ACCESS_DENIED: u16 = 1227;
     pub(crate) const DEFINITION_CHANGED: u16 = 1412;
 }
@@ -146,7 +147,7 @@ fn judge_code(code: u16) -> (ErrorKind, bool, Option<&'static str>) {
         1053 | 1077 | 1152 | 1158..=1161 | 1184 | 1317 | 1927 | 2006 | 2013 => {
             (ErrorKind::SourceUnavailable, true, None)
         }
-        code::LOCK_WAIT | 1213 => (
+        code::LOCK_WAIT | code::DEADLOCK => (
             ErrorKind::SourceUnavailable,
             true,
             Some(

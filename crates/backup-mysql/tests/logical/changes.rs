@@ -178,6 +178,86 @@ async fn rows_are_stored_once_when_their_key_is_compared_in_another_way() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_table_without_transactions_holds_nobody_up() {
+    let Some(server) = MariaDb::start(&["--log-bin=binlog"]) else { return };
+    server.sql("", "CREATE DATABASE shop");
+    server.sql(
+        "shop",
+        "CREATE TABLE m (id int PRIMARY KEY AUTO_INCREMENT, n int) ENGINE=MyISAM;
+         CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, n int);
+         INSERT INTO m (n) SELECT seq FROM seq_1_to_50000;",
+    );
+    let server = Arc::new(server);
+    let stop = Arc::new(AtomicBool::new(false));
+    let steps = Arc::new(AtomicU64::new(0));
+    // One of them holds both tables until its commit.
+    let one = "UPDATE m SET n = n + 1 WHERE id % 1000 = 7; INSERT INTO m (n) VALUES (1);";
+    let both = "START TRANSACTION; INSERT INTO t (n) VALUES (1); UPDATE m SET n = n + 1 \
+                WHERE id = 3; INSERT INTO t (n) VALUES (-1); COMMIT;";
+    let writers: Vec<_> = [one, both]
+        .into_iter()
+        .map(|step| {
+            let (server, stop, steps) =
+                (Arc::clone(&server), Arc::clone(&stop), Arc::clone(&steps));
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    server.sql("shop", &step.repeat(10));
+                    steps.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for freeze in [Freeze::BackupStage, Freeze::GlobalLock, Freeze::TableLocks] {
+        let before = steps.load(Ordering::Relaxed);
+        while steps.load(Ordering::Relaxed) < before + 4 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let source =
+            LogicalSource::open(connect(&server, "shop"), &source_options()).await.unwrap();
+        let taken = take(source.with_freeze(freeze), MemoryParts::default()).await.unwrap();
+        restore(&taken, &connect(&server, "copy")).await.unwrap();
+        let sum = server.sql("copy", "SELECT COALESCE(SUM(n), 0) FROM t");
+        assert_eq!(sum.trim(), "0", "{freeze:?}");
+        server.sql("", "DROP DATABASE copy");
+    }
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.join().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recorded_position_is_that_of_the_rows() {
+    let Some(server) = MariaDb::start(&["--log-bin=binlog"]) else { return };
+    server.sql("", "CREATE DATABASE shop");
+    server.sql("shop", "CREATE TABLE log (n int PRIMARY KEY AUTO_INCREMENT)");
+    let number = |gtid: &str| gtid.trim().rsplit('-').next().unwrap().parse::<u64>().unwrap();
+    let before = number(&server.sql("", "SELECT @@gtid_binlog_pos"));
+    let server = Arc::new(server);
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = std::thread::spawn({
+        let (server, stop) = (Arc::clone(&server), Arc::clone(&stop));
+        move || {
+            while !stop.load(Ordering::Relaxed) {
+                server.sql("shop", &"INSERT INTO log VALUES ();".repeat(50));
+            }
+        }
+    });
+    for freeze in [Freeze::BackupStage, Freeze::GlobalLock, Freeze::TableLocks, Freeze::Alone] {
+        for _ in 0..3 {
+            let source =
+                LogicalSource::open(connect(&server, "shop"), &source_options()).await.unwrap();
+            let taken = take(source.with_freeze(freeze), MemoryParts::default()).await.unwrap();
+            let evidence = &taken.snapshot.evidence;
+            let at = number(&evidence.facts["gtid"]);
+            assert_eq!(at - before, evidence.tables[0].rows, "{freeze:?}");
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
+}
+
 #[tokio::test]
 async fn a_lock_that_does_not_come_is_an_error_that_passes() {
     let Some(server) = MariaDb::start(&[]) else { return };

@@ -9,11 +9,14 @@ use crate::catalog::server::{Flavor, Server};
 use crate::logical::fingerprint::CONSTRUCTION;
 use crate::{Client, error_code, quote_text};
 
-/// Reads where the server's binary log stood at the instant, from a session whose transaction
-/// is of that instant, and what time it was. What the user may not see is left out.
+/// Reads where the server's binary log stands, from a session whose transaction has just begun,
+/// and what time it is. MariaDB tells the position of the transaction itself; MySQL tells where
+/// the log is now, which is left out unless `held` says that nobody can commit meanwhile. So is
+/// what the user may not see.
 pub(super) async fn position(
     reader: &mut Client,
     server: &Server,
+    held: bool,
 ) -> Result<BTreeMap<String, String>> {
     let mut facts = BTreeMap::new();
     let now = "SELECT DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ')";
@@ -39,6 +42,7 @@ pub(super) async fn position(
                 put(&mut facts, "gtid", gtid.first().map(|row| row.text(0)).unwrap_or_default());
             }
         }
+        Flavor::MySql if !held => {}
         Flavor::MySql => {
             let gtid = optional(reader.query("SELECT @@GLOBAL.gtid_executed").await)?;
             put(&mut facts, "gtid", gtid.first().map(|row| row.text(0)).unwrap_or_default());

@@ -6,15 +6,22 @@
 //! which need LOCK TABLES. Who has neither right reads with one session, whose own transaction is
 //! one instant by itself.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use backup_core::{Error, ErrorKind, Finding, Result};
 
+use super::facts;
 use super::select::reading;
 use crate::catalog::server::{Flavor, Server};
 use crate::catalog::tables::{Kind, Table};
 use crate::wire::code;
 use crate::{Client, ConnectOptions, error_code, quote_name};
+
+/// The longest wait while something else is held that others may be waiting for.
+const CROSSED: Duration = Duration::from_secs(2);
+/// How long others are let through before locks are asked for again.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// How commits are held back while the readers begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,16 +49,21 @@ impl Freeze {
 }
 
 /// Sessions that see one instant.
-pub(super) struct Instant {
+pub(super) struct Moment {
     pub(super) readers: Vec<Client>,
     pub(super) freeze: Freeze,
     /// Holds tables still that no transaction protects.
     keeper: Option<Client>,
     pub(super) findings: Vec<Finding>,
+    /// What time it is, and where the binary log stands.
+    pub(super) position: BTreeMap<String, String>,
 }
 
-impl Instant {
+impl Moment {
     /// Takes it. `forced` leaves no choice of how, for those who know better.
+    ///
+    /// Locks that stand in each other's way are given back and asked for again, until `lock_wait`
+    /// is over.
     pub(super) async fn take(
         connect: &ConnectOptions,
         server: &Server,
@@ -60,13 +72,12 @@ impl Instant {
         lock_wait: Duration,
         forced: Option<Freeze>,
     ) -> Result<Self> {
-        let mut findings = Vec::new();
-        let keeper = keep_still(connect, tables, lock_wait, &mut findings).await?;
         let choices: Vec<Freeze> = match (forced, server.flavor) {
             (Some(one), _) => vec![one],
             (None, Flavor::MariaDb) => vec![Freeze::BackupStage, Freeze::TableLocks, Freeze::Alone],
             (None, Flavor::MySql) => vec![Freeze::GlobalLock, Freeze::TableLocks, Freeze::Alone],
         };
+        let begun = Instant::now();
         let mut readers = Vec::new();
         for freeze in choices {
             let wanted = if freeze == Freeze::Alone { 1 } else { jobs };
@@ -74,24 +85,28 @@ impl Instant {
                 readers.push(reading(connect, lock_wait).await?);
             }
             readers.truncate(wanted);
-            // A session of its own: what it holds must not touch the readers' transactions.
-            let mut locker = reading(connect, lock_wait).await?;
-            match hold(&mut locker, freeze, tables).await {
-                Ok(()) => {}
-                Err(error) if forced.is_none() && is_missing_right(&error) => continue,
+            let held = loop {
+                let mut taking = Taking { connect, server, tables, lock_wait, freeze };
+                match taking.hold_and_begin(&mut readers).await {
+                    Err(error) if is_crossed(&error) && begun.elapsed() < lock_wait => {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    held => break held,
+                }
+            };
+            match held {
+                Ok(Held { keeper, mut findings, position }) => {
+                    if freeze == Freeze::Alone && jobs > 1 {
+                        findings.push(Finding::note(
+                            "the user has neither RELOAD nor LOCK TABLES: rows are read by one \
+                             session, whose transaction is one instant by itself",
+                        ));
+                    }
+                    return Ok(Self { readers, freeze, keeper, findings, position });
+                }
+                Err(error) if forced.is_none() && is_missing_right(&error) => {}
                 Err(error) => return Err(behind(error)),
             }
-            let begun = begin_all(&mut readers).await;
-            let released = release(&mut locker, freeze).await;
-            begun.and(released)?;
-            locker.close().await;
-            if freeze == Freeze::Alone && jobs > 1 {
-                findings.push(Finding::note(
-                    "the user has neither RELOAD nor LOCK TABLES: rows are read by one session, \
-                     whose transaction is one instant by itself",
-                ));
-            }
-            return Ok(Self { readers, freeze, keeper, findings });
         }
         Err(Error::new(ErrorKind::Failed, "take a consistent instant"))
     }
@@ -119,6 +134,115 @@ impl Instant {
         }
         Ok(())
     }
+}
+
+/// One try at an instant.
+struct Taking<'a> {
+    connect: &'a ConnectOptions,
+    server: &'a Server,
+    tables: &'a [Table],
+    lock_wait: Duration,
+    freeze: Freeze,
+}
+
+/// What a try came to.
+struct Held {
+    keeper: Option<Client>,
+    findings: Vec<Finding>,
+    position: BTreeMap<String, String>,
+}
+
+impl Taking<'_> {
+    /// Holds commits back, locks what no transaction protects, begins the readers' transactions,
+    /// asks where the binary log stands, and lets commits go on.
+    ///
+    /// The order matters: whoever waits to write to a locked table already counts as a writer,
+    /// and a lock on all commits would wait for it. While that lock is held, though, others may
+    /// hold a table and wait for their commit, so that we wait for a moment only.
+    async fn hold_and_begin(&mut self, readers: &mut [Client]) -> Result<Held> {
+        let mut findings = Vec::new();
+        // A session of its own: what it holds must not touch the readers' transactions.
+        let mut locker = reading(self.connect, self.lock_wait).await?;
+        let by_tables = matches!(self.freeze, Freeze::TableLocks | Freeze::Alone);
+        let keeper = if by_tables {
+            let keeper =
+                keep_still(self.connect, self.tables, self.lock_wait, &mut findings).await?;
+            let moment =
+                if keeper.is_some() { CROSSED.min(self.lock_wait) } else { self.lock_wait };
+            limit(&mut locker, moment).await?;
+            self.hold(&mut locker, keeper.is_some()).await?;
+            keeper
+        } else {
+            self.hold(&mut locker, false).await?;
+            let moment = CROSSED.min(self.lock_wait);
+            match keep_still(self.connect, self.tables, moment, &mut findings).await {
+                Ok(keeper) => keeper,
+                Err(error) => {
+                    self.release(&mut locker).await?;
+                    return Err(error);
+                }
+            }
+        };
+        let begun = self.begin(readers).await;
+        let released = self.release(&mut locker).await;
+        let position = begun?;
+        released?;
+        locker.close().await;
+        Ok(Held { keeper, findings, position })
+    }
+
+    async fn begin(&self, readers: &mut [Client]) -> Result<BTreeMap<String, String>> {
+        for reader in readers.iter_mut() {
+            // Ends what an earlier try began.
+            reader.execute("ROLLBACK").await?;
+            reader.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;
+        }
+        let all_commits = matches!(self.freeze, Freeze::BackupStage | Freeze::GlobalLock);
+        match readers.first_mut() {
+            Some(reader) => facts::position(reader, self.server, all_commits).await,
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// Holds commits back; `kept` says that tables without transactions are locked already.
+    async fn hold(&self, locker: &mut Client, kept: bool) -> Result<()> {
+        match self.freeze {
+            Freeze::BackupStage => {
+                locker.execute("BACKUP STAGE START").await?;
+                locker.execute("BACKUP STAGE BLOCK_COMMIT").await
+            }
+            Freeze::GlobalLock => locker.execute("FLUSH TABLES WITH READ LOCK").await,
+            Freeze::TableLocks => {
+                let wanted = |table: &&Table| {
+                    table.kind == Kind::Plain && (!kept || table.is_transactional())
+                };
+                let plain: Vec<&Table> = self.tables.iter().filter(wanted).collect();
+                if plain.is_empty() {
+                    return Ok(());
+                }
+                locker.execute(&lock_statement(plain.into_iter())).await
+            }
+            Freeze::Alone => Ok(()),
+        }
+    }
+
+    async fn release(&self, locker: &mut Client) -> Result<()> {
+        match self.freeze {
+            Freeze::BackupStage => locker.execute("BACKUP STAGE END").await,
+            Freeze::GlobalLock | Freeze::TableLocks => locker.execute("UNLOCK TABLES").await,
+            Freeze::Alone => Ok(()),
+        }
+    }
+}
+
+async fn limit(client: &mut Client, wait: Duration) -> Result<()> {
+    client.try_set("lock_wait_timeout", &wait.as_secs().max(1).to_string()).await?;
+    Ok(())
+}
+
+/// Locks that two sessions want in different orders.
+fn is_crossed(error: &Error) -> bool {
+    error_code(error).is_some_and(|found| matches!(found, code::LOCK_WAIT | code::DEADLOCK))
 }
 
 /// Locks tables that no transaction protects against writing, before the instant.
@@ -154,7 +278,7 @@ async fn keep_still(
             )));
             Ok(None)
         }
-        Err(error) => Err(behind(error)),
+        Err(error) => Err(error),
     }
 }
 
@@ -162,40 +286,6 @@ fn lock_statement<'a>(tables: impl Iterator<Item = &'a Table>) -> String {
     let each: Vec<String> =
         tables.map(|table| format!("{} READ", quote_name(&table.name))).collect();
     format!("LOCK TABLES {}", each.join(", "))
-}
-
-async fn hold(locker: &mut Client, freeze: Freeze, tables: &[Table]) -> Result<()> {
-    match freeze {
-        Freeze::BackupStage => {
-            locker.execute("BACKUP STAGE START").await?;
-            locker.execute("BACKUP STAGE BLOCK_COMMIT").await
-        }
-        Freeze::GlobalLock => locker.execute("FLUSH TABLES WITH READ LOCK").await,
-        Freeze::TableLocks => {
-            let plain: Vec<&Table> =
-                tables.iter().filter(|table| table.kind == Kind::Plain).collect();
-            if plain.is_empty() {
-                return Ok(());
-            }
-            locker.execute(&lock_statement(plain.into_iter())).await
-        }
-        Freeze::Alone => Ok(()),
-    }
-}
-
-async fn release(locker: &mut Client, freeze: Freeze) -> Result<()> {
-    match freeze {
-        Freeze::BackupStage => locker.execute("BACKUP STAGE END").await,
-        Freeze::GlobalLock | Freeze::TableLocks => locker.execute("UNLOCK TABLES").await,
-        Freeze::Alone => Ok(()),
-    }
-}
-
-async fn begin_all(readers: &mut [Client]) -> Result<()> {
-    for reader in readers {
-        reader.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;
-    }
-    Ok(())
 }
 
 fn is_missing_right(error: &Error) -> bool {

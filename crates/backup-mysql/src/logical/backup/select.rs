@@ -18,6 +18,8 @@ pub(super) async fn reading(connect: &ConnectOptions, lock_wait: Duration) -> Re
     for limit in ["idle_transaction_timeout", "idle_readonly_transaction_timeout"] {
         client.try_set(limit, "0").await?;
     }
+    // MariaDB writes savepoints to its binary log; a backup is nothing for a replica.
+    client.try_set("sql_log_bin", "0").await?;
     // Rows that were deleted from an index must not slow a range down by being sorted.
     client.try_set("information_schema_stats_expiry", "0").await?;
     Ok(client)
@@ -28,14 +30,14 @@ pub(super) fn rows(table: &Table, from: Option<&Key>, to: Option<&Key>) -> Strin
     let columns: Vec<String> = table.stored().map(expression).collect();
     // A table whose columns are all computed still has rows.
     let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
-    let name = quote_name(&table.name);
+    let (name, select) = (quote_name(&table.name), verb(table));
     if table.key.is_empty() {
-        return format!("SELECT SQL_NO_CACHE {columns} FROM {name}");
+        return format!("{select} {columns} FROM {name}");
     }
     let condition = borders::condition(&table.key, from, to);
     let condition = condition.map(|text| format!(" WHERE {text}")).unwrap_or_default();
     format!(
-        "SELECT SQL_NO_CACHE {columns} FROM {name} FORCE INDEX ({}){condition} ORDER BY {}",
+        "{select} {columns} FROM {name} FORCE INDEX ({}){condition} ORDER BY {}",
         quote_name(&table.key_index),
         key_columns(table)
     )
@@ -46,10 +48,11 @@ pub(super) fn step(table: &Table, from: Option<&Key>, to: Option<&Key>, skip: u6
     let condition = borders::condition(&table.key, from, to);
     let condition = condition.map(|text| format!(" WHERE {text}")).unwrap_or_default();
     format!(
-        "SELECT SQL_NO_CACHE {keys} FROM {} FORCE INDEX ({}){condition} ORDER BY {keys} \
+        "{select} {keys} FROM {} FORCE INDEX ({}){condition} ORDER BY {keys} \
          LIMIT 1 OFFSET {skip}",
         quote_name(&table.name),
         quote_name(&table.key_index),
+        select = verb(table),
         keys = key_columns(table),
     )
 }
@@ -58,7 +61,18 @@ pub(super) fn step(table: &Table, from: Option<&Key>, to: Option<&Key>, skip: u6
 /// column.
 pub(super) fn ends(table: &Table) -> Option<String> {
     let first = quote_name(&table.key.first()?.name);
-    Some(format!("SELECT SQL_NO_CACHE MIN({first}), MAX({first}) FROM {}", quote_name(&table.name)))
+    let name = quote_name(&table.name);
+    Some(format!("{} MIN({first}), MAX({first}) FROM {name}", verb(table)))
+}
+
+/// Somebody who waits to write to a table without transactions, until we have read it, must not
+/// stand before us.
+fn verb(table: &Table) -> &'static str {
+    if table.is_transactional() {
+        "SELECT SQL_NO_CACHE"
+    } else {
+        "SELECT HIGH_PRIORITY SQL_NO_CACHE"
+    }
 }
 
 fn key_columns(table: &Table) -> String {

@@ -10,7 +10,7 @@ use backup_core::{
 };
 
 use super::facts;
-use super::instant::{Freeze, Instant};
+use super::instant::{Freeze, Moment};
 use super::queue::Queue;
 use super::rows::{Reading, order};
 use super::select::reading;
@@ -117,13 +117,10 @@ impl LogicalSource {
         tables::check_sound(&before)?;
         let jobs = self.options.jobs.get();
         let mut instant =
-            Instant::take(&self.connect, server, &before, jobs, self.lock_wait, self.freeze)
-                .await?;
+            Moment::take(&self.connect, server, &before, jobs, self.lock_wait, self.freeze).await?;
         let mut facts = facts::of(server, &self.look.database, database);
         facts.insert("freeze".to_owned(), instant.freeze.as_str().to_owned());
-        if let Some(reader) = instant.readers.first_mut() {
-            facts.extend(facts::position(reader, server).await?);
-        }
+        facts.append(&mut instant.position);
 
         let tables = tables::read(&mut holder, database).await?;
         same_tables(&before, &tables)?;
