@@ -72,7 +72,21 @@ pub(crate) enum KeyKind {
     Text(String),
 }
 
+/// Engines whose tables show rows that are kept somewhere else.
+pub(crate) const ELSEWHERE: [&str; 8] =
+    ["federated", "spider", "connect", "mrg_myisam", "oqgraph", "sphinx", "s3", "cassandra"];
+
+/// Returns whether tables of this engine only show rows that are kept somewhere else.
+pub(crate) fn points_elsewhere(engine: &str) -> bool {
+    ELSEWHERE.contains(&engine.to_ascii_lowercase().as_str())
+}
+
 impl Table {
+    /// Returns whether it has rows of its own.
+    pub(crate) fn holds_rows(&self) -> bool {
+        self.kind == Kind::Plain && !points_elsewhere(&self.engine)
+    }
+
     /// Returns whether its rows are in a transaction's snapshot.
     pub(crate) fn is_transactional(&self) -> bool {
         matches!(

@@ -155,9 +155,21 @@ pub(crate) fn coverage(look: &Look, database: &str, tables: &[Table]) -> Vec<Fin
             versioned.join(", ")
         )));
     }
+    let elsewhere: Vec<String> = tables
+        .iter()
+        .filter(|table| table.kind == Kind::Plain && !table.holds_rows())
+        .map(|table| format!("{} ({})", table.name, table.engine))
+        .collect();
+    if !elsewhere.is_empty() {
+        findings.push(Finding::warning(format!(
+            "{} point to rows that are kept elsewhere: their definitions are covered, the rows \
+             are not",
+            elsewhere.join(", ")
+        )));
+    }
     let whole: Vec<&str> = tables
         .iter()
-        .filter(|table| table.kind == Kind::Plain && table.key.is_empty())
+        .filter(|table| table.holds_rows() && table.key.is_empty())
         .map(|table| table.name.as_str())
         .collect();
     if !whole.is_empty() {

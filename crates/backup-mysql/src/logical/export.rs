@@ -85,7 +85,9 @@ pub async fn export(
             script.statement(&set).await?;
         }
     }
-    for item in of(&items, &[Kind::Table]) {
+    let (elsewhere, own): (Vec<&Item>, Vec<&Item>) =
+        of(&items, &[Kind::Table]).into_iter().partition(|item| item.points_elsewhere());
+    for item in own.into_iter().chain(elsewhere.iter().copied()) {
         let table = CreateTable::parse(&item.sql).ok_or_else(|| {
             Error::new(ErrorKind::Integrity, "read stored schema").with("table", &item.name)
         })?;
@@ -102,6 +104,9 @@ pub async fn export(
         let Some(table) = TablePart::read(part)?.filter(|t| subset.has_table(&t.table)) else {
             continue;
         };
+        if elsewhere.iter().any(|item| item.name == table.table) {
+            continue;
+        }
         if options.file_per_table {
             let name = format!("data/{:05}-{}.sql", report.tables + 1, file_name(&table.table));
             script.text(&format!("\\. {name}\n")).await?;

@@ -50,6 +50,17 @@ impl CreateTable {
         self.definitions.iter().filter(is_column).filter_map(|one| quoted(one)).collect()
     }
 
+    /// Returns the storage engine; nothing where the statement names none.
+    pub(crate) fn engine(&self) -> Option<&str> {
+        let (_, after) = self.tail.split_once(" ENGINE=")?;
+        after.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()
+    }
+
+    /// Whether its rows are kept somewhere else.
+    pub(crate) fn points_elsewhere(&self) -> bool {
+        self.engine().is_some_and(crate::catalog::tables::points_elsewhere)
+    }
+
     /// Returns the statement to begin with, and what to add once the rows are in: indexes, and
     /// foreign keys as pairs of the referenced table and the clause.
     pub(crate) fn staged(&self) -> Staged {

@@ -3,6 +3,8 @@
 use backup_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
+use super::create_table::CreateTable;
+
 /// What an object is, in the order in which they are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,6 +79,14 @@ impl Item {
             time_zone: None,
             next_value: None,
         }
+    }
+}
+
+impl Item {
+    /// Whether it is a table that only shows rows which are kept somewhere else.
+    pub(crate) fn points_elsewhere(&self) -> bool {
+        self.kind == Kind::Table
+            && CreateTable::parse(&self.sql).is_some_and(|table| table.points_elsewhere())
     }
 }
 

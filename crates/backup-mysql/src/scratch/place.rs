@@ -13,6 +13,7 @@ use backup_core::{Error, ErrorKind, Result, Secret, Snapshot};
 use super::blame::blame;
 use super::folder::DrillFolder;
 use super::server::Server;
+use crate::catalog::tables::ELSEWHERE;
 use crate::logical::{Examination, LogicalTarget, drop_database, examine};
 use crate::{Client, ConnectOptions, quote_name, quote_text};
 
@@ -119,7 +120,9 @@ impl Scratch for Place {
             "SELECT t.TABLE_NAME, (SELECT COUNT(DISTINCT s.INDEX_NAME) \
              FROM information_schema.STATISTICS s WHERE s.TABLE_SCHEMA = t.TABLE_SCHEMA \
              AND s.TABLE_NAME = t.TABLE_NAME) FROM information_schema.TABLES t \
-             WHERE t.TABLE_SCHEMA = {name} AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"
+             WHERE t.TABLE_SCHEMA = {name} AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') \
+             AND LOWER(t.ENGINE) NOT IN ('{}')",
+            ELSEWHERE.join("', '")
         );
         let mut check = IndexCheck::default();
         for table in client.query(&sql).await? {

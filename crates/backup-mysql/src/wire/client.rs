@@ -103,6 +103,11 @@ impl Client {
         done.map_err(|failure| failed("execute statement", &self.location, failure))
     }
 
+    /// Returns how many rows the last statement changed.
+    pub(crate) fn affected_rows(&self) -> u64 {
+        self.conn.affected_rows()
+    }
+
     /// Returns how much the server complained about in the last statement.
     pub(crate) fn warnings(&self) -> u16 {
         self.conn.get_warnings()

@@ -3,7 +3,9 @@
 
 mod changes;
 mod connections;
+mod elsewhere;
 mod refusals;
 mod round_trip;
 mod support;
+mod targets;
 mod ways_out;

@@ -14,7 +14,7 @@ use backup_core::{Error, ErrorKind, Finding, Result};
 use super::facts;
 use super::select::reading;
 use crate::catalog::server::{Flavor, Server};
-use crate::catalog::tables::{Kind, Table};
+use crate::catalog::tables::Table;
 use crate::wire::code;
 use crate::{Client, ConnectOptions, error_code, quote_name};
 
@@ -213,9 +213,8 @@ impl Taking<'_> {
             }
             Freeze::GlobalLock => locker.execute("FLUSH TABLES WITH READ LOCK").await,
             Freeze::TableLocks => {
-                let wanted = |table: &&Table| {
-                    table.kind == Kind::Plain && (!kept || table.is_transactional())
-                };
+                let wanted =
+                    |table: &&Table| table.holds_rows() && (!kept || table.is_transactional());
                 let plain: Vec<&Table> = self.tables.iter().filter(wanted).collect();
                 if plain.is_empty() {
                     return Ok(());
@@ -252,10 +251,8 @@ async fn keep_still(
     lock_wait: Duration,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<Client>> {
-    let loose: Vec<&Table> = tables
-        .iter()
-        .filter(|table| table.kind == Kind::Plain && !table.is_transactional())
-        .collect();
+    let loose: Vec<&Table> =
+        tables.iter().filter(|table| table.holds_rows() && !table.is_transactional()).collect();
     if loose.is_empty() {
         return Ok(None);
     }

@@ -63,7 +63,7 @@ pub(super) fn order(tables: &[Table]) -> Vec<usize> {
 }
 
 fn is_read(table: &Table) -> bool {
-    table.kind == crate::catalog::tables::Kind::Plain
+    table.holds_rows()
 }
 
 impl<'a> Reading<'a> {

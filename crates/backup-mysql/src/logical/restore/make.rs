@@ -25,14 +25,21 @@ pub(crate) struct How<'a> {
 
 /// Makes objects in an order in which each finds what it refers to; what is left in the end is
 /// an error.
-pub(super) async fn all(client: &mut Client, items: &[&Item], how: How<'_>) -> Result<()> {
+///
+/// `made` is told of each object that is there now.
+pub(super) async fn all(
+    client: &mut Client,
+    items: &[&Item],
+    how: How<'_>,
+    made: &mut Vec<(Kind, String)>,
+) -> Result<()> {
     let mut waiting: Vec<&Item> = items.to_vec();
     loop {
         let before = waiting.len();
         let mut left = Vec::new();
         let mut last = None;
         for item in waiting {
-            match one(client, item, how).await {
+            match one(client, item, how, made).await {
                 Ok(()) => {}
                 Err(error) if error_code(&error).is_some_and(|code| NOT_YET.contains(&code)) => {
                     left.push(item);
@@ -49,8 +56,13 @@ pub(super) async fn all(client: &mut Client, items: &[&Item], how: How<'_>) -> R
     }
 }
 
-/// Makes one object.
-pub(super) async fn one(client: &mut Client, item: &Item, how: How<'_>) -> Result<()> {
+/// Makes one object, and tells `made` of it.
+pub(super) async fn one(
+    client: &mut Client,
+    item: &Item,
+    how: How<'_>,
+    made: &mut Vec<(Kind, String)>,
+) -> Result<()> {
     let named = |error: Error| {
         let account = error_code(&error).is_some_and(|code| ACCOUNT.contains(&code));
         let outer = Error::new(ErrorKind::Failed, "create object")
@@ -68,7 +80,10 @@ pub(super) async fn one(client: &mut Client, item: &Item, how: How<'_>) -> Resul
         client.execute(&statement).await.map_err(named)?;
     }
     let sql = statement(item, how);
-    let made = client.execute(&sql).await.map_err(named);
+    let done = client.execute(&sql).await.map_err(named);
+    if done.is_ok() {
+        made.push((item.kind, item.name.clone()));
+    }
     // Whatever comes next begins with our own settings again.
     client
         .execute(&format!(
@@ -76,7 +91,7 @@ pub(super) async fn one(client: &mut Client, item: &Item, how: How<'_>) -> Resul
              collation_connection = utf8mb4_general_ci, time_zone = '+00:00'"
         ))
         .await?;
-    made?;
+    done?;
     if item.kind == Kind::Event && how.quiet {
         let off = format!("ALTER EVENT {} DISABLE", quote_name(&item.name));
         client.execute(&off).await.map_err(named)?;

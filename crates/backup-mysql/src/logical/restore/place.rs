@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use backup_core::{Error, ErrorKind, Result, Snapshot};
 
 use crate::catalog::database::Database;
+use crate::logical::fingerprint::of;
+use crate::schema::{Item, Kind};
 use crate::wire::code;
 use crate::{Client, ConnectOptions, error_code, quote_name, quote_text};
 
@@ -64,35 +66,105 @@ async fn objects(client: &mut Client, database: &str) -> Result<Vec<String>> {
     Ok(client.query(&sql).await?.iter().map(|row| row.text(0)).collect())
 }
 
+/// A right to this target that one restore has at a time; given back by [`Claim::give_back`], or
+/// by the server when the session ends.
+pub(super) struct Claim {
+    client: Client,
+    name: String,
+}
+
+impl Claim {
+    /// Takes it; `Conflict` while another restore into the same database has it.
+    pub(super) async fn take(connect: &ConnectOptions) -> Result<Self> {
+        let mut client = Client::connect_to_server(connect).await?;
+        // Names may be longer than those of locks, and differ in case only on some servers.
+        let database = connect.database().to_lowercase();
+        let name = quote_text(&format!("backup_restore_{}", of(database.as_bytes())));
+        let row = client.first(&format!("SELECT GET_LOCK({name}, 0)")).await.map_err(|error| {
+            Error::new(ErrorKind::Unsupported, "keep other restores away")
+                .with("target", connect.location())
+                .because(error)
+        })?;
+        if row.is_some_and(|row| row.all_true()) {
+            return Ok(Self { client, name });
+        }
+        Err(Error::new(ErrorKind::Conflict, "restore into database")
+            .with("target", connect.location())
+            .because("another restore into it is under way, or is cleaning up")
+            .hint("Wait for it, or name another database."))
+    }
+
+    /// Lets the next one in.
+    pub(super) async fn give_back(mut self) {
+        // The server does it too when the session ends.
+        let _ = self.client.execute(&format!("DO RELEASE_LOCK({})", self.name)).await;
+        self.client.close().await;
+    }
+}
+
+/// What was written, to be taken back when the restore fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Written {
+    #[default]
+    Nothing,
+    /// Into a database that was there, was empty, and was set up like this.
+    Contents(Database),
+    /// The database itself.
+    Database,
+}
+
+/// Fails with `Conflict` where a killed restore's database holds what is not of the snapshot.
+pub(super) async fn check_leftover(
+    client: &mut Client,
+    connect: &ConnectOptions,
+    items: &[Item],
+) -> Result<()> {
+    let objects = objects(client, connect.database()).await?;
+    let is_ours = |name: &String| name == MARK || items.iter().any(|item| item.name == *name);
+    let Some(other) = objects.iter().find(|name| !is_ours(name)) else { return Ok(()) };
+    Err(Error::new(ErrorKind::Conflict, "replace unfinished database")
+        .with("target", connect.location())
+        .with("it holds", other)
+        .because("this is not of the snapshot")
+        .hint("Drop the database yourself if nothing in it is wanted, or name a new one."))
+}
+
 /// Makes the place ready: a database with the source's character set and collation, marked as
-/// unfinished. Returns whether the database was created here.
+/// unfinished. Says in `written` what was made here, as soon as it is.
 pub(super) async fn prepare(
     client: &mut Client,
     connect: &ConnectOptions,
-    place: &Place,
+    place: Place,
     snapshot: &Snapshot,
-) -> Result<bool> {
+    written: &mut Written,
+) -> Result<()> {
     let name = quote_name(connect.database());
-    let facts = &snapshot.evidence.facts;
-    let verb = match place {
-        Place::Missing => "CREATE",
-        Place::Leftover => {
-            client.execute(&format!("DROP DATABASE {name}")).await?;
-            "CREATE"
+    let set = character_set(&snapshot.evidence.facts);
+    let refused = |error| refused(error, connect, &set);
+    if place == Place::Leftover {
+        client.execute(&format!("DROP DATABASE {name}")).await?;
+    }
+    match place {
+        Place::Missing | Place::Leftover => {
+            client.execute(&format!("CREATE DATABASE {name}{set}")).await.map_err(refused)?;
+            *written = Written::Database;
+            mark(client, &name, snapshot).await
         }
-        Place::Empty(_) => "ALTER",
-    };
-    let set = character_set(facts);
-    let made = client.execute(&format!("{verb} DATABASE {name}{set}")).await;
-    made.map_err(|error| refused(error, connect, &set))?;
-    let created = verb == "CREATE";
-    let mark = format!(
-        "CREATE TABLE {name}.{MARK} (snapshot varchar(64) NOT NULL) \
-         SELECT {} AS snapshot",
-        quote_text(&snapshot.id.to_string())
-    );
-    client.execute(&mark).await?;
-    Ok(created)
+        Place::Empty(before) => {
+            mark(client, &name, snapshot).await?;
+            *written = Written::Contents(before);
+            client.execute(&format!("ALTER DATABASE {name}{set}")).await.map_err(refused)
+        }
+    }
+}
+
+async fn mark(client: &mut Client, database: &str, snapshot: &Snapshot) -> Result<()> {
+    // Some servers take no table without a primary key, and none that is made by a SELECT.
+    let table = format!("{database}.{MARK}");
+    let create = format!("CREATE TABLE {table} (snapshot varchar(64) NOT NULL PRIMARY KEY)");
+    client.execute(&create).await?;
+    let id = quote_text(&snapshot.id.to_string());
+    client.execute(&format!("INSERT INTO {table} VALUES ({id})")).await
 }
 
 fn character_set(facts: &BTreeMap<String, String>) -> String {
@@ -146,18 +218,22 @@ pub(crate) async fn drop_database(connect: &ConnectOptions) -> Result<()> {
     Ok(())
 }
 
-/// Drops what a restore made in a database that was there before.
-pub(super) async fn empty(connect: &ConnectOptions) -> Result<()> {
+/// Drops what a restore made in a database that was there before, and nothing else.
+pub(super) async fn empty(
+    connect: &ConnectOptions,
+    before: &Database,
+    made: &[(Kind, String)],
+) -> Result<()> {
     let mut client = Client::connect_to_server(connect).await?;
+    client.execute("SET SESSION foreign_key_checks = 0").await?;
     let name = quote_name(connect.database());
-    let database = Database::read(&mut client, connect.database()).await?;
-    let Some(database) = database else { return Ok(()) };
-    client.execute(&format!("DROP DATABASE {name}")).await?;
-    let create = format!(
-        "CREATE DATABASE {name} CHARACTER SET {} COLLATE {}",
-        database.charset, database.collation
-    );
-    client.execute(&create).await?;
+    for (kind, object) in made.iter().rev() {
+        let object = quote_name(object);
+        client.execute(&format!("DROP {} IF EXISTS {name}.{object}", kind.as_sql())).await?;
+    }
+    client.execute(&format!("DROP TABLE IF EXISTS {name}.{MARK}")).await?;
+    let set = format!("CHARACTER SET {} COLLATE {}", before.charset, before.collation);
+    client.execute(&format!("ALTER DATABASE {name} {set}")).await?;
     client.close().await;
     Ok(())
 }

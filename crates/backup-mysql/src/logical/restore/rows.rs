@@ -124,7 +124,16 @@ impl Loading<'_> {
             let rows = loop {
                 match self.segment(&mut client, table, position).await {
                     Ok(rows) => break rows,
-                    Err(error) if attempt < ATTEMPTS && is_kept_out(&error) => attempt += 1,
+                    Err(error) if attempt < ATTEMPTS && is_kept_out(&error) => {
+                        attempt += 1;
+                        // What was inserted before the statement that failed is still there.
+                        client.execute("ROLLBACK").await?;
+                        if client.warnings() > 0 {
+                            return Err(named(
+                                error.with("left behind", "rows without a transaction"),
+                            ));
+                        }
+                    }
                     Err(error) => return Err(named(error)),
                 }
             };
@@ -171,7 +180,7 @@ impl Loading<'_> {
         longest: usize,
     ) -> Result<u64> {
         let mut inserts = Inserts::new(&quote_name(&table.table), table, longest, true);
-        let (mut rest, mut rows) = (Vec::new(), 0_u64);
+        let (mut rest, mut rows, mut taken) = (Vec::new(), 0_u64, 0_u64);
         client.execute("START TRANSACTION").await?;
         while let Some(piece) = stream.try_next().await? {
             let mut from = 0;
@@ -180,7 +189,7 @@ impl Loading<'_> {
                 from = end + 1;
                 rows += 1;
                 if let Some(statement) = inserts.add(&rest, table)? {
-                    execute_exact(client, table, &statement).await?;
+                    taken += execute_exact(client, table, &statement).await?;
                 }
                 rest.clear();
             }
@@ -189,7 +198,12 @@ impl Loading<'_> {
             self.observer.on_event(&Event::Progress { bytes: piece.len() as u64 });
         }
         if let Some(statement) = inserts.take() {
-            execute_exact(client, table, &statement).await?;
+            taken += execute_exact(client, table, &statement).await?;
+        }
+        if taken != rows {
+            return Err(Error::new(ErrorKind::Integrity, "load rows")
+                .with("rows that the server took", taken)
+                .with("rows handed over", rows));
         }
         client.execute("COMMIT").await?;
         if rest.is_empty() { Ok(rows) } else { Err(half_a_row()) }
@@ -263,13 +277,15 @@ async fn is_harmless(
     Ok(shown.iter().all(|row| enums::is_about(table, &row.text(1), &row.text(2))))
 }
 
-/// Runs an INSERT; whatever the server complains of is an error.
-async fn execute_exact(client: &mut Client, table: &TablePart, statement: &[u8]) -> Result<()> {
+/// Runs an INSERT and returns how many rows the server took; whatever it complains of is an
+/// error.
+async fn execute_exact(client: &mut Client, table: &TablePart, statement: &[u8]) -> Result<u64> {
     client.execute_bytes(statement).await?;
+    let taken = client.affected_rows();
     match u64::from(client.warnings()) {
-        0 => Ok(()),
+        0 => Ok(taken),
         // How many were handed over is not known here; each that is complained of is looked at.
-        warnings if is_harmless(client, table, warnings, warnings).await? => Ok(()),
+        warnings if is_harmless(client, table, warnings, warnings).await? => Ok(taken),
         warnings => Err(complaint(client, 0, warnings).await),
     }
 }

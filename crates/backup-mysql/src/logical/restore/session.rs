@@ -23,6 +23,8 @@ pub(super) async fn writing(
             "SET SESSION sql_mode = '{STRICT}', foreign_key_checks = 0, unique_checks = 0"
         ))
         .await?;
+    // Who loads the first rows of a table holds it alone: the others wait for as long as it takes.
+    client.try_set("innodb_lock_wait_timeout", "86400").await?;
     // What was complained of is looked at, one by one.
     client.execute("SET SESSION max_error_count = 65535").await?;
     // Rows that the source holds against a constraint are restored as they are.

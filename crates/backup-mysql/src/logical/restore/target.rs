@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use super::foreign;
 use super::make::{self, How};
 use super::part::{TablePart, read_part};
-use super::place::{self, Place, finish_unfinished};
+use super::place::{self, Claim, Place, Written, finish_unfinished};
 use super::report::Report;
 use super::rows::{self, Way};
 use super::session::writing;
@@ -20,14 +20,15 @@ use super::subset::Subset;
 use crate::catalog::server::Server;
 use crate::logical::names::SCHEMA;
 use crate::schema::{self, CreateTable, Item, Kind};
-use crate::{Client, ConnectOptions, quote_name};
+use crate::{Client, ConnectOptions, error_code, quote_name};
 
 /// A MySQL or MariaDB database to restore one logical snapshot into: created when missing, accepted
 /// when empty, made anew when a killed restore of the same snapshot had left it, refused
 /// otherwise.
 ///
-/// A database that the restore created is dropped again when the restore fails; one that was
-/// there before is emptied.
+/// A database that the restore created is dropped again when the restore fails; in one that was
+/// there before what the restore made is dropped. One restore has a target at a time: another is
+/// a `Conflict`.
 pub struct LogicalTarget {
     connect: ConnectOptions,
     options: RestoreOptions,
@@ -84,12 +85,13 @@ impl LogicalTarget {
         &self,
         snapshot: &Snapshot,
         parts: &Arc<dyn PartSource>,
-        written: &mut Written,
+        undo: &mut Undo,
     ) -> Result<RestoreReport> {
         let options = &self.options;
         let facts = &snapshot.evidence.facts;
         let mut report = Report::new(&*options.observer);
         report.phase("check target");
+        undo.claim = Some(Claim::take(&self.connect).await?);
         let (mut client, server, place) = self.prepare(snapshot).await?;
         let way = rows::way(&mut client).await?;
         for finding in self.findings(snapshot, &server, way) {
@@ -98,17 +100,15 @@ impl LogicalTarget {
         let database = facts.get("database").map_or("", String::as_str);
         let items = read_schema(&**parts, snapshot, database).await?;
         let subset = Subset::choose(&items, database, &options.tables, &options.schemas)?;
-        let tables = tables_of(&**parts, &subset)?;
+        let tables = tables_of(&**parts, &subset, &items)?;
         check_complete(&items, &tables, &subset)?;
+        if place == Place::Leftover {
+            place::check_leftover(&mut client, &self.connect, &items).await?;
+        }
 
         report.phase("create database and schema");
-        let created = place::prepare(&mut client, &self.connect, &place, snapshot).await;
-        *written = match (&place, &created) {
-            (Place::Empty(_), _) => Written::Contents,
-            (_, Ok(true)) => Written::Database,
-            _ => Written::Nothing,
-        };
-        created?;
+        place::prepare(&mut client, &self.connect, place, snapshot, &mut undo.written).await?;
+        let made = &mut undo.made;
         client.close().await;
         let mut client = writing(&self.connect, facts).await?;
         let how = How { from: database, no_owner: options.no_owner, quiet: self.quiet };
@@ -116,19 +116,36 @@ impl LogicalTarget {
         let of = |kinds: &[Kind]| -> Vec<&Item> {
             chosen.iter().copied().filter(|item| kinds.contains(&item.kind)).collect()
         };
-        make::all(&mut client, &of(&[Kind::Sequence]), how).await?;
+        make::all(&mut client, &of(&[Kind::Sequence]), how, made).await?;
         let mut later = Vec::new();
-        for item in of(&[Kind::Table]) {
+        let (elsewhere, own): (Vec<&Item>, Vec<&Item>) =
+            of(&[Kind::Table]).into_iter().partition(|item| item.points_elsewhere());
+        for item in own {
             let staged = CreateTable::parse(&item.sql).map(|table| table.staged());
             let staged = staged.ok_or_else(|| {
                 Error::new(ErrorKind::Integrity, "read stored schema").with("table", &item.name)
             })?;
             let first = Item { sql: staged.create.clone(), ..item.clone() };
-            make::one(&mut client, &first, how).await?;
+            make::one(&mut client, &first, how, made).await?;
             later.push((item.name.clone(), staged));
         }
+        for item in elsewhere {
+            let done = make::one(&mut client, item, how, made).await;
+            report.found(Finding::warning(match done {
+                Ok(()) => format!(
+                    "table {} points to rows that are kept elsewhere: only its definition is \
+                     restored, and it may show other rows than at the source",
+                    item.name
+                ),
+                Err(error) if error_code(&error).is_some() => format!(
+                    "table {}, which points to rows that are kept elsewhere, is left out: {error}",
+                    item.name
+                ),
+                Err(error) => return Err(error),
+            }));
+        }
         let programs = [Kind::Function, Kind::Procedure, Kind::Package, Kind::PackageBody];
-        make::all(&mut client, &of(&programs), how).await?;
+        make::all(&mut client, &of(&programs), how, made).await?;
 
         report.phase("load rows");
         let loaded =
@@ -155,9 +172,9 @@ impl LogicalTarget {
         for finding in foreign::check(&mut client, self.connect.database()).await? {
             report.found(finding);
         }
-        make::all(&mut client, &of(&[Kind::View]), how).await?;
-        make::all(&mut client, &of(&[Kind::Trigger]), how).await?;
-        make::all(&mut client, &of(&[Kind::Event]), how).await?;
+        make::all(&mut client, &of(&[Kind::View]), how, made).await?;
+        make::all(&mut client, &of(&[Kind::Trigger]), how, made).await?;
+        make::all(&mut client, &of(&[Kind::Event]), how, made).await?;
         if self.quiet && chosen.iter().any(|item| item.kind == Kind::Event) {
             report.found(Finding::note("events are switched off in this copy"));
         }
@@ -218,10 +235,16 @@ pub(crate) async fn read_schema(
     Ok(items)
 }
 
-fn tables_of(parts: &dyn PartSource, subset: &Subset) -> Result<Vec<TablePart>> {
+/// Returns the tables that rows are loaded into: never those whose rows are kept elsewhere, where
+/// loading would write to.
+fn tables_of(parts: &dyn PartSource, subset: &Subset, items: &[Item]) -> Result<Vec<TablePart>> {
+    let elsewhere: Vec<&Item> = items.iter().filter(|item| item.points_elsewhere()).collect();
     let mut tables = Vec::new();
     for part in parts.parts() {
-        tables.extend(TablePart::read(part)?.filter(|table| subset.has_table(&table.table)));
+        let wanted = |table: &TablePart| {
+            subset.has_table(&table.table) && !elsewhere.iter().any(|i| i.name == table.table)
+        };
+        tables.extend(TablePart::read(part)?.filter(wanted));
     }
     Ok(tables)
 }
@@ -231,6 +254,7 @@ fn check_complete(items: &[Item], tables: &[TablePart], subset: &Subset) -> Resu
     let lacks = items.iter().find(|item| {
         item.kind == Kind::Table
             && subset.has(item)
+            && !item.points_elsewhere()
             && !tables.iter().any(|table| table.table == item.name)
     });
     match lacks {
@@ -239,17 +263,6 @@ fn check_complete(items: &[Item], tables: &[TablePart], subset: &Subset) -> Resu
             .with("table", &item.name)
             .because("its rows are not in the snapshot")),
     }
-}
-
-/// What was written, to be taken back when the restore fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Written {
-    #[default]
-    Nothing,
-    /// Into a database that was there and empty.
-    Contents,
-    /// The database itself.
-    Database,
 }
 
 #[async_trait]
@@ -304,40 +317,67 @@ impl Target for LogicalTarget {
         snapshot: &Snapshot,
         parts: Arc<dyn PartSource>,
     ) -> Result<RestoreReport> {
-        let mut undo = Undo { connect: &self.connect, written: Written::Nothing };
-        let done = self.carry_out(snapshot, &parts, &mut undo.written).await;
-        let written = std::mem::take(&mut undo.written);
-        let Err(error) = done else { return done };
-        let undone = match written {
-            Written::Nothing => Ok(()),
-            Written::Contents => place::empty(&self.connect).await,
-            Written::Database => place::drop_database(&self.connect).await,
+        let mut undo = Undo::new(&self.connect);
+        let done = self.carry_out(snapshot, &parts, &mut undo).await;
+        let Err(error) = done else {
+            undo.keep().await;
+            return done;
         };
-        match undone {
+        match undo.take_back().await {
             Ok(()) => Err(error),
             Err(left) => Err(error.with("left behind", left)),
         }
     }
 }
 
-/// Takes back what was written when the restore is dropped half way.
-struct Undo<'a> {
-    connect: &'a ConnectOptions,
+/// Takes back what was written when the restore fails, or is dropped half way.
+struct Undo {
+    connect: ConnectOptions,
+    /// Nobody else restores into the target before everything is taken back.
+    claim: Option<Claim>,
     written: Written,
+    /// Objects that were made, in order.
+    made: Vec<(Kind, String)>,
 }
 
-impl Drop for Undo<'_> {
+impl Undo {
+    fn new(connect: &ConnectOptions) -> Self {
+        let (claim, written) = (None, Written::Nothing);
+        Self { connect: connect.clone(), claim, written, made: Vec::new() }
+    }
+
+    /// What was written stays.
+    async fn keep(&mut self) {
+        self.written = Written::Nothing;
+        if let Some(claim) = self.claim.take() {
+            claim.give_back().await;
+        }
+    }
+
+    async fn take_back(&mut self) -> Result<()> {
+        let done = match std::mem::take(&mut self.written) {
+            Written::Nothing => Ok(()),
+            Written::Contents(before) => place::empty(&self.connect, &before, &self.made).await,
+            Written::Database => place::drop_database(&self.connect).await,
+        };
+        self.keep().await;
+        done
+    }
+}
+
+impl Drop for Undo {
     fn drop(&mut self) {
-        let written = self.written;
+        if self.written == Written::Nothing && self.claim.is_none() {
+            return;
+        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let connect = self.connect.clone();
+        let mut rest = Self::new(&self.connect);
+        rest.claim = self.claim.take();
+        rest.written = std::mem::take(&mut self.written);
+        rest.made = std::mem::take(&mut self.made);
+        // A leftover is known by its mark, and made anew by the same restore.
         runtime.spawn(async move {
-            // A leftover is known by its mark, and made anew by the same restore.
-            let _ = match written {
-                Written::Nothing => Ok(()),
-                Written::Contents => place::empty(&connect).await,
-                Written::Database => place::drop_database(&connect).await,
-            };
+            let _ = rest.take_back().await;
         });
     }
 }

@@ -1,0 +1,65 @@
+//! Who may restore where, and what a restore that fails takes back.
+
+use std::sync::Arc;
+
+use backup_core::ErrorKind;
+use backup_testkit::mariadb::MariaDb;
+
+use crate::support::{Taken, back_up, connect, restore, same_dump, shop};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_has_one_restore_at_a_time() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    shop(&server);
+    let taken = Arc::new(back_up(&connect(&server, "shop")).await.unwrap());
+    let to = connect(&server, "copy");
+    let restoring: Vec<_> = (0..3)
+        .map(|_| {
+            let (taken, to) = (Arc::clone(&taken), to.clone());
+            tokio::spawn(async move { restore(&taken, &to).await.map_err(|error| error.kind()) })
+        })
+        .collect();
+    let mut done = Vec::new();
+    for one in restoring {
+        done.push(one.await.unwrap().map(|report| report.rows));
+    }
+    let refused = done.iter().filter(|one| **one == Err(ErrorKind::Conflict)).count();
+    assert_eq!((refused, done.iter().filter(|one| one.is_ok()).count()), (2, 1), "{done:?}");
+    same_dump(&server, "shop", "copy");
+}
+
+#[tokio::test]
+async fn what_others_hold_in_a_target_is_never_dropped() {
+    // A server that takes no table without a primary key, as ours is.
+    let Some(server) = MariaDb::start(&["--innodb-force-primary-key=1"]) else { return };
+    server.sql("", "CREATE DATABASE shop");
+    server.sql("shop", "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let mut taken: Taken = back_up(&connect(&server, "shop")).await.unwrap();
+    restore(&taken, &connect(&server, "copy")).await.unwrap();
+    same_dump(&server, "shop", "copy");
+
+    // What looks like the leftover of a killed restore, and holds something else too.
+    let id = taken.snapshot.id.to_string();
+    server.sql("", "CREATE DATABASE leftover");
+    server.sql(
+        "leftover",
+        &format!(
+            "CREATE TABLE backup_unfinished_restore (snapshot varchar(64) PRIMARY KEY);
+             INSERT INTO backup_unfinished_restore VALUES ('{id}');
+             CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE mine (id int PRIMARY KEY)"
+        ),
+    );
+    let error = restore(&taken, &connect(&server, "leftover")).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert!(server.sql("leftover", "SHOW TABLES").contains("mine"));
+    server.sql("leftover", "DROP TABLE mine");
+    restore(&taken, &connect(&server, "leftover")).await.unwrap();
+
+    // A database that was there and empty is there again, and as it was.
+    server.sql("", "CREATE DATABASE there CHARACTER SET latin1");
+    Arc::get_mut(&mut taken.parts).unwrap().change_attribute("table/t", "rows", "7");
+    let error = restore(&taken, &connect(&server, "there")).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
+    assert_eq!(server.sql("there", "SHOW TABLES"), "");
+    assert!(server.sql("", "SHOW CREATE DATABASE there").contains("latin1"));
+}
