@@ -357,3 +357,93 @@ async fn names_that_part_ways_keep_their_own_contents() {
     world.restore(&second, |_| ()).await;
     world.assert_equal();
 }
+
+/// Mounts a file system in memory while it lives.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    /// Returns nothing where that is not allowed.
+    fn at(path: &std::path::Path) -> Option<Self> {
+        std::fs::create_dir_all(path).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "none"]).arg(path);
+        mount.output().ok()?.status.success().then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        std::process::Command::new("umount").arg(&self.0).status().unwrap();
+    }
+}
+
+fn delta_delete(options: &mut backup_core::port::RestoreOptions) {
+    options.delta = true;
+    options.files.delete = true;
+}
+
+#[tokio::test]
+async fn what_is_mounted_below_the_target_is_not_erased() {
+    let world = World::new();
+    std::fs::create_dir(world.tree().join("kept")).unwrap();
+    let taken = world.backup(None).await;
+    world.restore(&taken, |_| ()).await;
+    let at = |path: &str| world.target().join(path);
+    // On its own, in a directory that goes, and where the snapshot has an empty directory.
+    let places = ["alone", "goes/inside", "kept"];
+    let Some(_mounts) =
+        places.map(|path| Mounted::at(&at(path))).into_iter().collect::<Option<Vec<_>>>()
+    else {
+        eprintln!("not shown: this user may not mount");
+        return;
+    };
+    for path in places {
+        std::fs::write(at(path).join("precious"), path).unwrap();
+    }
+    std::fs::write(at("goes/file"), "of the target's own file system").unwrap();
+    let report = world.restore(&taken, delta_delete).await;
+    for path in places {
+        assert_eq!(std::fs::read_to_string(at(path).join("precious")).unwrap(), path);
+    }
+    assert!(!at("goes/file").exists());
+    let told = format!("{:?}", report.findings);
+    assert!(
+        told.contains("removed there: alone, goes/inside, kept.")
+            || told.contains("removed there: alone, kept, goes/inside."),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_suspect_snapshot_removes_nothing() {
+    let world = World::new();
+    std::fs::write(world.tree().join("read"), "x").unwrap();
+    let mut taken = world.backup(None).await;
+    world.restore(&taken, |_| ()).await;
+    taken.snapshot.evidence.findings.push(backup_core::Finding::suspect("1 could not be read"));
+    std::fs::write(world.target().join("unread"), "not in it").unwrap();
+    let error = world.try_restore(&taken, delta_delete).await.unwrap_err();
+    assert_eq!(error.kind(), backup_core::ErrorKind::Conflict);
+    assert!(error.remedy().unwrap().contains("--delete"));
+    world.restore(&taken, |options| options.delta = true).await;
+    assert!(world.target().join("unread").exists());
+}
+
+/// Copies of directories are often made of further names.
+#[tokio::test]
+async fn a_delta_parts_names_that_are_several_files_in_the_snapshot() {
+    let world = World::new();
+    for (name, size) in [("large", 700_000), ("small", 900), ("empty", 0)] {
+        std::fs::write(world.tree().join(name), common::noise(1, size)).unwrap();
+    }
+    let taken = world.backup(None).await;
+    world.restore(&taken, |_| ()).await;
+    let copy = world.target().with_file_name("copy");
+    let mut copied = std::process::Command::new("cp");
+    assert!(copied.arg("-al").arg(world.target()).arg(&copy).status().unwrap().success());
+    let report = world.restore(&taken, |options| options.delta = true).await;
+    assert_eq!(report.files, 3);
+    world.assert_equal();
+    std::fs::write(world.target().join("small"), "changed").unwrap();
+    assert_eq!(std::fs::read(copy.join("small")).unwrap(), common::noise(1, 900));
+}

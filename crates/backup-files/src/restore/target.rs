@@ -56,6 +56,17 @@ impl TreeTarget {
                 .because("--delete is for a directory that has something in it")
                 .hint("Pass --delta as well."));
         }
+        if options.files.delete && snapshot.is_suspect() {
+            return Err(Error::new(ErrorKind::Conflict, RESTORE)
+                .with("snapshot", snapshot.id.short())
+                .because(
+                    "the snapshot is suspect: --delete would remove what it may only have missed",
+                )
+                .hint(
+                    "Name a snapshot that is not suspect (`backupctl snapshots` shows which), or \
+                     leave out --delete.",
+                ));
+        }
         let wanted = Wanted::new(&options.files.paths)?;
         if options.files.delete && !wanted.is_all() {
             return Err(Error::new(ErrorKind::Usage, RESTORE)
@@ -144,19 +155,23 @@ impl Target for TreeTarget {
         let begun = Instant::now();
         self.phase("write files");
         let (root, options) = (self.root.clone(), &self.options);
-        let fd = blocking(move || {
+        let (fd, device) = blocking(move || {
             match std::fs::create_dir(&root) {
                 Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                     return Err(failed("create directory", &root, error));
                 }
                 _ => {}
             }
-            open_root(&root).map_err(|error| failed("open directory", &root, error))
+            let fd = open_root(&root).map_err(|error| failed("open directory", &root, error))?;
+            let stat =
+                rustix::fs::fstat(&fd).map_err(|e| failed("look at directory", &root, e.into()))?;
+            Ok((fd, stat.st_dev))
         })
         .await?;
         let place = Arc::new(Place {
             root: fd,
             shown: self.root.clone(),
+            device,
             delta: options.delta,
             delete: options.files.delete,
             // Objects have no owner that a file could have.

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 
 use backup_core::{Error, ErrorKind, Finding, Result};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, RawMode, Stat, Timespec, Timestamps, Uid, chmodat,
-    chownat, fchmod, fchown, fstat, ftruncate, futimens, linkat, makedev, mkdirat, mknodat, openat,
-    readlinkat, renameat, statat, symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, RawMode, Stat, StatxAttributes, StatxFlags, Timespec,
+    Timestamps, Uid, chmodat, chownat, fchmod, fchown, fstat, ftruncate, futimens, linkat, makedev,
+    mkdirat, mknodat, openat, readlinkat, renameat, statat, statx, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
@@ -29,6 +29,8 @@ const PART: &str = ".backup-restore-";
 pub(super) struct Place {
     pub(super) root: Arc<OwnedFd>,
     pub(super) shown: PathBuf,
+    /// The file system that the root is on: nothing is removed on another.
+    pub(super) device: u64,
     /// Something may be there already.
     pub(super) delta: bool,
     /// What is in the way of something of another kind may be removed, with what it holds.
@@ -48,12 +50,20 @@ pub(super) struct Tally {
     devices: AtomicU64,
     attributes: AtomicU64,
     refused: Mutex<Vec<String>>,
+    spared: Mutex<Vec<String>>,
 }
 
 impl Tally {
     fn wrote(&self, bytes: u64) {
         self.files.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Remembers a place that another file system is mounted at.
+    pub(super) fn spare(&self, path: &[u8]) {
+        if let Ok(mut spared) = self.spared.lock() {
+            spared.push(show(path));
+        }
     }
 
     /// Returns what a person should know.
@@ -78,6 +88,14 @@ impl Tally {
             all.push(Finding::warning(format!(
                 "{attributes} extended attributes were refused by this file system or need \
                  rights: {names}."
+            )));
+        }
+        let spared = self.spared.lock().map(|names| names.clone()).unwrap_or_default();
+        if !spared.is_empty() {
+            all.push(Finding::warning(format!(
+                "Other file systems are mounted below the directory, and nothing was removed \
+                 there: {}.",
+                spared.join(", ")
             )));
         }
         all
@@ -283,19 +301,28 @@ impl<'a> Writer<'a> {
         place.describe(folder, entry)
     }
 
-    /// Removes an entry, with everything below it.
-    pub(super) fn remove_all(&mut self, path: &[u8]) -> Result<()> {
+    /// Removes an entry, with everything below it that is on the file system of the root; returns
+    /// whether nothing of it is left.
+    pub(super) fn remove_all(&mut self, path: &[u8]) -> Result<bool> {
         let (place, (folder, name)) = (self.place, split(path));
         let parent = self.parent(folder, path)?;
         match unlinkat(parent, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Ok(()) | Err(Errno::NOENT) => return Ok(true),
             Err(Errno::ISDIR | Errno::PERM) => {}
+            // A file that something is mounted over.
+            Err(Errno::BUSY) => {
+                place.tally.spare(path);
+                return Ok(false);
+            }
             Err(error) => return Err(place.failed("remove entry", path, error)),
         }
         let names = self
             .folders
             .open(path)
             .and_then(|fd| {
+                if fstat(fd)?.st_dev != place.device || is_mounted(fd) {
+                    return Ok(None);
+                }
                 let mut names = Vec::new();
                 for entry in rustix::fs::Dir::read_from(fd)? {
                     let name = entry?.file_name().to_bytes().to_vec();
@@ -303,18 +330,28 @@ impl<'a> Writer<'a> {
                         names.push(name);
                     }
                 }
-                Ok(names)
+                Ok(Some(names))
             })
             .map_err(|error| place.lost("read directory", path, error))?;
+        let Some(names) = names else {
+            self.folders.forget(path);
+            place.tally.spare(path);
+            return Ok(false);
+        };
+        let mut gone = true;
         for name in names {
             let mut below = path.to_vec();
             below.push(b'/');
             below.extend_from_slice(&name);
-            self.remove_all(&below)?;
+            gone &= self.remove_all(&below)?;
         }
         self.folders.forget(path);
+        if !gone {
+            return Ok(false);
+        }
         let parent = self.parent(folder, path)?;
         unlinkat(parent, name, AtFlags::REMOVEDIR)
+            .map(|()| true)
             .map_err(|error| place.failed("remove directory", path, error))
     }
 
@@ -357,7 +394,17 @@ impl<'a> Writer<'a> {
         let parent = self.parent(folder, &entry.path)?;
         match unlinkat(parent, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(Errno::ISDIR | Errno::PERM) if place.delete => self.remove_all(&entry.path),
+            Err(Errno::ISDIR | Errno::PERM) if place.delete => {
+                match self.remove_all(&entry.path)? {
+                    true => Ok(()),
+                    false => Err(Error::new(ErrorKind::Conflict, RESTORE)
+                        .with("path", place.shown(&entry.path).display())
+                        .because(
+                            "another file system is mounted where the snapshot has something else",
+                        )
+                        .hint("Unmount it, or restore into another directory.")),
+                }
+            }
             Err(Errno::ISDIR) => Err(Error::new(ErrorKind::Conflict, RESTORE)
                 .with("path", place.shown(&entry.path).display())
                 .because("a directory is in the place of something else")
@@ -491,7 +538,16 @@ fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
-/// Returns the file of that name, open, if it has just these contents.
+/// Whether a directory is where something is mounted, be it of the same file system. Older systems do
+/// not tell.
+fn is_mounted(directory: BorrowedFd<'_>) -> bool {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
+    statx(directory, c"", flags, StatxFlags::empty())
+        .is_ok_and(|told| told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Returns the file of that name, open, if it has just these contents, and no other names where the
+/// snapshot has none: what is written to it would be written to those as well.
 fn same_file(parent: BorrowedFd<'_>, name: &[u8], data: &FileData) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match openat(parent, name, flags, Mode::empty()) {
@@ -501,7 +557,8 @@ fn same_file(parent: BorrowedFd<'_>, name: &[u8], data: &FileData) -> io::Result
     };
     let stat = fstat(&file)?;
     let size = u64::try_from(stat.st_size).unwrap_or(0);
-    if kind(&stat) != FileType::RegularFile || size != data.size {
+    let shared = data.linked.is_none() && stat.st_nlink > 1;
+    if kind(&stat) != FileType::RegularFile || size != data.size || shared {
         return Ok(None);
     }
     Ok((hash(&file, data)? == Some(data.hash)).then_some(file))
