@@ -37,7 +37,8 @@ async fn a_path_that_is_too_long_for_the_system_comes_back() {
 
 #[tokio::test]
 async fn what_did_not_change_is_taken_over_unread() {
-    let world = World::new();
+    let mut world = World::new();
+    world.options.settled = Some(std::time::Duration::from_secs(2));
     common::odd(&world.tree());
     let first = world.backup(None).await;
     let old = |path: &str| world.tree().join(path);
@@ -340,7 +341,8 @@ async fn a_root_that_is_not_there_is_no_empty_snapshot() {
 /// Saving a file often breaks it off from its other names: both then stand where one stood.
 #[tokio::test]
 async fn names_that_part_ways_keep_their_own_contents() {
-    let world = World::new();
+    let mut world = World::new();
+    world.options.settled = Some(std::time::Duration::from_secs(2));
     let at = |name: &str| world.tree().join(name);
     for (name, other, size) in [("large", "z-large", 700_000), ("small", "z-small", 900)] {
         std::fs::write(at(name), common::noise(1, size)).unwrap();
@@ -446,4 +448,21 @@ async fn a_delta_parts_names_that_are_several_files_in_the_snapshot() {
     world.assert_equal();
     std::fs::write(world.target().join("small"), "changed").unwrap();
     assert_eq!(std::fs::read(copy.join("small")).unwrap(), common::noise(1, 900));
+}
+
+/// A program that writes through a map of a file changes it again without its times saying so.
+#[tokio::test]
+async fn what_changed_within_a_minute_is_read_again() {
+    let mut world = World::new();
+    std::fs::write(world.tree().join("file"), "x").unwrap();
+    let first = world.backup(None).await;
+    std::thread::sleep(std::time::Duration::from_millis(3100));
+    let second = world.backup(Some(&first)).await;
+    let third = world.backup(Some(&second)).await;
+    let told = format!("{:?}", third.snapshot.evidence.findings);
+    assert!(told.contains("1 of 1 files were read"), "{told}");
+    world.options.settled = Some(std::time::Duration::from_secs(2));
+    let settled = world.backup(Some(&third)).await;
+    let told = format!("{:?}", world.backup(Some(&settled)).await.snapshot.evidence.findings);
+    assert!(told.contains("0 of 1 files were read"), "{told}");
 }

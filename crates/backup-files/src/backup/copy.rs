@@ -111,6 +111,8 @@ struct Shared<'a> {
     root: Arc<OwnedFd>,
     observer: Arc<dyn Observer>,
     pace: Pace,
+    /// Files that changed within so many seconds are read again the next time.
+    settled: i64,
 }
 
 type Unit<'a> = BoxFuture<'a, Result<(u64, Vec<Outcome>)>>;
@@ -155,6 +157,7 @@ pub(super) struct Manner {
     pub(super) jobs: usize,
     pub(super) full_read: bool,
     pub(super) max_rate: Option<u64>,
+    pub(super) settled: i64,
     pub(super) observer: Arc<dyn Observer>,
 }
 
@@ -170,9 +173,9 @@ impl<'a> Copy<'a> {
         let list = ListWriter::begin(sink).await?;
         sink.begin_part(&data, Layout::Segments).await?;
         let pace = Pace::new(manner.max_rate);
-        let observer = manner.observer;
+        let (root, observer, settled) = (manner.root, manner.observer, manner.settled);
         Ok(Self {
-            shared: Arc::new(Shared { sink, data, root: manner.root, observer, pace }),
+            shared: Arc::new(Shared { sink, data, root, observer, pace, settled }),
             list,
             base,
             full_read: manner.full_read,
@@ -564,7 +567,8 @@ async fn read_bundle(
         .iter()
         .map(|member| member.found.entry.file().and_then(|data| data.linked))
         .collect();
-    let work = move || read::bundle(&root, members, former.as_ref(), address);
+    let settled = shared.settled;
+    let work = move || read::bundle(&root, members, former.as_ref(), address, settled);
     let (bytes, mut outcomes) = blocking(work).await?;
     for (outcome, linked) in outcomes.iter_mut().zip(linked) {
         number(outcome, linked);
@@ -611,8 +615,8 @@ async fn read_large(
 }
 
 async fn once(shared: &Shared<'_>, path: Vec<u8>, address: u64) -> Result<Outcome> {
-    let root = Arc::clone(&shared.root);
-    let mut large = match blocking(move || Large::open(&root, path)).await? {
+    let (root, settled) = (Arc::clone(&shared.root), shared.settled);
+    let mut large = match blocking(move || Large::open(&root, path, settled)).await? {
         Ok(large) => large,
         Err(outcome) => return Ok(*outcome),
     };

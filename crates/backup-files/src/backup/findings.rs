@@ -8,13 +8,16 @@ use crate::entry::show;
 
 /// How many paths are named.
 const NAMED: usize = 8;
+/// So many may go while a tree is read, or one of so many entries.
+const VANISHED: u64 = 100;
+const VANISHED_OF: u64 = 100;
 
 /// What does not make a snapshot suspect, because its owner said so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tolerance {
     /// Files and directories that cannot be read.
     pub unreadable: bool,
-    /// Files that change while they are read.
+    /// Files that change while they are read, or go.
     pub changing: bool,
 }
 
@@ -84,8 +87,8 @@ impl Findings {
         self.sockets += 1;
     }
 
-    /// Returns what there is to say, the worst first.
-    pub(super) fn tell(&self, tolerance: Tolerance) -> Vec<Finding> {
+    /// Returns what there is to say of a copy of so many entries, the worst first.
+    pub(super) fn tell(&self, tolerance: Tolerance, entries: u64) -> Vec<Finding> {
         let doubt = |text: String, tolerated: bool| match tolerated {
             true => Finding::warning(text),
             false => Finding::suspect(text),
@@ -103,8 +106,16 @@ impl Findings {
         )) {
             all.push(doubt(text, tolerance.changing));
         }
+        let vanished = self.vanished.count;
+        let most = VANISHED.max((entries + vanished) / VANISHED_OF);
+        if let Some(text) = self.vanished.tell(&format!("{vanished} went while the tree was read"))
+        {
+            all.push(match vanished > most {
+                true => doubt(text, tolerance.changing),
+                false => Finding::note(text),
+            });
+        }
         let notes = [
-            self.vanished.tell(&format!("{} went while the tree was read", self.vanished.count)),
             self.marked.tell(&format!("{} left out by a marker", self.marked.count)),
             self.mounted.tell(&format!(
                 "{} on another file system, left out with what they hold",
@@ -127,23 +138,37 @@ mod tests {
     #[test]
     fn what_is_missing_makes_a_snapshot_suspect_unless_tolerated() {
         let mut findings = Findings::default();
-        assert!(findings.tell(Tolerance::default()).is_empty());
+        assert!(findings.tell(Tolerance::default(), 0).is_empty());
         for n in 0..10 {
             findings.unreadable(format!("f{n}").as_bytes(), &io::Error::other("no"));
         }
         findings.torn(b"log");
         findings.socket();
         let kinds = |tolerance| -> Vec<FindingKind> {
-            findings.tell(tolerance).into_iter().map(|finding| finding.kind).collect()
+            findings.tell(tolerance, 1000).into_iter().map(|finding| finding.kind).collect()
         };
         use FindingKind::{Note, Suspect, Warning};
         assert_eq!(kinds(Tolerance::default()), [Suspect, Suspect, Note]);
         let unreadable = Tolerance { unreadable: true, changing: false };
         assert_eq!(kinds(unreadable), [Warning, Suspect, Note]);
-        let told = &findings.tell(unreadable)[0].message;
+        let told = &findings.tell(unreadable, 1000)[0].message;
         assert!(
             told.starts_with("10 could not") && told.ends_with("f7 (no) and 2 more."),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_tree_that_went_from_under_the_reader_is_suspect() {
+        let kind = |vanished, entries, changing| {
+            let mut findings = Findings::default();
+            (0..vanished).for_each(|_| findings.vanished(b"f"));
+            findings.tell(Tolerance { unreadable: false, changing }, entries)[0].kind
+        };
+        use FindingKind::{Note, Suspect, Warning};
+        assert_eq!(kind(100, 0, false), Note, "few");
+        assert_eq!(kind(101, 9_000, false), Suspect, "more than one of a hundred");
+        assert_eq!(kind(101, 9_000, true), Warning);
+        assert_eq!(kind(101, 10_000, false), Note, "few of many");
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn bundle(
     members: Vec<Member>,
     former: Option<&Bytes>,
     address: u64,
+    settled: i64,
 ) -> (Vec<u8>, Vec<Outcome>) {
     let mut folders = Folders::new(root);
     let mut bytes = Vec::with_capacity(members.iter().map(Member::size).sum::<u64>() as usize);
@@ -67,7 +68,7 @@ pub(super) fn bundle(
                 let kind = Kind::File(data);
                 Ok(Entry { kind, ..member.found.entry.clone() })
             }
-            None => small(&mut folders, &member.found.entry, &mut bytes),
+            None => small(&mut folders, &member.found.entry, &mut bytes, settled),
         };
         match read {
             Ok(mut entry) => {
@@ -113,7 +114,12 @@ fn open(folders: &mut Folders, path: &[u8]) -> io::Result<(File, Stat)> {
     Ok((file, stat))
 }
 
-fn small(folders: &mut Folders, seen: &Entry, bytes: &mut Vec<u8>) -> io::Result<Entry> {
+fn small(
+    folders: &mut Folders,
+    seen: &Entry,
+    bytes: &mut Vec<u8>,
+    settled: i64,
+) -> io::Result<Entry> {
     let begin = bytes.len();
     let mut attempt = 1;
     loop {
@@ -133,7 +139,7 @@ fn small(folders: &mut Folders, seen: &Entry, bytes: &mut Vec<u8>) -> io::Result
         let hash = if contents.is_empty() { 0 } else { xxh3_64(contents) };
         let holes = holes.into_iter().filter(|(at, long)| at + long <= length).collect();
         let data = FileData { size: length, hash, holes, torn: !stable, ..FileData::default() };
-        let mut entry = walk::entry(seen.path.clone(), Kind::File(data), &before);
+        let mut entry = walk::entry(seen.path.clone(), Kind::File(data), &before, settled);
         entry.attributes = attributes;
         return Ok(entry);
     }
@@ -204,7 +210,11 @@ pub(super) struct Large {
 
 impl Large {
     /// Opens a file that was seen.
-    pub(super) fn open(root: &Arc<OwnedFd>, path: Vec<u8>) -> Result<Self, Box<Outcome>> {
+    pub(super) fn open(
+        root: &Arc<OwnedFd>,
+        path: Vec<u8>,
+        settled: i64,
+    ) -> Result<Self, Box<Outcome>> {
         let opened = open(&mut Folders::new(root), &path).and_then(|(file, before)| {
             let size = u64::try_from(before.st_size).unwrap_or(0);
             let attributes = attributes::read(&file)?;
@@ -215,7 +225,7 @@ impl Large {
             Ok(opened) => opened,
             Err(error) => return Err(Box::new(Outcome::of(path, error))),
         };
-        let mut entry = walk::entry(path, Kind::Pipe, &before);
+        let mut entry = walk::entry(path, Kind::Pipe, &before, settled);
         entry.attributes = attributes;
         let data = FileData { size, holes, ..FileData::default() };
         Ok(Self { file, before, entry, data, hash: Xxh3Default::new(), short: false })

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use backup_core::port::{PartSink, Source, SourceFacts, SourceOptions};
@@ -32,6 +33,9 @@ pub struct TreeOptions {
     pub selection: Selection,
     /// What does not make a snapshot suspect.
     pub tolerance: Tolerance,
+    /// Files that changed so shortly before they were looked at are read again the next time; absent:
+    /// 60 seconds.
+    pub settled: Option<Duration>,
 }
 
 impl TreeOptions {
@@ -130,24 +134,28 @@ impl Source for TreeSource {
         let list = PartName::new(LIST);
         observer.on_event(&Event::PartStarted { part: list.clone(), expected_bytes: None });
         let base = self.base(sink).await;
+        let settled = self.options.settled.map(|settled| settled.as_secs());
+        let settled = settled.and_then(|s| i64::try_from(s).ok()).unwrap_or(walk::SETTLED);
         let manner = Manner {
             root: Arc::clone(&self.root),
             jobs: self.how.jobs.get(),
             full_read: self.how.physical.full_read,
             max_rate: self.how.max_rate,
+            settled,
             observer: Arc::clone(&observer),
         };
         let copy = Copy::begin(sink, base, manner).await?;
         let (to, seen) = mpsc::channel(WAITING);
         let (root, selection) = (Arc::clone(&self.root), self.options.selection.clone());
-        let walking = tokio::task::spawn_blocking(move || walk::walk(&root, &selection, &to));
+        let walking =
+            tokio::task::spawn_blocking(move || walk::walk(&root, &selection, settled, &to));
         let copied = copy.run(seen).await;
         walking.await.map_err(|error| {
             Error::new(ErrorKind::Failed, "walk through directory").because(error)
         })?;
         let mut copied = copied?;
         copied.tree.root.clone_from(&self.facts.location);
-        let mut findings = copied.findings.tell(self.options.tolerance);
+        let mut findings = copied.findings.tell(self.options.tolerance, copied.tree.entries());
         if copied.tree.entries() == 0 {
             return Err(Error::new(ErrorKind::SourceUnavailable, "read directory")
                 .with("directory", &self.facts.location)

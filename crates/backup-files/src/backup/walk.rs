@@ -17,8 +17,10 @@ use crate::select::Selection;
 
 /// Entries that are told at once.
 const BATCH: usize = 512;
-/// What changed so shortly ago may change again within the same tick of a clock.
-const SETTLED: i64 = 2;
+/// What changed so shortly ago, in seconds, may change again without its times saying so: within the
+/// same tick of a clock; or by a program that writes through a map of it, until the system has written
+/// those pages to the disk and watches them again, which by default takes it 35 seconds.
+pub(crate) const SETTLED: i64 = 60;
 
 /// Something that was come across.
 #[derive(Debug)]
@@ -54,9 +56,15 @@ impl Found {
     }
 }
 
-/// Walks the whole tree; ends early when nobody listens any more.
-pub(crate) fn walk(root: &Arc<OwnedFd>, selection: &Selection, to: &Sender<Vec<Seen>>) {
-    let mut walk = Walk { folders: Folders::new(root), selection, to, batch: Vec::new() };
+/// Walks the whole tree; ends early when nobody listens any more. What changed within the last
+/// `settled` seconds is told as unsettled.
+pub(crate) fn walk(
+    root: &Arc<OwnedFd>,
+    selection: &Selection,
+    settled: i64,
+    to: &Sender<Vec<Seen>>,
+) {
+    let mut walk = Walk { folders: Folders::new(root), selection, settled, to, batch: Vec::new() };
     if walk.all(root).is_some() {
         walk.send();
     }
@@ -65,6 +73,7 @@ pub(crate) fn walk(root: &Arc<OwnedFd>, selection: &Selection, to: &Sender<Vec<S
 struct Walk<'a> {
     folders: Folders,
     selection: &'a Selection,
+    settled: i64,
     to: &'a Sender<Vec<Seen>>,
     batch: Vec<Seen>,
 }
@@ -123,7 +132,7 @@ impl Walk<'_> {
             if is_directory {
                 if self.selection.one_file_system && stat.st_dev != device {
                     self.tell(Seen::Mounted(path.clone()))?;
-                    self.tell(Seen::Found(found(path, Kind::Directory, &stat)))?;
+                    self.tell(Seen::Found(found(path, Kind::Directory, &stat, self.settled)))?;
                 } else {
                     self.enter(&mut levels, path, stat, taken)?;
                 }
@@ -167,7 +176,7 @@ impl Walk<'_> {
                     continue;
                 }
             };
-            self.tell(Seen::Found(found(path, kind, &stat)))?;
+            self.tell(Seen::Found(found(path, kind, &stat, self.settled)))?;
         }
         Some(())
     }
@@ -192,12 +201,12 @@ impl Walk<'_> {
                 let seen = lost(path.clone(), error);
                 self.tell(seen)?;
                 if !gone {
-                    self.tell(Seen::Found(found(path, Kind::Directory, &stat)))?;
+                    self.tell(Seen::Found(found(path, Kind::Directory, &stat, self.settled)))?;
                 }
                 return Some(());
             }
         };
-        let mut entry = found(path.clone(), Kind::Directory, &stat);
+        let mut entry = found(path.clone(), Kind::Directory, &stat, self.settled);
         entry.entry.attributes = attributes;
         self.tell(Seen::Found(entry))?;
         let markers: HashSet<&[u8]> = self.selection.markers.iter().map(String::as_bytes).collect();
@@ -253,12 +262,12 @@ fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     path
 }
 
-fn found(path: Vec<u8>, kind: Kind, stat: &Stat) -> Found {
-    Found { entry: entry(path, kind, stat), device: stat.st_dev, names: stat.st_nlink }
+fn found(path: Vec<u8>, kind: Kind, stat: &Stat, settled: i64) -> Found {
+    Found { entry: entry(path, kind, stat, settled), device: stat.st_dev, names: stat.st_nlink }
 }
 
-/// What the system says of an entry.
-pub(crate) fn entry(path: Vec<u8>, kind: Kind, stat: &Stat) -> Entry {
+/// What the system says of an entry; whether it is unsettled goes by so many seconds.
+pub(crate) fn entry(path: Vec<u8>, kind: Kind, stat: &Stat, settled: i64) -> Entry {
     let moment = |seconds: i64, nanos| {
         // Where time began before 1970, nanoseconds still count upwards.
         Moment { seconds, nanos: u32::try_from(nanos).unwrap_or(0) }
@@ -266,7 +275,7 @@ pub(crate) fn entry(path: Vec<u8>, kind: Kind, stat: &Stat) -> Entry {
     let modified = moment(stat.st_mtime, stat.st_mtime_nsec);
     let changed = moment(stat.st_ctime, stat.st_ctime_nsec);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    let limit = i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(SETTLED);
+    let limit = i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(settled);
     Entry {
         path,
         kind,
@@ -288,7 +297,22 @@ pub(super) fn is_same(a: &Stat, b: &Stat) -> bool {
     key(a) == key(b)
 }
 
-/// Whether an error of the system says that something is not there.
+/// Whether an error of the system says that something is not there. A stale handle of a network file
+/// system does not: what it was for may well be there.
 pub(super) fn is_gone(error: Errno) -> bool {
-    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE)
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_handle_is_not_a_file_that_went() {
+        assert!(is_gone(Errno::NOENT) && !is_gone(Errno::STALE));
+        let stale = || io::Error::from(Errno::STALE);
+        assert!(matches!(lost(b"f".to_vec(), stale()), Seen::Unreadable(..)));
+        let gone = lost(b"f".to_vec(), Errno::NOENT.into());
+        assert!(matches!(gone, Seen::Vanished(_)));
+    }
 }

@@ -80,8 +80,9 @@ pub async fn examine(
     }
     let (to, mut seen) = tokio::sync::mpsc::channel(4);
     let root = Arc::clone(&fd);
-    let walking =
-        tokio::task::spawn_blocking(move || walk::walk(&root, &Selection::default(), &to));
+    let walking = tokio::task::spawn_blocking(move || {
+        walk::walk(&root, &Selection::default(), walk::SETTLED, &to);
+    });
     while let Some(batch) = seen.recv().await {
         let found = batch.iter().filter(|seen| matches!(seen, Seen::Found(_) | Seen::Socket(_)));
         examined.there += found.count() as u64;
@@ -133,7 +134,7 @@ fn compare(folders: &mut Folders, entry: &Entry, owners: bool) -> std::result::R
         }
         looked => looked.map_err(|error| told(&error))?,
     };
-    let there = walk::entry(entry.path.clone(), Kind::Pipe, &stat);
+    let there = walk::entry(entry.path.clone(), Kind::Pipe, &stat, walk::SETTLED);
     let mode = if owners { 0o7777 } else { 0o1777 };
     let is_link = matches!(entry.kind, Kind::Link(_));
     if !is_link && there.mode & mode != entry.mode & mode {

@@ -11,7 +11,7 @@ use super::chosen::Chosen;
 use super::place::failed;
 use super::target::blocking;
 use super::write::{Place, Writer};
-use crate::backup::walk::{Seen, walk};
+use crate::backup::walk::{SETTLED, Seen, walk};
 use crate::entry::{is_below, order};
 use crate::select::Selection;
 
@@ -24,7 +24,7 @@ pub(super) async fn sweep(place: &Arc<Place>, mut chosen: Chosen) -> Result<u64>
     let (to, mut seen) = mpsc::channel(4);
     let root: Arc<OwnedFd> = Arc::clone(&place.root);
     let selection = Selection { one_file_system: true, ..Selection::default() };
-    let walking = tokio::task::spawn_blocking(move || walk(&root, &selection, &to));
+    let walking = tokio::task::spawn_blocking(move || walk(&root, &selection, SETTLED, &to));
     let mut next = chosen.next().await?;
     let mut extra: Vec<Vec<u8>> = Vec::new();
     let mut last: Option<Vec<u8>> = None;

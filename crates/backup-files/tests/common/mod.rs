@@ -36,7 +36,8 @@ impl World {
         let root = folder.path().join("tree");
         fs::create_dir(&root).unwrap();
         let host = Some("test".to_owned());
-        Self { options: TreeOptions { root, host, ..TreeOptions::default() }, folder }
+        let options = TreeOptions { root, host, ..TreeOptions::default() };
+        Self { options, folder }
     }
 
     pub fn tree(&self) -> PathBuf {
