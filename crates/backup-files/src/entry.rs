@@ -58,7 +58,8 @@ pub enum Kind {
 pub struct FileData {
     /// Its length.
     pub size: u64,
-    /// XXH3-64 of its contents, those pieces left out that are holes altogether; 0 of none.
+    /// XXH3-64 of its contents; of a file in pieces, those left out that are holes altogether. 0 of
+    /// none.
     pub hash: u64,
     /// Where its contents are in the part `data`.
     pub place: Place,

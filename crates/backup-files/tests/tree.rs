@@ -267,14 +267,14 @@ async fn a_link_in_the_target_is_replaced_not_followed() {
     world.assert_equal();
 }
 
-/// A file that is written to whenever a segment is: it never stays as it was when it was opened.
-struct Restless {
+/// Does something to the tree whenever a segment is stored.
+struct Meanwhile<F> {
     parts: backup_testkit::MemoryParts,
-    file: std::path::PathBuf,
+    act: F,
 }
 
 #[async_trait::async_trait]
-impl backup_core::port::PartSink for Restless {
+impl<F: Fn() + Send + Sync> backup_core::port::PartSink for Meanwhile<F> {
     fn previous(&self, name: &backup_core::PartName) -> Option<backup_core::Part> {
         self.parts.previous(name)
     }
@@ -292,9 +292,7 @@ impl backup_core::port::PartSink for Restless {
         part: &backup_core::PartName,
         address: u64,
     ) -> backup_core::Result<Box<dyn backup_core::port::SegmentSink>> {
-        use std::io::Write;
-        let mut file = std::fs::OpenOptions::new().append(true).open(&self.file).unwrap();
-        file.write_all(b"more").unwrap();
+        (self.act)();
         self.parts.segment(part, address).await
     }
 
@@ -320,7 +318,13 @@ async fn a_file_that_changes_whenever_it_is_read_makes_a_snapshot_suspect_unless
         let file = world.tree().join("restless");
         std::fs::write(&file, common::noise(1, 3 << 20)).unwrap();
         world.options.tolerance.changing = changing;
-        let parts = Restless { parts: backup_testkit::MemoryParts::default(), file };
+        // It never stays as it was when it was opened.
+        let act = move || {
+            use std::io::Write;
+            let mut file = std::fs::OpenOptions::new().append(true).open(&file).unwrap();
+            file.write_all(b"more").unwrap();
+        };
+        let parts = Meanwhile { parts: backup_testkit::MemoryParts::default(), act };
         let provider = backup_files::TreeProvider::new(world.options.clone());
         let mut source = provider.open_source(&world.source_options()).await.unwrap();
         let evidence = source.copy_to(&parts).await.unwrap();
@@ -465,4 +469,49 @@ async fn what_changed_within_a_minute_is_read_again() {
     let settled = world.backup(Some(&third)).await;
     let told = format!("{:?}", world.backup(Some(&settled)).await.snapshot.evidence.findings);
     assert!(told.contains("0 of 1 files were read"), "{told}");
+}
+
+/// What was small when the tree was walked, and is read last.
+#[tokio::test]
+async fn a_small_file_that_grows_large_is_kept_whole() {
+    use backup_core::port::Provider;
+    let world = World::new();
+    let at = |name: &str| world.tree().join(name);
+    std::fs::write(at("z-small"), "short").unwrap();
+    std::fs::hard_link(at("z-small"), at("zz-other-name")).unwrap();
+    // More than are read at once: when the last is begun, a segment of the first was stored.
+    for n in 0..8 {
+        std::fs::write(at(&format!("large-{n}")), common::noise(n, 300_000)).unwrap();
+    }
+    let (once, grown) = (std::sync::Once::new(), at("z-small"));
+    let act =
+        || once.call_once(|| std::fs::write(&grown, common::noise(9, (5 << 20) + 3)).unwrap());
+    let parts = Meanwhile { parts: backup_testkit::MemoryParts::default(), act };
+    let provider = backup_files::TreeProvider::new(world.options.clone());
+    let mut source = provider.open_source(&world.source_options()).await.unwrap();
+    let evidence = source.copy_to(&parts).await.unwrap();
+    let mut taken = world.backup(None).await;
+    taken.snapshot.evidence = evidence;
+    assert!(!taken.snapshot.is_suspect(), "{:?}", taken.snapshot.evidence.findings);
+    taken.parts = std::sync::Arc::new(parts.parts.commit().unwrap());
+    world.restore(&taken, |_| ()).await;
+    world.assert_equal();
+    assert_eq!(world.examine(&taken).await.different, 0);
+}
+
+#[tokio::test]
+async fn a_small_file_that_is_all_hole_is_what_it_was() {
+    let world = World::new();
+    for (name, size) in [("f", 64 << 10), ("most", (256 << 10) - 1), ("large", 3 << 20)] {
+        std::fs::File::create(world.tree().join(name)).unwrap().set_len(size).unwrap();
+    }
+    let taken = world.backup(None).await;
+    world.restore(&taken, |_| ()).await;
+    world.assert_equal();
+    let examined = world.examine(&taken).await;
+    assert_eq!(examined.different, 0, "{:?}", examined.differences);
+    let report = world.restore(&taken, |options| options.delta = true).await;
+    assert_eq!(report.files, 0, "all are there");
+    std::fs::write(world.target().join("f"), vec![1; 64 << 10]).unwrap();
+    assert_eq!(world.examine(&taken).await.different, 1);
 }

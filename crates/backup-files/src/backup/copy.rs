@@ -477,12 +477,36 @@ impl<'a> Copy<'a> {
     }
 
     async fn outcome(&mut self, outcome: Outcome) -> Result<()> {
+        let outcome = match outcome {
+            Outcome::Grown(path, linked) => self.read_now(path, linked, 1).await?,
+            outcome => outcome,
+        };
         match outcome {
             Outcome::Read(entry) => self.write(entry).await?,
             Outcome::Vanished(path) => self.copied.findings.vanished(&path),
             Outcome::Unreadable(path, error) => self.copied.findings.unreadable(&path, &error),
+            Outcome::Grown(path, _) => {
+                let error = std::io::Error::other("it grew while it was read");
+                self.copied.findings.unreadable(&path, &error);
+            }
         }
         Ok(())
+    }
+
+    /// Reads a file in pieces while everything else waits; there is room for as many as a file may
+    /// have, even when it grows.
+    async fn read_now(
+        &mut self,
+        path: Vec<u8>,
+        linked: Option<u64>,
+        pieces: u64,
+    ) -> Result<Outcome> {
+        let addresses = [self.fresh(pieces)?, self.fresh(pieces)?];
+        let shared = Arc::clone(&self.shared);
+        let unit = self.unit();
+        let gone = Outcome::Vanished(path.clone());
+        let (_, mut outcomes) = read_large(shared, unit, path, linked, addresses).boxed().await?;
+        Ok(outcomes.pop().unwrap_or(gone))
     }
 
     /// Writes another name of a file. Where the first could not be read, this one may be.
@@ -499,15 +523,9 @@ impl<'a> Copy<'a> {
             }
             None => {
                 let size = found.entry.file().map_or(0, |data| data.size);
-                let addresses = [self.fresh(size.div_ceil(PIECE))?, self.fresh(0)?];
-                let shared = Arc::clone(&self.shared);
-                let unit = self.unit();
-                let path = found.entry.path;
-                let read = read_large(shared, unit, path, Some(number), addresses);
-                let (_, outcomes) = read.boxed().await?;
-                for outcome in outcomes {
-                    self.outcome(outcome).await?;
-                }
+                let pieces = size.div_ceil(PIECE);
+                let outcome = self.read_now(found.entry.path, Some(number), pieces).await?;
+                self.outcome(outcome).await?;
             }
         }
         if self.stored.get(&number).is_some_and(|stored| stored.left == 0) {

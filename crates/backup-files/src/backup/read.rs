@@ -20,7 +20,7 @@ use crate::entry::{Entry, FileData, Kind, PIECE, Place, split};
 /// How often a file that changes while it is read is read.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(5);
-/// A small file that has grown is read so far.
+/// A file that has grown beyond this is no longer small.
 const MOST: u64 = 1 << 20;
 /// Holes that are kept of a file; of one with more, the long ones.
 const MOST_HOLES: usize = 4096;
@@ -33,6 +33,8 @@ pub(super) enum Outcome {
     Read(Entry),
     Vanished(Vec<u8>),
     Unreadable(Vec<u8>, io::Error),
+    /// It was small and no longer is: a path, and what its names share.
+    Grown(Vec<u8>, Option<u64>),
 }
 
 impl Outcome {
@@ -68,7 +70,15 @@ pub(super) fn bundle(
                 let kind = Kind::File(data);
                 Ok(Entry { kind, ..member.found.entry.clone() })
             }
-            None => small(&mut folders, &member.found.entry, &mut bytes, settled),
+            None => match small(&mut folders, &member.found.entry, &mut bytes, settled) {
+                Ok(Some(entry)) => Ok(entry),
+                Ok(None) => {
+                    bytes.truncate(begin);
+                    let linked = member.found.entry.file().and_then(|data| data.linked);
+                    return Outcome::Grown(member.found.entry.path, linked);
+                }
+                Err(error) => Err(error),
+            },
         };
         match read {
             Ok(mut entry) => {
@@ -114,20 +124,24 @@ fn open(folders: &mut Folders, path: &[u8]) -> io::Result<(File, Stat)> {
     Ok((file, stat))
 }
 
+/// Appends a file; nothing when it has grown too long.
 fn small(
     folders: &mut Folders,
     seen: &Entry,
     bytes: &mut Vec<u8>,
     settled: i64,
-) -> io::Result<Entry> {
+) -> io::Result<Option<Entry>> {
     let begin = bytes.len();
     let mut attempt = 1;
     loop {
         let (file, before) = open(folders, &seen.path)?;
         let size = u64::try_from(before.st_size).unwrap_or(0);
+        if size > MOST {
+            return Ok(None);
+        }
         let attributes = attributes::read(&file)?;
         let holes = holes(&file, &before, size)?;
-        let length = fill(&file, 0, size.min(MOST), bytes)?;
+        let length = fill(&file, 0, size, bytes)?;
         let stable = length == size && walk::is_same(&before, &fstat(&file)?);
         if !stable && attempt < ATTEMPTS {
             attempt += 1;
@@ -137,11 +151,12 @@ fn small(
         }
         let contents = bytes.get(begin..).unwrap_or_default();
         let hash = if contents.is_empty() { 0 } else { xxh3_64(contents) };
-        let holes = holes.into_iter().filter(|(at, long)| at + long <= length).collect();
+        // Where it changed, there may be data by now.
+        let holes = if stable { holes } else { Vec::new() };
         let data = FileData { size: length, hash, holes, torn: !stable, ..FileData::default() };
         let mut entry = walk::entry(seen.path.clone(), Kind::File(data), &before, settled);
         entry.attributes = attributes;
-        return Ok(entry);
+        return Ok(Some(entry));
     }
 }
 

@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 use super::place::{RESTORE, failed};
 use crate::attributes;
 use crate::beneath::Folders;
-use crate::entry::{Entry, FileData, Kind, Moment, PIECE, show, split};
+use crate::entry::{Entry, FileData, Kind, Moment, PIECE, Place as Stored, show, split};
 
 /// What a file is called until it is whole, where another is in its place.
 const PART: &str = ".backup-restore-";
@@ -565,18 +565,19 @@ fn same_file(parent: BorrowedFd<'_>, name: &[u8], data: &FileData) -> io::Result
 }
 
 /// Returns the hash of a file's contents, by the holes that its data says it has; nothing when
-/// there is something in one.
+/// there is something in one. Those of a file in a bundle are part of its hash.
 pub(super) fn hash(mut file: &File, data: &FileData) -> io::Result<Option<u64>> {
     if data.size == 0 {
         return Ok(Some(0));
     }
     let mut hash = Xxh3Default::new();
+    let whole = matches!(data.place, Stored::Bundle { .. });
     let mut pieces = data.pieces().peekable();
     let mut bytes = Vec::new();
     for piece in 0..data.size.div_ceil(PIECE) {
         bytes.clear();
         (&mut file).take(data.piece_length(piece)).read_to_end(&mut bytes)?;
-        if pieces.next_if_eq(&piece).is_some() {
+        if pieces.next_if_eq(&piece).is_some() || whole {
             hash.update(&bytes);
         } else if bytes.iter().any(|byte| *byte != 0) {
             return Ok(None);
