@@ -84,9 +84,19 @@ impl Selection {
 /// What of a snapshot is restored: everything, or what paths and patterns name.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    patterns: Vec<(Vec<u8>, Option<Pattern>)>,
+    wishes: Vec<Wish>,
     /// The directory that was named last, so that what is below it is wanted too.
     inside: Option<Vec<u8>>,
+}
+
+/// A path or pattern that was asked for.
+#[derive(Clone, Debug)]
+struct Wish {
+    text: String,
+    literal: Vec<u8>,
+    pattern: Option<Pattern>,
+    /// It named something.
+    fulfilled: bool,
 }
 
 impl Wanted {
@@ -94,20 +104,21 @@ impl Wanted {
     pub fn new(paths: &[String]) -> Result<Self> {
         let parse = |text: &String| {
             let literal = text.trim_matches('/').as_bytes().to_vec();
-            match Pattern::parse(text) {
-                Ok(pattern) => Ok((literal, Some(pattern))),
+            let pattern = match Pattern::parse(text) {
+                Ok(pattern) => Some(pattern),
                 // A path that is typed as it is must be found, even if it reads as no pattern.
-                Err(_) if !literal.is_empty() => Ok((literal, None)),
-                Err(error) => Err(error),
-            }
+                Err(_) if !literal.is_empty() => None,
+                Err(error) => return Err(error),
+            };
+            Ok(Wish { text: text.clone(), literal, pattern, fulfilled: false })
         };
-        Ok(Self { patterns: paths.iter().map(parse).collect::<Result<_>>()?, inside: None })
+        Ok(Self { wishes: paths.iter().map(parse).collect::<Result<_>>()?, inside: None })
     }
 
     /// Returns whether everything is wanted.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        self.patterns.is_empty()
+        self.wishes.is_empty()
     }
 
     /// Returns whether an entry is wanted; ask in the order of the tree.
@@ -115,17 +126,28 @@ impl Wanted {
         if self.is_all() {
             return true;
         }
-        if self.inside.as_ref().is_some_and(|directory| crate::entry::is_below(path, directory)) {
-            return true;
+        let inside = self.inside.as_ref();
+        let inside = inside.is_some_and(|directory| crate::entry::is_below(path, directory));
+        let mut named = false;
+        // What is wanted anyway may be what another wish is for.
+        for wish in self.wishes.iter_mut().filter(|wish| !inside || !wish.fulfilled) {
+            let pattern = wish.pattern.as_ref();
+            if wish.literal == path || pattern.is_some_and(|found| found.names(path, is_directory))
+            {
+                wish.fulfilled = true;
+                named = true;
+            }
         }
-        let named = self.patterns.iter().any(|(literal, pattern)| {
-            let pattern = pattern.as_ref();
-            literal == path || pattern.is_some_and(|pattern| pattern.names(path, is_directory))
-        });
-        if named && is_directory {
+        if named && is_directory && !inside {
             self.inside = Some(path.to_vec());
         }
-        named
+        named || inside
+    }
+
+    /// Returns those paths and patterns that have named nothing so far.
+    pub fn unfulfilled(&self) -> impl Iterator<Item = &str> {
+        let open = self.wishes.iter().filter(|wish| !wish.fulfilled);
+        open.map(|wish| wish.text.as_str())
     }
 }
 
@@ -169,6 +191,17 @@ mod tests {
         .map(|(path, _)| path)
         .collect();
         assert_eq!(taken, ["odd[", "photos/2024", "photos/2024/a.jpg", "x/README.md"]);
+        assert_eq!(wanted.unfulfilled().count(), 0);
         assert!(Wanted::new(&[]).unwrap().is_all());
+    }
+
+    #[test]
+    fn wishes_that_named_nothing_are_told() {
+        let paths = ["a", "a/b", "*.x", "no/such", "*.y/"].map(String::from);
+        let mut wanted = Wanted::new(&paths).unwrap();
+        for (path, directory) in [("a", true), ("a/b", true), ("a/b/c.x", false), ("d.y", false)] {
+            assert_eq!(wanted.takes(path.as_bytes(), directory), path != "d.y", "{path}");
+        }
+        assert_eq!(wanted.unfulfilled().collect::<Vec<_>>(), ["no/such", "*.y/"]);
     }
 }

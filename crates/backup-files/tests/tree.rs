@@ -165,10 +165,18 @@ async fn what_paths_and_patterns_name_comes_back_with_the_directories_around() {
         assert!(bytes(world.tree()) == bytes(world.target()), "{path}");
     }
     assert!(!world.target().join("plain.txt").exists());
-    let nothing = vec!["no/such".to_owned()];
     std::fs::remove_dir_all(world.target()).unwrap();
-    let error = world.try_restore(&taken, |options| options.files.paths = nothing).await;
-    assert_eq!(error.unwrap_err().kind(), backup_core::ErrorKind::NotFound);
+    // One that names nothing beside one that does: nothing is written.
+    let paths = ["empty-directory", "no/such", "*.none"].map(String::from).to_vec();
+    let error = world.try_restore(&taken, |options| options.files.paths = paths.clone()).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), backup_core::ErrorKind::NotFound);
+    let told = error.to_string();
+    assert!(told.contains("no/such, *.none") && !told.contains("empty"), "{told}");
+    assert!(!world.target().exists());
+    let directory = vec![paths[0].clone()];
+    world.restore(&taken, |options| options.files.paths = directory).await;
+    assert!(world.target().join("empty-directory").is_dir());
 }
 
 #[tokio::test]

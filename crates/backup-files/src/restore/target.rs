@@ -134,9 +134,7 @@ impl Target for TreeTarget {
                 _ => others += 1,
             }
         }
-        if files + others == 0 {
-            return Err(nothing(&self.options));
-        }
+        chosen.check_found()?;
         let what = format!("{files} files, {}, and {others} other entries", ByteSize(bytes));
         let steps = steps(&self.options, &what, &self.root);
         Ok(Some(RestorePlan { steps, bytes, files, ..RestorePlan::default() }))
@@ -150,6 +148,7 @@ impl Target for TreeTarget {
         let wanted = self.check(snapshot)?;
         // What was checked before may have changed since.
         check(&self.root, self.options.delta)?;
+        look_for(&parts, &wanted).await?;
         keys::check(&parts, &wanted).await?;
         let of_bucket = keys::is_of_bucket(snapshot);
         let begun = Instant::now();
@@ -202,9 +201,6 @@ impl Target for TreeTarget {
         report.files = tally.files.load(Ordering::Relaxed);
         report.bytes = tally.bytes.load(Ordering::Relaxed);
         let kept = tally.kept.load(Ordering::Relaxed);
-        if report.files + kept == 0 && !wanted.is_all() {
-            return Err(nothing(&self.options));
-        }
         if options.delta {
             report.findings.push(Finding::note(format!("{kept} files were there already.")));
         }
@@ -220,10 +216,14 @@ impl Target for TreeTarget {
     }
 }
 
-fn nothing(options: &RestoreOptions) -> Error {
-    Error::new(ErrorKind::NotFound, "find in snapshot")
-        .with("paths", options.files.paths.join(", "))
-        .hint("`backupctl ls SNAPSHOT` lists its files; paths begin below its root.")
+/// Fails with `NotFound` where something that was asked for is not there.
+async fn look_for(parts: &Arc<dyn PartSource>, wanted: &Wanted) -> Result<()> {
+    if wanted.is_all() {
+        return Ok(());
+    }
+    let mut chosen = Chosen::open(parts, wanted.clone()).await?;
+    while chosen.next().await?.is_some() {}
+    chosen.check_found()
 }
 
 fn steps(options: &RestoreOptions, what: &str, root: &std::path::Path) -> Vec<RestoreStep> {
