@@ -46,7 +46,7 @@ pub(crate) fn read(fd: impl AsFd) -> io::Result<Attributes> {
     Ok(found)
 }
 
-/// Makes them what they should be; returns the names of those that cannot be set here.
+/// Makes them what they should be; returns the names of those that cannot be set or removed here.
 pub(crate) fn write(fd: impl AsFd, wanted: &Attributes) -> io::Result<Vec<String>> {
     let fd = fd.as_fd();
     let there = read(fd)?;
@@ -68,8 +68,12 @@ pub(crate) fn write(fd: impl AsFd, wanted: &Attributes) -> io::Result<Vec<String
     }
     for (name, _) in &there {
         if !wanted.iter().any(|(known, _)| known == name) {
-            // What the system gave it itself (a security label) may have to stay.
-            let _ = fremovexattr(fd, name.as_slice());
+            match fremovexattr(fd, name.as_slice()) {
+                Ok(()) | Err(Errno::NODATA) => {}
+                // What the system gave it itself, a security label, may have to stay.
+                Err(_) if name.starts_with(b"security.") => {}
+                Err(_) => refused.push(crate::entry::show(name)),
+            }
         }
     }
     Ok(refused)

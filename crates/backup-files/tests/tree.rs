@@ -523,3 +523,36 @@ async fn a_small_file_that_is_all_hole_is_what_it_was() {
     std::fs::write(world.target().join("f"), vec![1; 64 << 10]).unwrap();
     assert_eq!(world.examine(&taken).await.different, 1);
 }
+
+/// What is made below a directory with a default list inherits it.
+#[tokio::test]
+async fn access_control_lists_of_the_directory_around_are_not_inherited() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    use rustix::io::Errno;
+    let world = World::new();
+    common::odd(&world.tree());
+    let taken = world.backup(None).await;
+    // User 1000 may do everything with what is made here.
+    let list: [&[u8]; 6] = [
+        &2_u32.to_le_bytes(),
+        &[1, 0, 7, 0, 255, 255, 255, 255],
+        &[2, 0, 7, 0, 0xe8, 3, 0, 0],
+        &[4, 0, 0, 0, 255, 255, 255, 255],
+        &[16, 0, 7, 0, 255, 255, 255, 255],
+        &[32, 0, 0, 0, 255, 255, 255, 255],
+    ];
+    let around = world.target().parent().unwrap().to_owned();
+    let default = "system.posix_acl_default";
+    match setxattr(&around, default, &list.concat(), XattrFlags::empty()) {
+        Err(Errno::NOTSUP) => return eprintln!("not shown: this file system has no lists"),
+        set => set.unwrap(),
+    }
+    world.restore(&taken, |_| ()).await;
+    let examined = world.examine(&taken).await;
+    assert_eq!(examined.different, 0, "{:?}", examined.differences);
+    world.assert_equal();
+    for name in ["pipe", "plain.txt", "a", ""] {
+        let access = getxattr(world.target().join(name), "system.posix_acl_access", &mut [0; 99]);
+        assert_eq!(access, Err(Errno::NODATA), "{name}");
+    }
+}

@@ -1,6 +1,7 @@
 //! From the parts of a snapshot to a tree.
 
 mod chosen;
+mod describe;
 mod drive;
 mod examine;
 mod keys;

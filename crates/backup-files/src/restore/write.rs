@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,17 +10,16 @@ use std::sync::{Arc, Mutex};
 
 use backup_core::{Error, ErrorKind, Finding, Result};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, RawMode, Stat, StatxAttributes, StatxFlags, Timespec,
-    Timestamps, Uid, chmodat, chownat, fchmod, fchown, fstat, ftruncate, futimens, linkat, makedev,
-    mkdirat, mknodat, openat, readlinkat, renameat, statat, statx, symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, Mode, OFlags, RawMode, Stat, StatxAttributes, StatxFlags, fstat, ftruncate,
+    linkat, makedev, mkdirat, mknodat, openat, readlinkat, renameat, statat, statx, symlinkat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::place::{RESTORE, failed};
-use crate::attributes;
 use crate::beneath::Folders;
-use crate::entry::{Entry, FileData, Kind, Moment, PIECE, Place as Stored, show, split};
+use crate::entry::{Entry, FileData, Kind, PIECE, Place as Stored, show, split};
 
 /// What a file is called until it is whole, where another is in its place.
 const PART: &str = ".backup-restore-";
@@ -46,10 +45,10 @@ pub(super) struct Tally {
     pub(super) files: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) kept: AtomicU64,
-    owners: AtomicU64,
-    devices: AtomicU64,
-    attributes: AtomicU64,
-    refused: Mutex<Vec<String>>,
+    pub(super) owners: AtomicU64,
+    pub(super) devices: AtomicU64,
+    pub(super) attributes: AtomicU64,
+    pub(super) refused: Mutex<Vec<String>>,
     spared: Mutex<Vec<String>>,
 }
 
@@ -465,76 +464,9 @@ impl Place {
     pub(super) fn lost(&self, operation: &str, path: &[u8], error: io::Error) -> Error {
         failed(operation, &self.shown(path), error)
     }
-
-    /// Gives an open file or directory its owners, attributes, mode and times, in this order:
-    /// each takes away what the one before set.
-    fn describe(&self, fd: impl AsFd, entry: &Entry) -> Result<()> {
-        let fd = fd.as_fd();
-        let path = &entry.path;
-        let mut mode = entry.mode;
-        if !self.owner(|owner, group| fchown(fd, owner, group), entry)? {
-            mode &= 0o1777;
-        }
-        if self.delta || !entry.attributes.is_empty() {
-            let refused = attributes::write(fd, &entry.attributes)
-                .map_err(|error| self.lost("set attributes", path, error))?;
-            self.refused(refused);
-        }
-        fchmod(fd, Mode::from_raw_mode(mode as RawMode))
-            .map_err(|error| self.failed("set mode", path, error))?;
-        futimens(fd, &times(entry.modified)).map_err(|error| self.failed("set times", path, error))
-    }
-
-    /// As `describe`, for what cannot be opened.
-    fn describe_name(&self, parent: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<()> {
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        let set = self.owner(|owner, group| chownat(parent, name, owner, group, flags), entry)?;
-        if !matches!(entry.kind, Kind::Link(_)) {
-            let mode = if set { entry.mode } else { entry.mode & 0o1777 };
-            chmodat(parent, name, Mode::from_raw_mode(mode as RawMode), AtFlags::empty())
-                .map_err(|error| self.failed("set mode", &entry.path, error))?;
-        }
-        utimensat(parent, name, &times(entry.modified), flags)
-            .map_err(|error| self.failed("set times", &entry.path, error))
-    }
-
-    /// Returns whether the owners are what they should be.
-    fn owner(
-        &self,
-        set: impl FnOnce(Option<Uid>, Option<Gid>) -> rustix::io::Result<()>,
-        entry: &Entry,
-    ) -> Result<bool> {
-        if self.no_owner {
-            return Ok(false);
-        }
-        match set(Some(Uid::from_raw(entry.owner)), Some(Gid::from_raw(entry.group))) {
-            Ok(()) => Ok(true),
-            Err(Errno::PERM | Errno::ACCESS | Errno::INVAL) => {
-                self.tally.owners.fetch_add(1, Ordering::Relaxed);
-                Ok(false)
-            }
-            Err(error) => Err(self.failed("set owner", &entry.path, error)),
-        }
-    }
-
-    fn refused(&self, names: Vec<String>) {
-        self.tally.attributes.fetch_add(names.len() as u64, Ordering::Relaxed);
-        if let Ok(mut refused) = self.tally.refused.lock() {
-            for name in names {
-                if refused.len() < 8 && !refused.contains(&name) {
-                    refused.push(name);
-                }
-            }
-        }
-    }
 }
 
-fn times(modified: Moment) -> Timestamps {
-    let time = Timespec { tv_sec: modified.seconds, tv_nsec: modified.nanos.into() };
-    Timestamps { last_access: time, last_modification: time }
-}
-
-fn kind(stat: &Stat) -> FileType {
+pub(super) fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
