@@ -30,6 +30,8 @@ mod pace;
 mod provider;
 #[cfg(unix)]
 pub mod restore;
+#[cfg(unix)]
+mod segments;
 pub mod select;
 
 #[cfg(unix)]

@@ -3,7 +3,7 @@
 //! Entries are written in order, and files are read several at a time: an entry waits in a queue
 //! until what it needs was read.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use crate::contents::whole;
 use crate::entry::{Entry, FileData, Kind, PIECE, Place, order};
 use crate::list::{DATA, ListReader, ListWriter};
 use crate::pace::Pace;
+use crate::segments::{Segments, Taken};
 
 /// Addresses of one file or bundle begin at a multiple of this.
 const ROOM: u32 = 24;
@@ -41,8 +42,8 @@ const READ_AGAIN: u64 = 1 << 30;
 pub(super) struct Base {
     pub(super) list: ListReader,
     pub(super) parts: Arc<dyn PartSource>,
-    /// Its segments of data: address, length and position, by address.
-    pub(super) segments: HashMap<u64, (u64, usize)>,
+    /// Its segments of data.
+    segments: Segments,
     next: Option<Entry>,
 }
 
@@ -50,10 +51,7 @@ impl Base {
     /// Opens the lists of a snapshot.
     pub(super) async fn open(parts: Arc<dyn PartSource>) -> Result<Self> {
         let mut list = ListReader::open(Arc::clone(&parts)).await?;
-        let data = parts.segments(&PartName::new(DATA)).await?;
-        let place =
-            |(at, info): (usize, backup_core::port::SegmentInfo)| (info.address, (info.bytes, at));
-        let segments = data.into_iter().enumerate().map(place).collect();
+        let segments = Segments::of(&*parts, &PartName::new(DATA)).await?;
         let next = list.next().await?;
         Ok(Self { list, parts, segments, next })
     }
@@ -78,7 +76,7 @@ impl Base {
 
     /// Reads a segment of data; nothing where that fails: it only saves reading.
     async fn read(&self, address: u64) -> Option<Bytes> {
-        let (_, position) = *self.segments.get(&address)?;
+        let (position, _) = self.segments.find(address)?;
         whole(&*self.parts, &PartName::new(DATA), position).await.ok()
     }
 }
@@ -142,7 +140,7 @@ pub(super) struct Copy<'a> {
     bundle_unit: u64,
     /// Addresses of the snapshot before that were given away again. One may be wanted twice: by
     /// two names of what was one file and is two now.
-    taken: HashSet<u64>,
+    taken: Taken,
     number: u64,
     names: HashMap<(u64, u64), Names>,
     next_names: u64,
@@ -186,7 +184,7 @@ impl<'a> Copy<'a> {
             rows: VecDeque::new(),
             bundle: Bundle::default(),
             bundle_unit: 0,
-            taken: HashSet::new(),
+            taken: Taken::default(),
             number: number.unwrap_or(FIRST),
             names: HashMap::new(),
             next_names: 0,
@@ -324,6 +322,11 @@ impl<'a> Copy<'a> {
         Ok(())
     }
 
+    /// Takes an address of the snapshot before; returns whether it was free.
+    fn take(&mut self, address: u64) -> bool {
+        self.base.as_ref().is_some_and(|base| self.taken.insert(&base.segments, address))
+    }
+
     fn unit(&mut self) -> u64 {
         self.next_unit += 1;
         self.next_unit
@@ -344,7 +347,7 @@ impl<'a> Copy<'a> {
         }
         let bundle = std::mem::take(&mut self.bundle);
         let unit = self.bundle_unit;
-        let former = bundle.former().filter(|at| self.taken.insert(*at));
+        let former = bundle.former().filter(|at| self.take(*at));
         if let Some((address, length)) = bundle.unchanged()
             && (length == 0 || former == Some(address))
             && self.keep_bundle(address, length).await?
@@ -376,7 +379,7 @@ impl<'a> Copy<'a> {
             return Ok(true);
         }
         let base = self.base.as_ref();
-        let whole = base.and_then(|base| base.segments.get(&address)).map(|(bytes, _)| *bytes);
+        let whole = base.and_then(|base| base.segments.find(address)).map(|(_, bytes)| bytes);
         if whole != Some(length) {
             return Ok(false);
         }
@@ -403,7 +406,7 @@ impl<'a> Copy<'a> {
             Some(Place::Pieces { address }) => Some(address),
             _ => None,
         };
-        let former = former.filter(|at| self.taken.insert(*at));
+        let former = former.filter(|at| self.take(*at));
         if let Some((data, address)) = before.filter(|_| unchanged).zip(former) {
             let wanted: Vec<u64> = data.pieces().map(|piece| address + piece).collect();
             if self.shared.sink.keep_all(&self.shared.data, &wanted).await? {

@@ -15,6 +15,7 @@ use super::write::{Place, Writer, other_contents};
 use crate::contents::whole;
 use crate::entry::{Entry, FileData, Kind, PIECE, Place as Stored, is_below};
 use crate::list::DATA;
+use crate::segments::Segments;
 
 /// Entries that are looked at together.
 const BATCH: usize = 4096;
@@ -29,7 +30,7 @@ pub(super) struct Driver {
     pub(super) place: Arc<Place>,
     pub(super) jobs: usize,
     pub(super) observer: Arc<dyn Observer>,
-    segments: HashMap<u64, usize>,
+    segments: Segments,
 }
 
 /// Files that are written together.
@@ -49,8 +50,7 @@ impl Driver {
         jobs: usize,
         observer: Arc<dyn Observer>,
     ) -> Result<Self> {
-        let data = parts.segments(&PartName::new(DATA)).await?;
-        let segments = data.into_iter().enumerate().map(|(at, info)| (info.address, at)).collect();
+        let segments = Segments::of(&*parts, &PartName::new(DATA)).await?;
         Ok(Self { parts, place, jobs, observer, segments })
     }
 
@@ -196,8 +196,7 @@ impl Driver {
 
     /// Reads a segment of data whole.
     async fn segment(&self, address: u64) -> Result<Bytes> {
-        let known = self.segments.get(&address).copied();
-        let position = known.ok_or_else(|| {
+        let (position, _) = self.segments.find(address).ok_or_else(|| {
             Error::new(ErrorKind::Integrity, "find contents of file").with("address", address)
         })?;
         whole(&*self.parts, &PartName::new(DATA), position).await
