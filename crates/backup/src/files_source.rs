@@ -49,7 +49,13 @@ impl Composer {
                 )
         })?;
         let root = root.to_owned();
-        Ok(Arc::new(TreeProvider::new(TreeOptions { root, host, selection, tolerance })))
+        Ok(Arc::new(TreeProvider::new(TreeOptions {
+            root,
+            host,
+            selection,
+            tolerance,
+            settled: None,
+        })))
     }
 
     fn bucket_options(&self, keys: &BucketSettings) -> Result<StoreOptions> {
