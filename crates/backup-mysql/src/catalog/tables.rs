@@ -26,7 +26,7 @@ pub(crate) struct Table {
     pub(crate) bytes: u64,
     /// Whether it keeps its history itself.
     pub(crate) versioned: bool,
-    /// What the server says instead where it cannot open the table.
+    /// What the server says instead where it cannot open the table or view.
     pub(crate) trouble: Option<String>,
     pub(crate) columns: Vec<Column>,
     pub(crate) key: Vec<KeyColumn>,
@@ -117,7 +117,11 @@ pub(crate) async fn read(client: &mut Client, database: &str) -> Result<Vec<Tabl
             _ => Kind::Plain,
         };
         let engine = row.get(2).map(str::to_owned);
-        let trouble = (kind == Kind::Plain && engine.is_none()).then(|| row.text(6));
+        let trouble = match kind {
+            Kind::Plain => engine.is_none().then(|| row.text(6)),
+            Kind::View => Some(row.text(6)).filter(|said| !matches!(said.as_str(), "VIEW" | "")),
+            Kind::Sequence => None,
+        };
         tables.insert(
             row.text(0),
             Table {
@@ -245,7 +249,8 @@ fn key_kind(column: &Column) -> Option<KeyKind> {
 
 /// Fails with the names of tables that the server itself cannot open.
 pub(crate) fn check_sound(tables: &[Table]) -> Result<()> {
-    let Some(table) = tables.iter().find(|table| table.trouble.is_some()) else { return Ok(()) };
+    let broken = |table: &&Table| table.kind == Kind::Plain && table.trouble.is_some();
+    let Some(table) = tables.iter().find(broken) else { return Ok(()) };
     Err(Error::new(ErrorKind::Failed, "read table")
         .with("table", &table.name)
         .because(table.trouble.clone().unwrap_or_default())

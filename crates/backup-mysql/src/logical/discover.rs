@@ -155,6 +155,15 @@ pub(crate) fn coverage(look: &Look, database: &str, tables: &[Table]) -> Vec<Fin
             versioned.join(", ")
         )));
     }
+    for view in tables.iter().filter(|table| table.kind == Kind::View) {
+        if let Some(trouble) = &view.trouble {
+            findings.push(Finding::warning(format!(
+                "view {} is broken at the source: its statement is kept, and whether it can be \
+                 made again depends on the target ({trouble})",
+                view.name
+            )));
+        }
+    }
     let elsewhere: Vec<String> = tables
         .iter()
         .filter(|table| table.kind == Kind::Plain && !table.holds_rows())

@@ -68,7 +68,7 @@ pub async fn export(
     let subset = Subset::choose(&items, database, &options.tables, &options.schemas)?;
     let items: Vec<&Item> = items.iter().filter(|item| subset.has(item)).collect();
     prepare(directory).await?;
-    let how = How { from: database, no_owner: false, quiet: false };
+    let how = How { from: database, to: None, no_owner: false, quiet: false };
     let phase = |phase: &str| {
         options.observer.on_event(&Event::PhaseStarted { phase: phase.to_owned() });
     };
@@ -127,14 +127,19 @@ pub async fn export(
         }
     }
     for (table, staged) in &later {
-        let kept = staged.foreign_keys.iter().filter(|(parent, _)| subset.has_table(parent));
-        let clauses: Vec<String> = kept.map(|(_, clause)| clause.clone()).collect();
+        let kept = staged.foreign_keys.iter().filter(|key| subset.has_parent(key));
+        let clauses: Vec<String> = kept.map(|key| key.clause.clone()).collect();
         if !clauses.is_empty() {
             script.statement(&alter(table, &clauses)).await?;
         }
     }
-    let views = in_order(&of(&items, &[Kind::View]));
+    let (broken, views): (Vec<&Item>, Vec<&Item>) =
+        of(&items, &[Kind::View]).into_iter().partition(|view| view.broken.is_some());
+    let views = in_order(&views);
     script.objects(&views, how).await?;
+    for view in broken {
+        script.comment(view, how).await?;
+    }
     script.objects(&of(&items, &[Kind::Trigger, Kind::Event]), how).await?;
     script.text("-- End of the database.\n").await?;
     report.files.insert(0, script.finish().await?);
@@ -279,6 +284,22 @@ impl Output {
 
     async fn statement(&mut self, sql: &str) -> Result<()> {
         self.text(&format!("\n{sql};\n")).await
+    }
+
+    /// Writes an object that was broken at the source so that nobody stumbles over it.
+    async fn comment(&mut self, item: &Item, how: How<'_>) -> Result<()> {
+        let why = item.broken.as_deref().unwrap_or_default();
+        let text = format!(
+            "The {} {} was broken at the source: {why}\nIts statement was:\n{};",
+            item.kind.word(),
+            item.name,
+            statement(item, how)
+        );
+        self.text("\n").await?;
+        for line in text.split(['\n', '\r']) {
+            self.text(&format!("-- {line}\n")).await?;
+        }
+        Ok(())
     }
 
     /// Writes objects whose bodies hold semicolons, each under its own settings.

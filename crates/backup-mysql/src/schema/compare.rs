@@ -6,6 +6,7 @@ use backup_core::Fingerprint;
 
 use super::create_table::CreateTable;
 use super::item::{Item, Kind};
+use super::qualifier::moved;
 use super::without_definer;
 use crate::logical::fingerprint::of;
 use crate::quote_name;
@@ -20,6 +21,7 @@ pub(crate) fn canonical(item: &Item, database: &str, owners: bool) -> String {
         Kind::Table => CreateTable::parse(&item.sql)
             .map_or_else(|| item.sql.clone(), |table| table.canonical()),
         Kind::Event => switched(&item.sql),
+        Kind::View => moved(&item.sql, database, None).unwrap_or_else(|| item.sql.clone()),
         _ => item.sql.clone(),
     };
     // Defaults that take from a sequence name its database.
@@ -59,10 +61,17 @@ pub(crate) fn differences(
         let one = |item: &Item| ((item.kind, item.name.clone()), canonical(item, database, owners));
         items.iter().map(one).collect()
     };
+    let may_be_missing: Vec<(Kind, &str)> = stored
+        .0
+        .iter()
+        .filter(|item| item.may_be_missing())
+        .map(|item| (item.kind, item.name.as_str()))
+        .collect();
     let (stored, mut restored) = (of(stored), of(restored));
     let mut found = Vec::new();
     for ((kind, name), sql) in &stored {
         match restored.remove(&(*kind, name.clone())) {
+            None if may_be_missing.contains(&(*kind, name.as_str())) => {}
             None => found.push(format!("{} {name} is missing", kind.word())),
             Some(other) if other != *sql => {
                 found.push(format!(

@@ -62,14 +62,15 @@ impl CreateTable {
     }
 
     /// Returns the statement to begin with, and what to add once the rows are in: indexes, and
-    /// foreign keys as pairs of the referenced table and the clause.
+    /// foreign keys.
     pub(crate) fn staged(&self) -> Staged {
         let later = self.may_wait();
         let mut staged = Staged::default();
         let mut first = Vec::new();
         for one in &self.definitions {
-            if let Some(table) = referenced(one) {
-                staged.foreign_keys.push((table, format!("ADD {one}")));
+            if let Some((database, table)) = referenced(one) {
+                let clause = format!("ADD {one}");
+                staged.foreign_keys.push(ForeignKey { database, table, clause });
             } else if later && is_secondary(one) {
                 staged.indexes.push(format!("ADD {one}"));
             } else {
@@ -118,7 +119,27 @@ impl CreateTable {
 pub(crate) struct Staged {
     pub(crate) create: String,
     pub(crate) indexes: Vec<String>,
-    pub(crate) foreign_keys: Vec<(String, String)>,
+    pub(crate) foreign_keys: Vec<ForeignKey>,
+}
+
+/// A foreign key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ForeignKey {
+    /// The database of the referenced table, where it is another one.
+    pub(crate) database: Option<String>,
+    /// The table that is referenced.
+    pub(crate) table: String,
+    pub(crate) clause: String,
+}
+
+impl ForeignKey {
+    /// Returns the name of what is referenced, for people.
+    pub(crate) fn parent(&self) -> String {
+        match &self.database {
+            Some(database) => format!("{database}.{}", self.table),
+            None => self.table.clone(),
+        }
+    }
 }
 
 /// Full text and spatial indexes stay: they cannot be added several at once.
@@ -126,8 +147,8 @@ fn is_secondary(definition: &str) -> bool {
     definition.starts_with("KEY ") || definition.starts_with("UNIQUE KEY ")
 }
 
-/// Returns the table that a foreign key references.
-fn referenced(definition: &str) -> Option<String> {
+/// Returns the table that a foreign key references, and its database where that is another one.
+fn referenced(definition: &str) -> Option<(Option<String>, String)> {
     let plain = unquoted(definition);
     if !definition.starts_with("CONSTRAINT ") || !plain.contains(" FOREIGN KEY ") {
         return None;
@@ -136,8 +157,8 @@ fn referenced(definition: &str) -> Option<String> {
     // `database`.`table`, where it is another database's.
     let name = quoted(after)?;
     match after.strip_prefix(&quote_name(&name))?.strip_prefix('.') {
-        Some(rest) => Some(format!("{name}.{}", quoted(rest)?)),
-        None => Some(name),
+        Some(rest) => Some((Some(name), quoted(rest)?)),
+        None => Some((None, name)),
     }
 }
 
@@ -214,7 +235,7 @@ mod tests {
         let staged = CreateTable::parse(ORDERS).unwrap().staged();
         assert_eq!(staged.indexes, ["ADD UNIQUE KEY `u` (`st`)", "ADD KEY `k` (`g`)"]);
         assert_eq!(staged.foreign_keys.len(), 1);
-        assert_eq!(staged.foreign_keys[0].0, "oth`er");
+        assert_eq!(staged.foreign_keys[0].parent(), "oth`er");
         assert!(staged.create.contains("FULLTEXT KEY") && staged.create.contains("CHECK"));
         assert!(!staged.create.contains("KEY `k`") && !staged.create.contains("FOREIGN"));
     }

@@ -63,6 +63,12 @@ pub(crate) struct Item {
     /// Where a sequence stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next_value: Option<i64>,
+    /// What the server said of a view that it could not open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) broken: Option<String>,
+    /// Other databases that a view reads from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) others: Vec<String>,
 }
 
 impl Item {
@@ -78,11 +84,28 @@ impl Item {
             collation: None,
             time_zone: None,
             next_value: None,
+            broken: None,
+            others: Vec::new(),
         }
     }
 }
 
 impl Item {
+    /// Whether a restored database may lack it: what was broken at the source, or points to what
+    /// the target may not have.
+    pub(crate) fn may_be_missing(&self) -> bool {
+        self.why_missing().is_some() || self.points_elsewhere()
+    }
+
+    /// Returns why a view need not be possible at the target, where that is so.
+    pub(crate) fn why_missing(&self) -> Option<String> {
+        match &self.broken {
+            Some(_) => Some("it was broken at the source".to_owned()),
+            None if self.others.is_empty() => None,
+            None => Some(format!("it reads from other databases ({})", self.others.join(", "))),
+        }
+    }
+
     /// Whether it is a table that only shows rows which are kept somewhere else.
     pub(crate) fn points_elsewhere(&self) -> bool {
         self.kind == Kind::Table

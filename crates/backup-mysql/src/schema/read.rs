@@ -34,6 +34,7 @@ pub(crate) async fn read(
             Kind::View => {
                 item.charset = row.get(2).map(str::to_owned);
                 item.collation = row.get(3).map(str::to_owned);
+                item.broken.clone_from(&table.trouble);
             }
             Kind::Sequence => item.next_value = next_value(client, database, &table.name).await?,
             _ => {}

@@ -124,7 +124,8 @@ impl LogicalSource {
 
         let tables = tables::read(&mut holder, database).await?;
         same_tables(&before, &tables)?;
-        let items = schema::read(&mut holder, database, &tables).await?;
+        let mut items = schema::read(&mut holder, database, &tables).await?;
+        let abroad = other_databases(&mut holder, database, &mut items).await?;
         see_all_columns(&tables, &items)?;
         let objects = objects::count(&mut holder, database).await?;
         write_schema(sink, &items).await?;
@@ -145,6 +146,7 @@ impl LogicalSource {
         same_schema(&items, &schema::read(&mut holder, database, &after).await?, database)?;
         let mut findings = coverage(&self.look, database, &tables);
         findings.append(&mut instant.findings);
+        findings.extend(abroad);
         instant.release().await?;
         holder.close().await;
         findings.extend(doubts(database, &copied, sink));
@@ -237,6 +239,49 @@ fn see_all_columns(tables: &[Table], items: &[Item]) -> Result<()> {
             .hint("Grant SELECT on the whole database; doctor prints the statement."));
     }
     Ok(())
+}
+
+/// Tells of what depends on other databases, which no snapshot of this one holds.
+async fn other_databases(
+    client: &mut Client,
+    database: &str,
+    items: &mut [Item],
+) -> Result<Vec<Finding>> {
+    let known = client.query("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA").await?;
+    let known: Vec<String> = known.iter().map(|row| row.text(0)).collect();
+    let mut findings = Vec::new();
+    for item in items {
+        let name = item.name.clone();
+        if item.kind == schema::Kind::Table
+            && let Some(table) = CreateTable::parse(&item.sql)
+        {
+            for key in table.staged().foreign_keys.iter().filter(|key| key.database.is_some()) {
+                findings.push(Finding::warning(format!(
+                    "a foreign key of {name} references {}, of another database, which is not \
+                     covered",
+                    key.parent()
+                )));
+            }
+        }
+        if item.kind != schema::Kind::View {
+            continue;
+        }
+        let is_known = |name: &str| known.iter().any(|one| one == name);
+        item.others = schema::others(&item.sql, database, is_known).into_iter().collect();
+        if !item.others.is_empty() {
+            findings.push(Finding::warning(format!(
+                "view {name} reads from other databases, which are not covered: {}",
+                item.others.join(", ")
+            )));
+        }
+        if schema::moved(&item.sql, database, None).is_none() {
+            findings.push(Finding::warning(format!(
+                "view {name} uses the name {database} for something else too: restored into a \
+                 database of another name it still reads from {database}"
+            )));
+        }
+    }
+    Ok(findings)
 }
 
 async fn write_schema(sink: &dyn PartSink, items: &[Item]) -> Result<()> {

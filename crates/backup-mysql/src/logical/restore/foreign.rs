@@ -2,7 +2,7 @@
 
 use backup_core::{Error, ErrorKind, Finding, Result};
 
-use crate::{Client, quote_name, quote_text};
+use crate::{Client, error_code, quote_name, quote_text};
 
 /// One foreign key as the dictionary knows it.
 struct Reference {
@@ -15,15 +15,27 @@ struct Reference {
 }
 
 /// Asks of every foreign key of the database whether each row finds what it references. Rows that
-/// do not are told: the source held them so, or its rows changed behind the server's back.
+/// do not are told: the source held them so, or its rows changed behind the server's back. So are
+/// keys that reference another database whose table is not here.
 pub(super) async fn check(client: &mut Client, database: &str) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for reference in read(client, database).await? {
-        let row = client.first(&reference.question(database)).await.map_err(|error| {
-            Error::new(ErrorKind::Failed, "check foreign key")
-                .with("foreign key", &reference.name)
-                .because(error)
-        })?;
+        let row = match client.first(&reference.question(database)).await {
+            Ok(row) => row,
+            Err(error) if reference.parent_schema != database && error_code(&error).is_some() => {
+                findings.push(Finding::warning(format!(
+                    "rows of {} reference {}.{}, of another database, which cannot be asked \
+                     (foreign key {}): {error}",
+                    reference.child, reference.parent_schema, reference.parent, reference.name
+                )));
+                continue;
+            }
+            Err(error) => {
+                return Err(Error::new(ErrorKind::Failed, "check foreign key")
+                    .with("foreign key", &reference.name)
+                    .because(error));
+            }
+        };
         let orphans = row.and_then(|row| row.number::<u64>(0)).unwrap_or(0);
         if orphans > 0 {
             findings.push(Finding::warning(format!(

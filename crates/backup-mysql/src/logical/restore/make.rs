@@ -3,7 +3,7 @@
 use backup_core::{Error, ErrorKind, Result};
 
 use super::session::STRICT;
-use crate::schema::{Item, Kind, without_definer};
+use crate::schema::{Item, Kind, moved, without_definer};
 use crate::wire::code;
 use crate::{Client, error_code, quote_name, quote_text};
 
@@ -17,6 +17,8 @@ const ACCOUNT: [u16; 2] = [1449, code::SPECIAL_ACCESS_DENIED];
 pub(crate) struct How<'a> {
     /// The source's database, whose name defaults may hold.
     pub(crate) from: &'a str,
+    /// The database that objects are made in; nothing for whichever is selected.
+    pub(crate) to: Option<&'a str>,
     /// Leave definers out: whoever restores is the definer then.
     pub(crate) no_owner: bool,
     /// Switch events off.
@@ -24,7 +26,8 @@ pub(crate) struct How<'a> {
 }
 
 /// Makes objects in an order in which each finds what it refers to; what is left in the end is
-/// an error.
+/// an error, except what was broken at the source already, or needs another database: that is returned with
+/// its error.
 ///
 /// `made` is told of each object that is there now.
 pub(super) async fn all(
@@ -32,15 +35,20 @@ pub(super) async fn all(
     items: &[&Item],
     how: How<'_>,
     made: &mut Vec<(Kind, String)>,
-) -> Result<()> {
+) -> Result<Vec<(String, Error)>> {
     let mut waiting: Vec<&Item> = items.to_vec();
     loop {
         let before = waiting.len();
         let mut left = Vec::new();
+        let mut lacking = Vec::new();
         let mut last = None;
         for item in waiting {
             match one(client, item, how, made).await {
                 Ok(()) => {}
+                Err(error) if item.why_missing().is_some() && error_code(&error).is_some() => {
+                    left.push(item);
+                    lacking.push((item.name.clone(), error));
+                }
                 Err(error) if error_code(&error).is_some_and(|code| NOT_YET.contains(&code)) => {
                     left.push(item);
                     last = Some(error);
@@ -49,9 +57,9 @@ pub(super) async fn all(
             }
         }
         match last {
-            None => return Ok(()),
-            Some(error) if left.len() == before => return Err(error),
-            Some(_) => waiting = left,
+            _ if left.len() < before && !left.is_empty() => waiting = left,
+            None => return Ok(lacking),
+            Some(error) => return Err(error),
         }
     }
 }
@@ -107,6 +115,10 @@ pub(super) async fn one(
 pub(crate) fn statement(item: &Item, how: How<'_>) -> String {
     // Defaults that take from a sequence name its database.
     let sql = item.sql.replace(&format!("nextval({}.", quote_name(how.from)), "nextval(");
+    let sql = match item.kind {
+        Kind::View => moved(&sql, how.from, how.to).unwrap_or(sql),
+        _ => sql,
+    };
     if how.no_owner { without_definer(&sql) } else { sql }
 }
 
@@ -166,7 +178,7 @@ mod tests {
             "t",
             "CREATE TABLE `t` (\n `a` int DEFAULT nextval(`shop`.`s`)\n)",
         );
-        let how = How { from: "shop", no_owner: false, quiet: false };
+        let how = How { from: "shop", to: None, no_owner: false, quiet: false };
         assert!(statement(&item, how).contains("nextval(`s`)"));
     }
 }

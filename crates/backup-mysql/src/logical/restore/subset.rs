@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use backup_core::{Error, ErrorKind, Result};
 
-use crate::schema::{Item, Kind};
+use crate::schema::{ForeignKey, Item, Kind};
 
 /// Which objects are restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,14 @@ impl Subset {
     /// Returns whether a table is in it.
     pub(crate) fn has_table(&self, name: &str) -> bool {
         self.tables.as_ref().is_none_or(|tables| tables.contains(name))
+    }
+
+    /// Returns whether what a foreign key references is in it; other databases go with the whole.
+    pub(crate) fn has_parent(&self, key: &ForeignKey) -> bool {
+        match key.database {
+            Some(_) => self.tables.is_none(),
+            None => self.has_table(&key.table),
+        }
     }
 
     /// Returns whether an object is in it: with tables come their triggers, and the sequences

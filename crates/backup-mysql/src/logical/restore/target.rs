@@ -111,7 +111,8 @@ impl LogicalTarget {
         let made = &mut undo.made;
         client.close().await;
         let mut client = writing(&self.connect, facts).await?;
-        let how = How { from: database, no_owner: options.no_owner, quiet: self.quiet };
+        let to = Some(self.connect.database());
+        let how = How { from: database, to, no_owner: options.no_owner, quiet: self.quiet };
         let chosen: Vec<&Item> = items.iter().filter(|item| subset.has(item)).collect();
         let of = |kinds: &[Kind]| -> Vec<&Item> {
             chosen.iter().copied().filter(|item| kinds.contains(&item.kind)).collect()
@@ -158,21 +159,21 @@ impl LogicalTarget {
         report.phase("build indexes and constraints");
         self.indexes(snapshot, &later).await?;
         for (table, staged) in &later {
-            let (kept, left): (Vec<_>, Vec<_>) =
-                staged.foreign_keys.iter().partition(|(parent, _)| subset.has_table(parent));
-            for (parent, _) in left {
-                report.found(Finding::warning(format!(
-                    "a foreign key of {table} is left out: it references {parent}, which is not \
-                     restored"
-                )));
+            for finding in self.foreign_keys(&mut client, table, staged, &subset).await? {
+                report.found(finding);
             }
-            let clauses: Vec<String> = kept.into_iter().map(|(_, clause)| clause.clone()).collect();
-            alter(&mut client, table, &clauses).await?;
         }
         for finding in foreign::check(&mut client, self.connect.database()).await? {
             report.found(finding);
         }
-        make::all(&mut client, &of(&[Kind::View]), how, made).await?;
+        for (view, error) in make::all(&mut client, &of(&[Kind::View]), how, made).await? {
+            let why = chosen.iter().find(|item| item.kind == Kind::View && item.name == view);
+            let why = why.and_then(|item| item.why_missing()).unwrap_or_default();
+            report.found(Finding::warning(format!(
+                "view {view} is left out: {why}, and cannot be made here ({error}); export writes \
+                 its statement"
+            )));
+        }
         make::all(&mut client, &of(&[Kind::Trigger]), how, made).await?;
         make::all(&mut client, &of(&[Kind::Event]), how, made).await?;
         if self.quiet && chosen.iter().any(|item| item.kind == Kind::Event) {
@@ -181,6 +182,41 @@ impl LogicalTarget {
         finish_unfinished(&mut client, &self.connect).await?;
         client.close().await;
         Ok(report.finish())
+    }
+
+    /// Adds a table's foreign keys; what is left out is told.
+    async fn foreign_keys(
+        &self,
+        client: &mut Client,
+        table: &str,
+        staged: &schema::Staged,
+        subset: &Subset,
+    ) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        let (kept, left): (Vec<_>, Vec<_>) =
+            staged.foreign_keys.iter().partition(|key| subset.has_parent(key));
+        for key in left {
+            findings.push(Finding::warning(format!(
+                "a foreign key of {table} is left out: it references {}, which is not restored",
+                key.parent()
+            )));
+        }
+        let (own, others): (Vec<_>, Vec<_>) = kept.into_iter().partition(|k| k.database.is_none());
+        let clauses: Vec<String> = own.into_iter().map(|key| key.clause.clone()).collect();
+        alter(client, table, &clauses).await?;
+        for key in others {
+            match alter(client, table, std::slice::from_ref(&key.clause)).await {
+                Err(error) if error_code(&error).is_some() => {
+                    findings.push(Finding::warning(format!(
+                        "a foreign key of {table} is left out: it references {}, of another \
+                         database, and the server does not take it ({error})",
+                        key.parent()
+                    )));
+                }
+                done => done?,
+            }
+        }
+        Ok(findings)
     }
 
     /// Adds indexes, several tables at a time.
