@@ -147,6 +147,13 @@ pub(crate) fn coverage(look: &Look, database: &str, tables: &[Table]) -> Vec<Fin
             }
         )));
     }
+    if !look.grants.may_everywhere("PROCESS") {
+        findings.push(Finding::note(format!(
+            "tables that are alike and swap their names (RENAME) while rows are read are noticed \
+             with PROCESS only. {}",
+            look.grants.statement("PROCESS", None)
+        )));
+    }
     let versioned: Vec<&str> =
         tables.iter().filter(|table| table.versioned).map(|table| table.name.as_str()).collect();
     if !versioned.is_empty() {

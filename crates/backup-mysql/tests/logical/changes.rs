@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use backup_core::ErrorKind;
+use backup_core::port::SourceOptions;
 use backup_mysql::logical::{Freeze, LogicalSource};
 use backup_testkit::MemoryParts;
 use backup_testkit::mariadb::MariaDb;
@@ -79,6 +80,32 @@ async fn a_schema_that_changes_is_copied_again_and_never_half() {
         restore(&taken, &connect(&server, "copy")).await.unwrap();
         server.sql("", "DROP DATABASE copy");
     }
+}
+
+#[tokio::test]
+async fn tables_that_swap_their_names_are_copied_again() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    server.sql("", "CREATE DATABASE shop");
+    server.sql(
+        "shop",
+        "CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b LIKE a; CREATE TABLE c LIKE a;
+         CREATE TABLE b2 LIKE a; INSERT INTO a SELECT seq, 1 FROM seq_1_to_20000;
+         INSERT INTO b VALUES (1, 2); INSERT INTO c VALUES (1, 3), (2, 3);",
+    );
+    let server = Arc::new(server);
+    // One of them has been read when they swap, the other has not.
+    let sink = crate::support::Hooked::new(MemoryParts::default(), "table/c", {
+        let server = Arc::clone(&server);
+        move || {
+            server.sql("shop", "RENAME TABLE b TO x, c TO b, x TO c; TRUNCATE b2");
+        }
+    });
+    let options = SourceOptions { jobs: std::num::NonZeroUsize::MIN, ..source_options() };
+    let source = LogicalSource::open(connect(&server, "shop"), &options).await.unwrap();
+    let taken = crate::support::take_hooked(source, sink).await.unwrap();
+    restore(&taken, &connect(&server, "copy")).await.unwrap();
+    crate::support::same_dump(&server, "shop", "copy");
+    assert_eq!(server.sql("copy", "SELECT v FROM b LIMIT 1; SELECT v FROM c"), "3\n2\n");
 }
 
 /// Changes the schema once, when the first rows have been copied.

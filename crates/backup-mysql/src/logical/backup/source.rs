@@ -15,6 +15,7 @@ use super::queue::Queue;
 use super::rows::{Reading, order};
 use super::select::reading;
 use crate::catalog::objects;
+use crate::catalog::storage::Numbers;
 use crate::catalog::tables::{self, Kind, Table};
 use crate::logical::discover::{Look, coverage, look};
 use crate::logical::names::{SCHEMA, table_part};
@@ -115,6 +116,7 @@ impl LogicalSource {
         let mut holder = reading(&self.connect, self.lock_wait).await?;
         let before = tables::read(&mut holder, database).await?;
         tables::check_sound(&before)?;
+        let mut numbers = vec![Numbers::read(&mut holder).await?];
         let jobs = self.options.jobs.get();
         let mut instant =
             Moment::take(&self.connect, server, &before, jobs, self.lock_wait, self.freeze).await?;
@@ -124,6 +126,7 @@ impl LogicalSource {
 
         let tables = tables::read(&mut holder, database).await?;
         same_tables(&before, &tables)?;
+        numbers.push(Numbers::read(&mut holder).await?);
         let mut items = schema::read(&mut holder, database, &tables).await?;
         let abroad = other_databases(&mut holder, database, &mut items).await?;
         see_all_columns(&tables, &items)?;
@@ -143,6 +146,7 @@ impl LogicalSource {
         self.phase("check that nothing changed");
         let after = tables::read(&mut holder, database).await?;
         same_tables(&tables, &after)?;
+        not_renamed(&numbers, &Numbers::read(&mut holder).await?, database)?;
         same_schema(&items, &schema::read(&mut holder, database, &after).await?, database)?;
         let mut findings = coverage(&self.look, database, &tables);
         findings.append(&mut instant.findings);
@@ -206,6 +210,14 @@ fn same_tables(before: &[Table], after: &[Table]) -> Result<()> {
         (Some((name, ..)), _) => Err(changed(format!("table {name} was dropped or replaced"))),
         (None, Some((name, ..))) => Err(changed(format!("table {name} was created"))),
         (None, None) => Ok(()),
+    }
+}
+
+/// Two tables that are alike and change names are not noticed otherwise.
+fn not_renamed(before: &[Numbers], after: &Numbers, database: &str) -> Result<()> {
+    match before.iter().find_map(|before| before.renamed(after, database)) {
+        Some((was, is)) => Err(changed(format!("table {was} was renamed to {is}"))),
+        None => Ok(()),
     }
 }
 
