@@ -450,16 +450,21 @@ async fn a_delta_parts_names_that_are_several_files_in_the_snapshot() {
     for (name, size) in [("large", 700_000), ("small", 900), ("empty", 0)] {
         std::fs::write(world.tree().join(name), common::noise(1, size)).unwrap();
     }
+    std::fs::hard_link(world.tree().join("large"), world.tree().join("second-name")).unwrap();
     let taken = world.backup(None).await;
     world.restore(&taken, |_| ()).await;
     let copy = world.target().with_file_name("copy");
     let mut copied = std::process::Command::new("cp");
     assert!(copied.arg("-al").arg(world.target()).arg(&copy).status().unwrap().success());
     let report = world.restore(&taken, |options| options.delta = true).await;
-    assert_eq!(report.files, 3);
+    assert_eq!(report.files, 4);
     world.assert_equal();
-    std::fs::write(world.target().join("small"), "changed").unwrap();
-    assert_eq!(std::fs::read(copy.join("small")).unwrap(), common::noise(1, 900));
+    for (name, size) in [("large", 700_000), ("small", 900)] {
+        std::fs::write(world.target().join(name), "changed").unwrap();
+        assert!(std::fs::read(copy.join(name)).unwrap() == common::noise(1, size), "{name}");
+    }
+    let second = world.target().join("second-name");
+    assert_eq!(std::fs::read_to_string(second).unwrap(), "changed", "one file in the snapshot");
 }
 
 /// A program that writes through a map of a file changes it again without its times saying so.

@@ -262,6 +262,13 @@ impl Large {
             self.short = true;
             bytes.resize(wanted as usize, 0);
         }
+        // What was written there meanwhile is left out, so that copy, holes and hash agree.
+        let begin = piece * PIECE;
+        for (at, length) in &self.data.holes {
+            let from = at.saturating_sub(begin).min(wanted) as usize;
+            let to = (at + length).saturating_sub(begin).min(wanted) as usize;
+            bytes.get_mut(from..to).unwrap_or_default().fill(0);
+        }
         self.hash.update(bytes);
         Ok(())
     }
@@ -292,4 +299,26 @@ pub(super) fn whole(path: &str) -> Option<String> {
     let mut text = String::new();
     File::open(path).ok()?.take(16 << 20).read_to_string(&mut text).ok()?;
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::beneath::open_root;
+
+    #[test]
+    fn what_is_written_into_a_hole_while_a_file_is_read_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create(folder.path().join("f")).unwrap();
+        file.set_len(3 << 20).unwrap();
+        file.write_all_at(&[7; 65536], (1 << 20) + (512 << 10)).unwrap();
+        let root = open_root(folder.path()).unwrap();
+        let mut large = Large::open(&root, b"f".to_vec(), 0).unwrap();
+        assert_eq!(large.pieces(), [1], "this file system has holes");
+        file.write_all_at(&[9; 4096], 1 << 20).unwrap();
+        let mut bytes = Vec::new();
+        large.read(1, &mut bytes).unwrap();
+        assert_eq!(bytes.iter().map(|byte| usize::from(*byte)).sum::<usize>(), 7 * 65536);
+        assert!(!large.is_stable().unwrap());
+    }
 }

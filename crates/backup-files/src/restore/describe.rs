@@ -145,6 +145,7 @@ mod tests {
             shown: folder.path().to_owned(),
             device: fstat(&root).unwrap().st_dev,
             delta: false,
+            names: <_>::default(),
             delete: false,
             no_owner: false,
             tally: <_>::default(),

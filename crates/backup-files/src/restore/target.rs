@@ -1,5 +1,6 @@
 //! The port: a directory to restore into.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +20,7 @@ use super::sweep::sweep;
 use super::write::{Place, Tally};
 use crate::beneath::open_root;
 use crate::entry::Kind;
+use crate::list::ListReader;
 use crate::select::Wanted;
 
 /// A directory that a tree is restored into.
@@ -167,11 +169,13 @@ impl Target for TreeTarget {
             Ok((fd, stat.st_dev))
         })
         .await?;
+        let names = if options.delta { names(&parts).await? } else { HashMap::new() };
         let place = Arc::new(Place {
             root: fd,
             shown: self.root.clone(),
             device,
             delta: options.delta,
+            names,
             delete: options.files.delete,
             // Objects have no owner that a file could have.
             no_owner: options.no_owner || of_bucket,
@@ -214,6 +218,19 @@ impl Target for TreeTarget {
         report.phases = vec![("write files".into(), wrote), ("make durable".into(), durable)];
         Ok(report)
     }
+}
+
+/// Returns how many names each file has that has several, by number; of all that is in the list, wanted
+/// or not.
+async fn names(parts: &Arc<dyn PartSource>) -> Result<HashMap<u64, u64>> {
+    let mut list = ListReader::open(Arc::clone(parts)).await?;
+    let mut names = HashMap::new();
+    while let Some(entry) = list.next().await? {
+        if let Some(number) = entry.file().and_then(|data| data.linked) {
+            *names.entry(number).or_default() += 1;
+        }
+    }
+    Ok(names)
 }
 
 /// Fails with `NotFound` where something that was asked for is not there.

@@ -1,5 +1,6 @@
 //! Writes entries below a root. Blocking; follows no link.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -32,6 +33,8 @@ pub(super) struct Place {
     pub(super) device: u64,
     /// Something may be there already.
     pub(super) delta: bool,
+    /// With `delta`: how many names the snapshot has for those files that have several, by number.
+    pub(super) names: HashMap<u64, u64>,
     /// What is in the way of something of another kind may be removed, with what it holds.
     pub(super) delete: bool,
     /// Owners are left to whoever restores.
@@ -154,7 +157,8 @@ impl<'a> Writer<'a> {
         for (entry, data) in files {
             let (folder, name) = split(&entry.path);
             let parent = self.parent(folder, &entry.path)?;
-            let there = same_file(parent, name, &data)
+            let there = place
+                .same_file(parent, name, &data)
                 .map_err(|error| place.lost("read file", &entry.path, error))?;
             match there {
                 Some(file) => {
@@ -178,7 +182,8 @@ impl<'a> Writer<'a> {
         let fd = match openat(parent, name, flags, mode) {
             Ok(fd) => fd,
             Err(Errno::EXIST) if place.delta => {
-                if let Some(there) = same_file(parent, name, data)
+                if let Some(there) = place
+                    .same_file(parent, name, data)
                     .map_err(|error| place.lost("read file", &entry.path, error))?
                 {
                     place.tally.kept.fetch_add(1, Ordering::Relaxed);
@@ -464,6 +469,35 @@ impl Place {
     pub(super) fn lost(&self, operation: &str, path: &[u8], error: io::Error) -> Error {
         failed(operation, &self.shown(path), error)
     }
+
+    /// Returns the file of that name, open, if it has just these contents, and no more names than in
+    /// the snapshot: what is written to it would be written to those as well.
+    fn same_file(
+        &self,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        data: &FileData,
+    ) -> io::Result<Option<File>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match openat(parent, name, flags, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            // A link, a socket, or not for us to read: it is replaced.
+            Err(_) => return Ok(None),
+        };
+        let stat = fstat(&file)?;
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let most = match data.linked.map(|number| self.names.get(&number).copied()) {
+            None => 1,
+            Some(Some(count)) if count > 1 => count,
+            // Its other names were outside the tree or left out, and may well be here.
+            Some(_) => u64::MAX,
+        };
+        let shared = stat.st_nlink > most;
+        if kind(&stat) != FileType::RegularFile || size != data.size || shared {
+            return Ok(None);
+        }
+        Ok((hash(&file, data)? == Some(data.hash)).then_some(file))
+    }
 }
 
 pub(super) fn kind(stat: &Stat) -> FileType {
@@ -476,24 +510,6 @@ fn is_mounted(directory: BorrowedFd<'_>) -> bool {
     let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
     statx(directory, c"", flags, StatxFlags::empty())
         .is_ok_and(|told| told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-}
-
-/// Returns the file of that name, open, if it has just these contents, and no other names where the
-/// snapshot has none: what is written to it would be written to those as well.
-fn same_file(parent: BorrowedFd<'_>, name: &[u8], data: &FileData) -> io::Result<Option<File>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match openat(parent, name, flags, Mode::empty()) {
-        Ok(fd) => File::from(fd),
-        // A link, a socket, or not for us to read: it is replaced.
-        Err(_) => return Ok(None),
-    };
-    let stat = fstat(&file)?;
-    let size = u64::try_from(stat.st_size).unwrap_or(0);
-    let shared = data.linked.is_none() && stat.st_nlink > 1;
-    if kind(&stat) != FileType::RegularFile || size != data.size || shared {
-        return Ok(None);
-    }
-    Ok((hash(&file, data)? == Some(data.hash)).then_some(file))
 }
 
 /// Returns the hash of a file's contents, by the holes that its data says it has; nothing when
