@@ -144,8 +144,19 @@ impl Wanted {
         named || inside
     }
 
+    /// Fails with `NotFound` where a path or pattern has named nothing; ask at the end.
+    pub fn check_fulfilled(&self) -> Result<()> {
+        let names: Vec<&str> = self.unfulfilled().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::NotFound, "find in snapshot")
+            .with("paths", names.join(", "))
+            .hint("`backupctl ls SNAPSHOT` lists its files; paths begin below its root."))
+    }
+
     /// Returns those paths and patterns that have named nothing so far.
-    pub fn unfulfilled(&self) -> impl Iterator<Item = &str> {
+    fn unfulfilled(&self) -> impl Iterator<Item = &str> {
         let open = self.wishes.iter().filter(|wish| !wish.fulfilled);
         open.map(|wish| wish.text.as_str())
     }

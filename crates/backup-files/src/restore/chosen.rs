@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use backup_core::Result;
 use backup_core::port::PartSource;
-use backup_core::{Error, ErrorKind, Result};
 
 use crate::entry::{Entry, Kind, Moment, is_below};
 use crate::list::{ListReader, Order};
@@ -13,7 +13,7 @@ use crate::select::Wanted;
 /// Reads the entries of a snapshot that are wanted, in order, each directory around them before.
 pub struct Chosen {
     list: ListReader,
-    wanted: Wanted,
+    pub(crate) wanted: Wanted,
     /// Directories around the place in the list that were not wanted themselves.
     around: Vec<Entry>,
     ready: VecDeque<Entry>,
@@ -98,17 +98,6 @@ impl Chosen {
             entry.attributes.clear();
             self.take(entry);
         }
-    }
-
-    /// Fails with `NotFound` where a path or pattern has named nothing; ask at the end.
-    pub fn check_found(&self) -> Result<()> {
-        let names: Vec<&str> = self.wanted.unfulfilled().collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::NotFound, "find in snapshot")
-            .with("paths", names.join(", "))
-            .hint("`backupctl ls SNAPSHOT` lists its files; paths begin below its root."))
     }
 
     /// Returns up to so many entries; none at the end.

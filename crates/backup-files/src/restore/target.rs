@@ -136,7 +136,7 @@ impl Target for TreeTarget {
                 _ => others += 1,
             }
         }
-        chosen.check_found()?;
+        chosen.wanted.check_fulfilled()?;
         let what = format!("{files} files, {}, and {others} other entries", ByteSize(bytes));
         let steps = steps(&self.options, &what, &self.root);
         Ok(Some(RestorePlan { steps, bytes, files, ..RestorePlan::default() }))
@@ -148,9 +148,9 @@ impl Target for TreeTarget {
         parts: Arc<dyn PartSource>,
     ) -> Result<RestoreReport> {
         let wanted = self.check(snapshot)?;
+        look_for(&parts, &wanted).await?;
         // What was checked before may have changed since.
         check(&self.root, self.options.delta)?;
-        look_for(&parts, &wanted).await?;
         keys::check(&parts, &wanted).await?;
         let of_bucket = keys::is_of_bucket(snapshot);
         let begun = Instant::now();
@@ -240,7 +240,7 @@ async fn look_for(parts: &Arc<dyn PartSource>, wanted: &Wanted) -> Result<()> {
     }
     let mut chosen = Chosen::open(parts, wanted.clone()).await?;
     while chosen.next().await?.is_some() {}
-    chosen.check_found()
+    chosen.wanted.check_fulfilled()
 }
 
 fn steps(options: &RestoreOptions, what: &str, root: &std::path::Path) -> Vec<RestoreStep> {
