@@ -57,6 +57,9 @@ async fn a_service_is_backed_up_here_and_there_and_restored() {
     ctl.run(&["pin", "--native", "shop@latest"]).fails(2);
     ctl.ok(&["pin", "--native", "shop@latest", "--yes"]);
     ctl.run(&["unpin", "--native", "shop@latest"]).fails(2);
+    // Railway does not tell it; that it was pinned here is known here.
+    let pinned = ctl.json(&["snapshots", "shop", "--native"]).to_string();
+    assert!(pinned.contains("\"protected\":true"), "{pinned}");
     let listed = ctl.run(&["snapshots", "--native"]).expect(0);
     assert!(
         listed.stderr.contains("takes snapshots by itself: daily, kept 6 d"),

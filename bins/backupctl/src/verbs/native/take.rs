@@ -36,7 +36,8 @@ pub(crate) async fn backup(session: &Session, names: &[SourceName]) -> Result<En
         }
         let Some(error) = error else { continue };
         let stopped = matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Terminated);
-        if session.screen.json() {
+        // One that was taken has its document, which says this too.
+        if session.screen.json() && taken.is_none() {
             let provider = source.provider.as_str();
             session.screen.document(&NativeDocument::failed(&source.name, provider, &error))?;
         }
@@ -79,7 +80,9 @@ fn show(session: &Session, source: &SourceSettings, taken: &Taken) -> Result<()>
     let snapshot = &receipt.snapshot;
     if session.screen.json() {
         let listed = NativeDocument::listed(&source.name, provider, std::slice::from_ref(snapshot));
-        return session.screen.document(&listed.with_notes(receipt.notes.clone()));
+        let stay = plan.failed.iter().map(|one| format!("an older one was not deleted: {one}"));
+        let notes = receipt.notes.iter().cloned().chain(stay).collect();
+        return session.screen.document(&listed.with_notes(notes));
     }
     let expires = snapshot.expires_at.map(|at| format!(", kept until {}", render::time(at)));
     session.screen.data(&format!(
