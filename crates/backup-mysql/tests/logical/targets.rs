@@ -63,3 +63,21 @@ async fn what_others_hold_in_a_target_is_never_dropped() {
     assert_eq!(server.sql("there", "SHOW TABLES"), "");
     assert!(server.sql("", "SHOW CREATE DATABASE there").contains("latin1"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_of_one_table_wait_for_each_other_and_rows_arrive_once() {
+    // Who inserts into an empty table first holds it alone, for longer than this server waits.
+    let settings = ["--local-infile=0", "--innodb-lock-wait-timeout=0"];
+    let Some(server) = MariaDb::start(&settings) else { return };
+    server.sql("", "CREATE DATABASE shop");
+    server.sql(
+        "shop",
+        "CREATE TABLE t (id int PRIMARY KEY, pad varchar(1000));
+         INSERT INTO t SELECT seq, REPEAT('x', 1000) FROM seq_1_to_20000; ANALYZE TABLE t;",
+    );
+    let taken = back_up(&connect(&server, "shop")).await.unwrap();
+    assert!(taken.parts.addressed("table/t").len() > 2);
+    let report = restore(&taken, &connect(&server, "copy")).await.unwrap();
+    assert_eq!(report.rows, 20_000);
+    same_dump(&server, "shop", "copy");
+}
