@@ -68,7 +68,7 @@ mod tests {
         };
         let promised = judged(format!("{source}[source.native]\nrpo = \"2h\"\n")).await;
         let reason = promised.reasons.last().unwrap();
-        assert!(reason.contains("there is none") && reason.contains(NOT_LISTED), "{reason}");
+        assert!(reason.contains("is not known") && reason.contains(NOT_LISTED), "{reason}");
         assert_eq!(promised.native.unwrap().provider, "neon");
         let shown = judged(source).await;
         assert_eq!((shown.native, shown.reasons.len()), (None, 1));
