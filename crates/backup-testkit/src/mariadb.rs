@@ -237,6 +237,8 @@ impl MariaDb {
                 .args(["--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite"])
                 .args(["--innodb-flush-method=nosync", "--innodb-fast-shutdown=2"])
                 .args(&self.settings)
+                // A server that starts removes temporary tables that it finds, another's too.
+                .env("TMPDIR", folder)
                 .current_dir(folder)
                 .stdin(Stdio::null())
                 .stdout(log)
@@ -318,6 +320,7 @@ fn make_template(folder: &Path) -> io::Result<()> {
         .arg("--no-defaults")
         .arg(format!("--datadir={}", folder.display()))
         .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
+        .env("TMPDIR", folder)
         .output()?;
     if !output.status.success() {
         return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));

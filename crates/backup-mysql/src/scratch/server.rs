@@ -68,6 +68,7 @@ impl Server {
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
             .arg("--skip-name-resolve")
             .arg(&names)
+            .env("TMPDIR", folder)
             .kill_on_drop(true)
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
@@ -87,6 +88,8 @@ impl Server {
             .arg(format!("--log-error={}", folder.join("log").display()))
             .args(SETTINGS)
             .arg(&names)
+            // A server that starts removes temporary tables that it finds: never those of another.
+            .env("TMPDIR", folder)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| failed("start throw-away server").because(error))?;
