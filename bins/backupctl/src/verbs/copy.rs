@@ -21,6 +21,12 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<Ending> {
     };
     // Nothing is written before something is found there, or may be begun.
     let mut store = session.interrupt.unless(open(false)).await?;
+    if store.location() == repository.store().location() {
+        return Err(Error::new(ErrorKind::Conflict, "copy repository")
+            .with("location", store.location())
+            .because("that is where the repository is")
+            .hint("A second place has another URL: another disk, bucket or account."));
+    }
     if !args.begin && !session.interrupt.unless(Repository::is_begun(&store)).await? {
         return Err(Error::new(ErrorKind::StoreUnavailable, "copy repository")
             .with("location", store.location())

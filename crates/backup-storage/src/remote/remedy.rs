@@ -15,8 +15,9 @@ pub(super) fn remedy(error: &opendal::Error, answer: &Answer) -> Option<&'static
              store does.",
         ),
         _ if mentions_credentials(error) => Some(
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose an AWS profile, or run where \
-             the instance or container has a role.",
+            "Nothing says who asks. S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose an \
+             AWS profile; Azure: AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN; Google: \
+             GOOGLE_APPLICATION_CREDENTIALS; or run where the machine or container has a role.",
         ),
         _ if error.message().contains("region is missing") => {
             Some("Add region=… to the URL or set AWS_REGION.")
