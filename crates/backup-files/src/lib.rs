@@ -21,6 +21,8 @@ mod beneath;
 #[cfg(unix)]
 pub mod bucket;
 pub mod contents;
+#[cfg(unix)]
+mod crew;
 pub mod difference;
 pub mod entry;
 pub mod list;

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use backup_core::port::{Observer, PartSink, PartSource};
 use backup_core::{Error, ErrorKind, Event, Layout, PartName, Result, TreeEvidence};
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::stream::FuturesOrdered;
-use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc::Receiver;
 
 use super::bundle::{Bundle, Member, SMALL};
@@ -21,6 +20,7 @@ use super::owners::Owners;
 use super::read::{self, Large, Outcome};
 use super::walk::{Found, Seen};
 use crate::contents::whole;
+use crate::crew::Crew;
 use crate::entry::{Entry, FileData, Kind, PIECE, Place, order};
 use crate::list::{DATA, ListReader, ListWriter};
 use crate::pace::Pace;
@@ -113,7 +113,8 @@ struct Shared<'a> {
     settled: i64,
 }
 
-type Unit<'a> = BoxFuture<'a, Result<(u64, Vec<Outcome>)>>;
+/// The outcomes of a unit, in the order of its entries.
+pub(super) type Done = Result<(u64, Vec<Outcome>)>;
 
 /// What is kept of a copy.
 pub(super) struct Copied {
@@ -132,7 +133,7 @@ pub(super) struct Copy<'a> {
     /// What did not change is read all the same.
     full_read: bool,
     most_units: usize,
-    units: FuturesOrdered<Unit<'a>>,
+    units: Crew<'a, Done>,
     next_unit: u64,
     outcomes: HashMap<u64, VecDeque<Outcome>>,
     rows: VecDeque<Row>,
@@ -164,6 +165,7 @@ impl<'a> Copy<'a> {
         sink: &'a dyn PartSink,
         base: Option<Base>,
         manner: Manner,
+        units: Crew<'a, Done>,
     ) -> Result<Self> {
         let data = PartName::new(DATA);
         let before = sink.previous(&data);
@@ -178,7 +180,7 @@ impl<'a> Copy<'a> {
             base,
             full_read: manner.full_read,
             most_units: manner.jobs + 2,
-            units: FuturesOrdered::new(),
+            units,
             next_unit: 1,
             outcomes: HashMap::new(),
             rows: VecDeque::new(),
@@ -436,13 +438,13 @@ impl<'a> Copy<'a> {
     }
 
     /// Starts reading; waits while too much is being read.
-    async fn start(&mut self, unit: Unit<'a>) -> Result<()> {
+    async fn start(&mut self, unit: BoxFuture<'a, Done>) -> Result<()> {
         while self.units.len() >= self.most_units {
             if let Some(done) = self.units.next().await {
                 self.settle(done?).await?;
             }
         }
-        self.units.push_back(unit);
+        self.units.start(unit);
         Ok(())
     }
 

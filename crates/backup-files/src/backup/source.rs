@@ -16,6 +16,7 @@ use super::copy::{Base, Copy, Manner, blocking};
 use super::findings::Tolerance;
 use super::walk;
 use crate::beneath::open_root;
+use crate::crew::with_crew;
 use crate::list::LIST;
 use crate::select::Selection;
 
@@ -144,12 +145,14 @@ impl Source for TreeSource {
             settled,
             observer: Arc::clone(&observer),
         };
-        let copy = Copy::begin(sink, base, manner).await?;
         let (to, seen) = mpsc::channel(WAITING);
         let (root, selection) = (Arc::clone(&self.root), self.options.selection.clone());
         let walking =
             tokio::task::spawn_blocking(move || walk::walk(&root, &selection, settled, &to));
-        let copied = copy.run(seen).await;
+        let copied = with_crew(|crew| async {
+            Copy::begin(sink, base, manner, crew).await?.run(seen).await
+        })
+        .await;
         walking.await.map_err(|error| {
             Error::new(ErrorKind::Failed, "walk through directory").because(error)
         })?;

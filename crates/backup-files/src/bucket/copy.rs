@@ -12,7 +12,7 @@ use backup_core::port::{
 use backup_core::{Error, ErrorKind, Event, Layout, PartName, Result, TreeEvidence};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::{self, BoxStream, FuturesOrdered};
+use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -22,6 +22,7 @@ use super::read::{self, ATTEMPTS, Outcome, Pieces, Small};
 use crate::attributes::Attributes;
 use crate::backup::bundle::{Bundle, Member, SMALL};
 use crate::backup::walk::Found;
+use crate::crew::Crew;
 use crate::entry::{Entry, FileData, Kind, PIECE, Place};
 use crate::list::{DATA, ListReader, ListWriter, Order};
 use crate::pace::Pace;
@@ -100,7 +101,8 @@ struct Shared<'a> {
     pace: Pace,
 }
 
-type Unit<'a> = BoxFuture<'a, Result<(u64, Vec<Outcome>)>>;
+/// The outcomes of a unit, in the order of its entries.
+pub(super) type Done = Result<(u64, Vec<Outcome>)>;
 
 /// What is kept of a copy.
 #[derive(Default)]
@@ -118,7 +120,7 @@ pub(super) struct Copy<'a> {
     /// What did not change is read all the same.
     full_read: bool,
     most_units: usize,
-    units: FuturesOrdered<Unit<'a>>,
+    units: Crew<'a, Done>,
     next_unit: u64,
     outcomes: HashMap<u64, VecDeque<Outcome>>,
     rows: VecDeque<Row>,
@@ -135,6 +137,7 @@ impl<'a> Copy<'a> {
         base: Option<Base>,
         bucket: Arc<dyn Bucket>,
         how: &SourceOptions,
+        units: Crew<'a, Done>,
     ) -> Result<Self> {
         let data = PartName::new(DATA);
         let before = sink.previous(&data);
@@ -148,7 +151,7 @@ impl<'a> Copy<'a> {
             base,
             full_read: how.physical.full_read,
             most_units: how.jobs.get() + 2,
-            units: FuturesOrdered::new(),
+            units,
             next_unit: 0,
             outcomes: HashMap::new(),
             rows: VecDeque::new(),
@@ -352,13 +355,13 @@ impl<'a> Copy<'a> {
     }
 
     /// Starts reading; waits while too much is being read.
-    async fn start(&mut self, unit: Unit<'a>) -> Result<()> {
+    async fn start(&mut self, unit: BoxFuture<'a, Done>) -> Result<()> {
         while self.units.len() >= self.most_units {
             if let Some(done) = self.units.next().await {
                 self.settle(done?).await?;
             }
         }
-        self.units.push_back(unit);
+        self.units.start(unit);
         Ok(())
     }
 

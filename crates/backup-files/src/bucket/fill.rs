@@ -8,13 +8,14 @@ use backup_core::port::{Bucket, ListedObject, ObjectUpload, Observer, PartSource
 use backup_core::{Error, ErrorKind, Event, PartName, Result};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::{BoxStream, FuturesUnordered};
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::stream::BoxStream;
+use futures::{FutureExt, TryStreamExt};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::about::{about, etag};
 use super::read::text;
 use super::target::RESTORE;
+use crate::crew::{Crew, with_crew};
 use crate::entry::{Entry, FileData, Kind, PIECE, Place};
 use crate::list::{DATA, Order};
 use crate::restore::Chosen;
@@ -91,14 +92,21 @@ impl Fill {
     }
 
     /// Writes everything that is chosen.
-    pub(super) async fn run(&self, mut chosen: Chosen) -> Result<Filled> {
+    pub(super) async fn run(&self, chosen: Chosen) -> Result<Filled> {
+        with_crew(|crew| self.lead(chosen, crew)).await
+    }
+
+    async fn lead<'a>(
+        &'a self,
+        mut chosen: Chosen,
+        mut running: Crew<'a, Result<Filled>>,
+    ) -> Result<Filled> {
         // What is there is compared key by key where both come in one order.
         let ordered = chosen.order() == Order::Keys;
         let objects = if self.delta && ordered { Some(self.bucket.list().await?) } else { None };
         let mut there = There { objects, next: None };
         there.advance().await?;
         let mut all = Filled::default();
-        let mut running: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
         loop {
             let batch = chosen.batch(BATCH).await?;
             if batch.is_empty() {
@@ -121,7 +129,7 @@ impl Fill {
                 while running.len() > self.jobs {
                     settle(&mut running, &mut all).await?;
                 }
-                running.push(work);
+                running.start(work);
             }
         }
         while let Some(gone) = there.advance().await? {
@@ -141,7 +149,7 @@ impl Fill {
         &'a self,
         there: &mut There,
         entry: &Entry,
-        running: &mut FuturesUnordered<Work<'a>>,
+        running: &mut Crew<'a, Result<Filled>>,
     ) -> Result<Option<ListedObject>> {
         while let Some(next) = &there.next {
             match next.key.as_bytes().cmp(&entry.path) {
@@ -157,7 +165,7 @@ impl Fill {
         Ok(None)
     }
 
-    fn remove<'a>(&'a self, object: ListedObject, running: &mut FuturesUnordered<Work<'a>>) {
+    fn remove<'a>(&'a self, object: ListedObject, running: &mut Crew<'a, Result<Filled>>) {
         if !self.delete {
             return;
         }
@@ -165,7 +173,7 @@ impl Fill {
             self.bucket.delete(&object.key).await?;
             Ok(Filled { gone: 1, ..Filled::default() })
         };
-        running.push(work.boxed());
+        running.start(work.boxed());
     }
 
     /// Sorts what has to be written by where it is stored.
@@ -197,9 +205,17 @@ impl Fill {
     }
 
     async fn bundle(&self, address: u64, entries: Vec<(Entry, Option<Known>)>) -> Result<Filled> {
+        with_crew(|crew| self.put_bundle(address, entries, crew)).await
+    }
+
+    async fn put_bundle<'a>(
+        &'a self,
+        address: u64,
+        entries: Vec<(Entry, Option<Known>)>,
+        mut puts: Crew<'a, Result<()>>,
+    ) -> Result<Filled> {
         let mut done = Filled::default();
         let mut bytes = None;
-        let mut puts = FuturesUnordered::new();
         for (entry, known) in entries {
             if self.is_there(&entry, known).await? {
                 done.kept += 1;
@@ -214,12 +230,13 @@ impl Fill {
             bytes = Some(whole);
             done.files += 1;
             done.bytes += content.len() as u64;
-            puts.push(async move {
+            let put = async move {
                 let length = content.len() as u64;
                 self.bucket.put(text(&entry)?, content, &about(&entry)).await?;
                 self.observer.on_event(&Event::Progress { bytes: length });
-                Ok::<_, Error>(())
-            });
+                Ok(())
+            };
+            puts.start(put.boxed());
             if puts.len() >= 8
                 && let Some(put) = puts.next().await
             {
@@ -348,7 +365,7 @@ fn is_said(
         && wanted.metadata == there.metadata
 }
 
-async fn settle(running: &mut FuturesUnordered<Work<'_>>, all: &mut Filled) -> Result<()> {
+async fn settle(running: &mut Crew<'_, Result<Filled>>, all: &mut Filled) -> Result<()> {
     if let Some(done) = running.next().await {
         let done = done?;
         all.files += done.files;

@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 
 use super::copy::{Base, Copy};
 use crate::backup::Tolerance;
+use crate::crew::with_crew;
 use crate::list::LIST;
 use crate::select::Selection;
 
@@ -99,8 +100,11 @@ impl Source for BucketSource {
         let base = self.base(sink).await;
         let bucket = Arc::clone(&self.options.bucket);
         let listed = bucket.list().await?;
-        let copy = Copy::begin(sink, base, bucket, &self.how).await?;
-        let mut copied = copy.run(listed, &self.options.selection).await?;
+        let mut copied = with_crew(|crew| async {
+            let copy = Copy::begin(sink, base, bucket, &self.how, crew).await?;
+            copy.run(listed, &self.options.selection).await
+        })
+        .await?;
         copied.tree.root.clone_from(&self.facts.location);
         if copied.tree.files == 0 && copied.findings.missing() > 0 {
             return Err(Error::new(ErrorKind::SourceUnavailable, "read bucket")

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use backup_core::port::{Observer, PartSource};
 use backup_core::{Error, ErrorKind, Event, PartName, Result};
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use futures::stream::{self, FuturesUnordered};
+use futures::stream;
 use futures::{FutureExt, StreamExt};
 
 use super::chosen::Chosen;
 use super::write::{Place, Writer, other_contents};
 use crate::contents::whole;
+use crate::crew::{Crew, with_crew};
 use crate::entry::{Entry, FileData, Kind, PIECE, Place as Stored, is_below};
 use crate::list::DATA;
 use crate::segments::Segments;
@@ -55,8 +55,15 @@ impl Driver {
     }
 
     /// Writes everything but the metadata of directories.
-    pub(super) async fn contents(&self, mut chosen: Chosen) -> Result<()> {
-        let mut running: FuturesUnordered<BoxFuture<'_, Result<()>>> = FuturesUnordered::new();
+    pub(super) async fn contents(&self, chosen: Chosen) -> Result<()> {
+        with_crew(|crew| self.lead(chosen, crew)).await
+    }
+
+    async fn lead<'a>(
+        &'a self,
+        mut chosen: Chosen,
+        mut running: Crew<'a, Result<()>>,
+    ) -> Result<()> {
         let mut first_names: HashMap<u64, Vec<u8>> = HashMap::new();
         let mut links: Vec<(Vec<u8>, Entry)> = Vec::new();
         loop {
@@ -71,7 +78,7 @@ impl Driver {
                         done?;
                     }
                 }
-                running.push(self.unit(unit).boxed());
+                running.start(self.unit(unit).boxed());
             }
             if links.len() >= MOST_LINKS {
                 finish(&mut running).await?;
@@ -212,7 +219,7 @@ impl Driver {
     }
 }
 
-async fn finish(running: &mut FuturesUnordered<BoxFuture<'_, Result<()>>>) -> Result<()> {
+async fn finish(running: &mut Crew<'_, Result<()>>) -> Result<()> {
     while let Some(done) = running.next().await {
         done?;
     }

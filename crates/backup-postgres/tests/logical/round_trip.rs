@@ -96,6 +96,33 @@ async fn round_trip(major: u32) {
     }
 }
 
+/// Sessions that attach at two levels at once would leave what is above them invalid.
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_over_nested_partitions_are_valid() {
+    let Some(cluster) = Cluster::builder(16).start() else { return };
+    cluster.sql("postgres", "CREATE DATABASE source");
+    cluster.sql(
+        "source",
+        "CREATE TABLE t (a int, b int, c int, d int, PRIMARY KEY (a, b)) PARTITION BY LIST (a); \
+         DO $$ BEGIN FOR i IN 1..4 LOOP \
+           EXECUTE format('CREATE TABLE t%s PARTITION OF t FOR VALUES IN (%s) \
+                           PARTITION BY LIST (b)', i, i); \
+           FOR j IN 1..4 LOOP \
+             EXECUTE format('CREATE TABLE t%s_%s PARTITION OF t%s FOR VALUES IN (%s)', \
+                            i, j, i, j); \
+           END LOOP; END LOOP; END $$; \
+         CREATE INDEX ON t (c); CREATE INDEX ON t (d); CREATE INDEX ON t (c, d); \
+         CREATE INDEX ON t (d, c); CREATE INDEX ON t (b, c); CREATE INDEX ON t (b, d); \
+         INSERT INTO t SELECT i, j, i + j, i * j \
+           FROM generate_series(1, 4) i, generate_series(1, 4) j",
+    );
+    let tools = tools(&[&cluster]);
+    let taken = back_up(&cluster.url("source"), &tools, MemoryParts::default()).await.unwrap();
+    restore(&taken, &cluster.url("copy"), &tools, restore_options(8)).await.unwrap();
+    let invalid = "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid";
+    assert_eq!(cluster.sql("copy", invalid).trim(), "");
+}
+
 /// Its server is not to be had on every machine, and says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_13() {

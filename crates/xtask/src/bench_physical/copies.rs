@@ -28,6 +28,8 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     let mut changed = Changed { pages: 0, all: 1 };
     let cluster = bench.start(&[])?;
     bench.shop.create(&cluster, "shop")?;
+    // The first vacuum marks every page: as on a server that has been running, it is over.
+    cluster.try_sql("shop", "vacuum")?;
     for round in 0..bench.rounds {
         let measured = one_round(bench, &cluster, round, &mut changed)?;
         for (phase, peer, cost, bytes) in measured {

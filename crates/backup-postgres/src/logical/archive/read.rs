@@ -78,6 +78,18 @@ impl Archive {
             entries,
         })
     }
+
+    /// Has entries of one kind restored one after another, in the order they have here.
+    ///
+    /// pg_restore with several jobs runs whatever waits for nothing. Each entry is made to wait
+    /// for the one before it, which pg_dump's order (what is needed first comes first) allows.
+    pub(crate) fn one_after_another(&mut self, kind: &str) {
+        let mut before = None;
+        for entry in self.entries.iter_mut().filter(|entry| entry.kind() == kind) {
+            entry.depends_on.extend(before.filter(|id| !entry.depends_on.contains(id)));
+            before = Some(entry.id);
+        }
+    }
 }
 
 impl Archive {
@@ -266,6 +278,21 @@ pub(crate) mod tests {
         }
         let longer = [whole, vec![0]].concat();
         assert_eq!(Archive::parse(&longer).unwrap_err().kind(), ErrorKind::Integrity);
+    }
+
+    #[test]
+    fn entries_of_one_kind_wait_for_one_another() {
+        let entry = |id, kind, needs: &[i64]| Entry::for_test(id, kind, "s", "t", "", needs);
+        let mut archive = Archive::for_test(vec![
+            entry(1, "INDEX", &[]),
+            entry(2, "INDEX ATTACH", &[1]),
+            entry(3, "INDEX", &[]),
+            entry(4, "INDEX ATTACH", &[3, 2]),
+            entry(5, "INDEX ATTACH", &[3]),
+        ]);
+        archive.one_after_another("INDEX ATTACH");
+        let needs: Vec<&[i64]> = archive.entries.iter().map(|e| e.depends_on.as_slice()).collect();
+        assert_eq!(needs, [&[] as &[i64], &[1], &[], &[3, 2], &[3, 4]]);
     }
 
     #[test]

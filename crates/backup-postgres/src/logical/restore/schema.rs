@@ -42,6 +42,9 @@ impl Schema {
         for name in &options.without_extensions {
             schema.archive.leave_out_extension(name);
         }
+        // A partitioned index is valid once all below it are attached and valid. Two sessions
+        // that attach at two levels at once do not see each other's, and both leave it invalid.
+        schema.archive.one_after_another("INDEX ATTACH");
         Ok(schema)
     }
 
