@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use self::peer::{Peer, Place};
 use self::tree::Tree;
 use crate::bench_peers::measure::{Cost, measure_alone, stored};
+use crate::bench_peers::retire::retire;
 use crate::command::{capture, run};
 use crate::ctl::{self, Profile};
 use crate::{machine, tools, workspace};
@@ -97,11 +98,13 @@ fn measure(tree: Tree, program: &Path, options: &Options) -> Result<String> {
     let folder = tempfile::Builder::new().prefix("backup-bench-files-").tempdir()?;
     let mut all: BTreeMap<Peer, Taken> = BTreeMap::new();
     for round in 0..options.rounds {
-        let root = folder.path().join("tree");
+        let here = folder.path().join(round.to_string());
+        std::fs::create_dir(&here)?;
+        let root = here.join("tree");
         tree.make(&root, options.files)?;
         let mut places = Vec::new();
         for peer in Peer::ALL {
-            let folder = folder.path().join(peer.name());
+            let folder = here.join(peer.name());
             std::fs::create_dir_all(&folder)?;
             let place = Place { program, tree: &root, folder };
             run(peer.init(&place).stdout(std::process::Stdio::null()))?;
@@ -111,8 +114,8 @@ fn measure(tree: Tree, program: &Path, options: &Options) -> Result<String> {
             if number == 2 {
                 tree.change(&root, options.files, u64::from(round) + 1)?;
             }
-            // What is new must not be too new to be believed.
-            std::thread::sleep(std::time::Duration::from_secs(3));
+            // What changed within a minute is read again the next time: a night lies between.
+            std::thread::sleep(std::time::Duration::from_secs(if number == 1 { 1 } else { 62 }));
             for turn in 0..places.len() {
                 let (peer, place) = &places[(turn + round as usize) % places.len()];
                 settle()?;
@@ -125,18 +128,16 @@ fn measure(tree: Tree, program: &Path, options: &Options) -> Result<String> {
         }
         for turn in 0..places.len() {
             let (peer, place) = &places[(turn + round as usize) % places.len()];
-            let to = folder.path().join("restored");
+            let to = here.join(format!("restored-{turn}"));
             std::fs::create_dir_all(&to)?;
             settle()?;
             let cost = measure_alone(&mut peer.restore(place, 2, &to))?;
             all.entry(*peer).or_default().costs.entry("restore").or_default().push(cost);
             check(*peer, &root, &to)?;
-            std::fs::remove_dir_all(&to)?;
+            retire(&to)?;
         }
         drop(places);
-        for entry in std::fs::read_dir(folder.path())? {
-            std::fs::remove_dir_all(entry?.path())?;
-        }
+        retire(&here)?;
     }
     let date = capture(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
     let (date, rounds) = (date.trim(), options.rounds);

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use backup_testkit::mariadb::MariaDb;
 
 use crate::bench_peers::measure::{measure_on, stored};
+use crate::bench_peers::retire::retire;
 use crate::bench_peers::table::{self, Series};
 use crate::command::capture;
 use crate::ctl::{self, Profile};
@@ -48,7 +49,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
             server.try_sql("", "DROP DATABASE IF EXISTS fresh; CREATE DATABASE fresh")?;
             restores.push(measure_on(number, &mut peer.restore(&place))?, 0);
             check(&server)?;
-            std::fs::remove_dir_all(&place.folder)?;
+            retire(&place.folder)?;
         }
     }
     let text = document(&options, &program, &all)?;

@@ -7,6 +7,7 @@ mod growth;
 pub(crate) mod measure;
 mod peer;
 mod pressure;
+pub(crate) mod retire;
 mod shape;
 pub(crate) mod table;
 

@@ -8,8 +8,9 @@ use anyhow::{Result, ensure};
 use backup_testkit::postgres::Cluster;
 
 use super::peer::{Peer, Place};
-use super::{Bench, changes, remove, settle};
+use super::{Bench, changes, settle};
 use crate::bench_peers::measure::{Cost, measure};
+use crate::bench_peers::retire::retire;
 use crate::bench_peers::table::{Series, megabytes, tools};
 
 /// The measured phases, in order.
@@ -101,7 +102,7 @@ fn one_round(
     }
     for (peer, place) in &places {
         place.stop(*peer)?;
-        remove(&place.folder)?;
+        retire(&place.folder)?;
     }
     Ok(measured)
 }

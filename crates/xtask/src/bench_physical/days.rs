@@ -5,8 +5,9 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use super::peer::{Peer, Place};
-use super::{Bench, remove, settle};
+use super::{Bench, settle};
 use crate::bench_peers::measure::measure;
+use crate::bench_peers::retire::retire;
 use crate::bench_peers::table::megabytes;
 
 const DAYS: u64 = 6;
@@ -39,7 +40,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         }
     }
     for (_, place) in &places {
-        remove(&place.folder)?;
+        retire(&place.folder)?;
     }
     Ok(section(&tools, &stored))
 }

@@ -155,11 +155,6 @@ fn settle(cluster: &Cluster) -> Result<()> {
     crate::command::run(&mut std::process::Command::new("sync"))
 }
 
-/// Frees the room of a finished round.
-fn remove(folder: &Path) -> Result<()> {
-    std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))
-}
-
 fn open_to_all(folder: &Path) -> Result<()> {
     Ok(std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?)
 }

@@ -9,8 +9,9 @@ use anyhow::{Context, Result, ensure};
 use backup_testkit::postgres::Cluster;
 
 use super::peer::{Peer, Place};
-use super::{Bench, MAJOR, document, remove, settle, work};
+use super::{Bench, MAJOR, document, settle, work};
 use crate::bench_peers::measure::Cost;
+use crate::bench_peers::retire::retire;
 use crate::bench_peers::table::Series;
 use crate::command::run as run_command;
 
@@ -62,7 +63,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
             series[way].push(Cost { wall, ..Cost::default() }, 0);
         }
     }
-    remove(&folder)?;
+    retire(&folder)?;
     Ok(section(&series))
 }
 

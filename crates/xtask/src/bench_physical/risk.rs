@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 use backup_testkit::postgres::Cluster;
 
 use super::peer::{Peer, Place};
-use super::{Bench, document, remove, work};
+use super::{Bench, document, work};
+use crate::bench_peers::retire::retire;
 use crate::command::{capture, run as run_command};
 
 /// Seconds of load.
@@ -32,7 +33,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     let looks = under_load(&cluster);
     end(stream)?;
     let looks = looks?;
-    remove(&place.folder)?;
+    retire(&place.folder)?;
     Ok(section(&looks))
 }
 

@@ -9,8 +9,9 @@ use backup_testkit::postgres::Cluster;
 
 use super::daemon::Daemon;
 use super::peer::{Peer, Place};
-use super::{Bench, remove, settle, work};
+use super::{Bench, settle, work};
 use crate::bench_peers::measure::{self, measure};
+use crate::bench_peers::retire::retire;
 use crate::bench_peers::table::{Series, megabytes};
 
 const SEGMENTS: usize = 48;
@@ -73,10 +74,10 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
             for (number, mut command) in idle_commands(&place, way) {
                 idle[number].push(measure(&cluster, &mut command)?, 0);
             }
-            remove(&place.folder)?;
+            retire(&place.folder)?;
         }
     }
-    remove(&folder)?;
+    retire(&folder)?;
     Ok(section(&series, &idle, size))
 }
 

@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::peer::{Peer, Place};
-use super::{Bench, document, remove, settle};
+use super::{Bench, document, settle};
 use crate::bench_peers::measure::measure;
+use crate::bench_peers::retire::retire;
 
 /// Files besides the server's own; every tenth has a page.
 const FILES: u32 = 1_000_000;
@@ -43,7 +44,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         println!("  {name:<24} {peak:>6.0} MiB {:>8.1} s", cost.wall);
         text.push_str(&format!("| {name} | {peak:.0} | {:.0} |\n", cost.wall));
     }
-    remove(&place.folder)?;
+    retire(&place.folder)?;
     text.push('\n');
     text.push_str(&document::verdicts(&[("peak memory, MiB", most, 256.0)]));
     Ok(text)
