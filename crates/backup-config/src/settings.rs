@@ -128,6 +128,8 @@ pub struct SourceSettings {
     pub max_rate: Option<ByteSize>,
     /// Where the files of a cluster are read, and how much of them.
     pub physical: PhysicalOptions,
+    /// Whether the accounts and grants of a MySQL server are kept too.
+    pub users: bool,
     /// What is kept.
     pub retention: Policy,
     /// How far back any moment stays within reach, where WAL is stored.

@@ -44,6 +44,7 @@ jobs = 4
 max_rate = "20MiB"
 physical_from = "remote"
 full_read = true
+users = true
 
 [retention]
 policy = "7 daily, 4 weekly, 12 monthly"
@@ -158,6 +159,11 @@ database = "desk"
 branch = "main"
 cluster_size = "PS-10"
 api_url = "https://ps.example.com/v1"
+
+[[source]]
+name = "crm"
+url = "mysql://crm@db/crm"
+backup = { users = false }
 
 [[source]]
 name = "uploads"
@@ -566,13 +572,13 @@ fn sources_are_selected_by_name() {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         settings.select(&names).map(|s| s.iter().map(|s| s.name.to_string()).collect::<Vec<_>>())
     };
-    assert_eq!(names(&[]).unwrap(), ["shop", "ledger", "desk", "uploads"]);
+    assert_eq!(names(&[]).unwrap(), ["shop", "ledger", "desk", "crm", "uploads"]);
     assert_eq!(names(&["uploads"]).unwrap(), ["uploads"]);
     let error = names(&["upload"]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(
         error.remedy(),
-        Some("Did you mean 'uploads'? Configured are shop, ledger, desk, uploads.")
+        Some("Did you mean 'uploads'? Configured are shop, ledger, desk, crm, uploads.")
     );
 }
 

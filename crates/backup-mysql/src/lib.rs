@@ -15,6 +15,7 @@
 //! # Ok::<(), backup_core::Error>(())
 //! ```
 
+mod accounts;
 mod catalog;
 mod connect;
 pub mod logical;

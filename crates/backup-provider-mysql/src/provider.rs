@@ -9,25 +9,35 @@ use backup_core::port::{
 };
 use backup_core::{Error, ErrorKind, Result, Snapshot, SnapshotKind};
 use backup_mysql::ConnectOptions;
-use backup_mysql::logical::{Examination, LogicalSource, LogicalTarget, discover, examine, survey};
+use backup_mysql::logical::{
+    Examination, LogicalSource, LogicalTarget, discover, discover_accounts, examine, survey,
+};
 
 /// One database of a MySQL or MariaDB server, as source or as target.
 #[derive(Clone, Debug)]
 pub struct MysqlProvider {
     connect: ConnectOptions,
+    accounts: bool,
 }
 
 impl MysqlProvider {
     /// Parses a `mysql://` or `mariadb://` URL; connects to nothing yet. `ConfigInvalid` says
     /// what is wrong with the URL, without its password.
     pub fn new(url: &str) -> Result<Self> {
-        Ok(Self { connect: ConnectOptions::parse(url)? })
+        Ok(Self::from_options(ConnectOptions::parse(url)?))
     }
 
     /// Takes how to connect.
     #[must_use]
     pub fn from_options(connect: ConnectOptions) -> Self {
-        Self { connect }
+        Self { connect, accounts: false }
+    }
+
+    /// Keeps the server's accounts and grants in every snapshot too, or does not.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: bool) -> Self {
+        self.accounts = accounts;
+        self
     }
 
     /// Returns where the database is, for people, without secrets.
@@ -48,7 +58,11 @@ impl Provider for MysqlProvider {
     }
 
     async fn discover(&self) -> Result<Discovery> {
-        discover(&self.connect).await
+        let mut found = discover(&self.connect).await?;
+        if self.accounts {
+            found.findings.push(discover_accounts(&self.connect).await?);
+        }
+        Ok(found)
     }
 
     async fn open_source(&self, options: &SourceOptions) -> Result<Box<dyn Source>> {
@@ -58,7 +72,8 @@ impl Provider for MysqlProvider {
                 .with("kind", options.kind.as_str())
                 .hint("Use a logical backup for this source (mode = \"logical\")."));
         }
-        Ok(Box::new(LogicalSource::open(self.connect.clone(), options).await?))
+        let source = LogicalSource::open(self.connect.clone(), options).await?;
+        Ok(Box::new(if self.accounts { source.with_accounts().await? } else { source }))
     }
 
     async fn open_target(&self, options: &RestoreOptions) -> Result<Box<dyn Target>> {
@@ -78,6 +93,7 @@ impl Provider for MysqlProvider {
         let how = Examination {
             jobs: options.jobs,
             owners: !options.no_owner,
+            role_map: options.role_map.clone(),
             observer: Arc::new(NoObserver),
         };
         examine(&self.connect, snapshot, &**parts, &how).await

@@ -14,12 +14,14 @@ use backup_crypto::KeySecret;
 use backup_ops::alert::Destination;
 use backup_postgres::ConnectOptions;
 use backup_postgres::tools::ToolPaths;
+use backup_provider_mysql::MysqlProvider;
 use backup_provider_postgres::DirectoryProvider;
 use backup_repository::{NewKey, Repository, Settings};
 use backup_storage::{AzureCredentials, CreateIfAbsent, Credentials, StoreOptions};
 
 use crate::provider::{
-    at, connect_options, directory, hosted, is_mysql, refuse_other_engines, refuse_unknown_engines,
+    at, connect_options, directory, hosted, is_mysql, mysql_options, refuse_other_engines,
+    refuse_unknown_engines,
 };
 use crate::store::open_store;
 use crate::wal::WriterPass;
@@ -165,8 +167,13 @@ impl Composer {
         {
             return Ok(managed);
         }
-        hosted(settings.provider, url.expose(), self.password_of(url.expose())?, &self.tools)
-            .map_err(|error| error.with("source", &settings.name))
+        let password = self.password_of(url.expose())?;
+        let named = |error: Error| error.with("source", &settings.name);
+        if settings.users && is_mysql(url.expose()) {
+            let connect = mysql_options(url.expose(), password).map_err(named)?;
+            return Ok(Arc::new(MysqlProvider::from_options(connect).with_accounts(true)));
+        }
+        hosted(settings.provider, url.expose(), password, &self.tools).map_err(named)
     }
 
     /// Returns how to connect to a source that is PostgreSQL.

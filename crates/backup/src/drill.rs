@@ -54,7 +54,8 @@ impl Composer {
         if is_mysql(to.expose()) {
             let connect = mysql_options(to.expose(), self.password_of(to.expose())?)?;
             let given = mysql::GivenServer::new(to.clone(), connect);
-            return Ok(Arc::new(given.with_ownership(!preferences.no_owner)));
+            let map = preferences.role_map.clone();
+            return Ok(Arc::new(given.with_ownership(!preferences.no_owner, map)));
         }
         let connect = connect_options(to.expose(), self.password()?)?;
         let given = GivenServer::new(to.clone(), connect, self.tools().clone())

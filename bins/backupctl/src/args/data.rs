@@ -219,7 +219,8 @@ pub(crate) struct RestoreArgs {
     #[arg(long)]
     pub(crate) no_privileges: bool,
 
-    /// Create roles that the server lacks, without passwords and unable to log in
+    /// Create roles that the server lacks, without passwords and unable to log in; of MySQL the
+    /// snapshot's accounts as they were, passwords and grants included
     #[arg(long)]
     pub(crate) create_roles: bool,
 

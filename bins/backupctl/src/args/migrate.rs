@@ -43,7 +43,8 @@ pub(crate) struct MigrateArgs {
     #[arg(long)]
     pub(crate) no_privileges: bool,
 
-    /// Create roles that the server lacks, without passwords and unable to log in
+    /// Create roles that the server lacks, without passwords and unable to log in; of MySQL the
+    /// source's accounts as they are (with `backup.users`)
     #[arg(long)]
     pub(crate) create_roles: bool,
 

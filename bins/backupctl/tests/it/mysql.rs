@@ -66,3 +66,53 @@ fn a_database_is_backed_up_proved_drilled_and_brought_back() {
     assert!(!refused.stderr.contains("wrong"), "{}", refused.stderr);
     assert_eq!(ctl.json(&["snapshots"])["snapshots"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn accounts_are_kept_when_asked_for_and_their_hashes_shown_nowhere() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    server.sql("", "CREATE DATABASE shop; CREATE USER app@localhost IDENTIFIED BY 'secret'; GRANT SELECT ON shop.* TO app@localhost");
+    server.sql("shop", "CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1);");
+    server.sql("shop", "CREATE DEFINER=app@localhost VIEW v AS SELECT a FROM t");
+    let ctl = Program::new();
+    let configuration = format!(
+        "[[source]]\nname = \"shop\"\nurl = \"{}\"\n[source.backup]\nusers = true\n",
+        server.url("shop")
+    );
+    std::fs::write(ctl.path("backup.toml"), configuration).unwrap();
+    ctl.ok(&["init"]);
+    let hash = server.sql("", "SELECT PASSWORD('secret')").trim().to_owned();
+    let mut said = String::new();
+    let mut run = |ctl: &Program, words: &[&str]| {
+        let done = ctl.run(words).expect(0);
+        said.push_str(&done.stdout);
+        said.push_str(&done.stderr);
+        done
+    };
+    run(&ctl, &["-v", "backup"]);
+    run(&ctl, &["doctor"]);
+    run(&ctl, &["-v", "show", "latest"]);
+    run(&ctl, &["--json", "show", "latest"]);
+    run(&ctl, &["ls", "latest"]);
+
+    let other = MariaDb::start(&[]).unwrap();
+    let to = other.url("shop");
+    let plan = run(&ctl, &["restore", "latest", "--to", &to, "--create-roles", "--preview"]);
+    assert!(plan.stdout.contains("create accounts"), "{}", plan.stdout);
+    let map = ["--map-role", "app=web"];
+    run(&ctl, &[&["-v", "restore", "latest", "--to", &to, "--create-roles"], &map[..]].concat());
+    assert_eq!(other.sql("shop", "SELECT a FROM v"), "1\n");
+    let web = other.sql("", "SHOW CREATE USER web@localhost");
+    assert!(web.contains(&hash), "{web}");
+    assert!(other.sql("shop", "SHOW CREATE VIEW v").contains("DEFINER=`web`@`localhost`"));
+    // In the repository there are only sealed bytes.
+    let mut files = vec![ctl.path("repository")];
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(!bytes.windows(hash.len()).any(|w| w == hash.as_bytes()), "{}", path.display());
+        }
+    }
+    assert!(!said.contains(&hash) && !said.contains(&hash[1..]), "{said}");
+}

@@ -113,6 +113,9 @@ pub(crate) struct RawBackup {
     /// Whether a cluster is always read whole, even where the server knows what changed since the
     /// last snapshot; default `false`.
     pub(crate) full_read: Option<bool>,
+    /// Whether snapshots of MySQL and MariaDB hold the server's accounts and grants too; default
+    /// `false`.
+    pub(crate) users: Option<bool>,
 }
 
 /// What is kept; see `docs/retention.md`.
@@ -249,7 +252,8 @@ pub(crate) struct RawRestore {
     pub(crate) no_owner: Option<bool>,
     /// Leave privileges out; default `false`.
     pub(crate) no_privileges: Option<bool>,
-    /// Create roles that are missing, unable to log in; default `false`.
+    /// Create roles that are missing, unable to log in; of MySQL the snapshot's accounts as they
+    /// were; default `false`.
     pub(crate) create_roles: Option<bool>,
     /// Roles of the snapshot and what they are called in the target: `old = "new"`.
     pub(crate) role_map: BTreeMap<String, String>,

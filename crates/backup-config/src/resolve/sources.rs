@@ -216,6 +216,7 @@ impl Resolver<'_> {
             jobs: overrides.jobs.or(layer.jobs).or(jobs).or(all_jobs),
             max_rate: overrides.max_rate.or(layer.max_rate).or(rate).or(all_rate),
             physical: physical(&raw.backup, &file.backup),
+            users: users(&raw.backup, &file.backup, provider)?,
             retention: overrides
                 .retention
                 .unwrap_or_else(|| layer.retention(&raw.retention, &file.retention)),
@@ -324,6 +325,20 @@ fn native(raw: &RawNative, provider: ProviderKind) -> Result<NativeSettings> {
         keep_for: raw.keep_for.as_ref().map_or(default.keep_for, |period| period.0),
         rpo: raw.rpo.as_ref().map(|period| period.0),
     })
+}
+
+/// PostgreSQL's roles are always kept, whatever this says; files have none, and what PlanetScale
+/// has are no accounts of a server.
+fn users(own: &RawBackup, all: &RawBackup, provider: ProviderKind) -> Result<bool> {
+    let none = matches!(provider, ProviderKind::Files | ProviderKind::Planetscale);
+    if own.users == Some(true) && none {
+        return Err(Error::new(ErrorKind::ConfigInvalid, "read configuration")
+            .with("key", "source.backup.users")
+            .with("provider", provider)
+            .because("it keeps the accounts of a MySQL or MariaDB server")
+            .hint("Leave it out."));
+    }
+    Ok(!none && own.users.or(all.users).unwrap_or_default())
 }
 
 /// Each key of the source beats the general one.

@@ -66,7 +66,7 @@ fn has(set: &BTreeSet<String>, privilege: &str) -> bool {
 
 /// Whether a database's name, as grants write it (`%` and `_` stand for others unless escaped),
 /// means this one.
-fn matches(pattern: &str, database: &str) -> bool {
+pub(crate) fn matches(pattern: &str, database: &str) -> bool {
     let pattern = pattern.trim_matches('`').replace("``", "`");
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = database.chars().collect();

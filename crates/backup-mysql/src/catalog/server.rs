@@ -107,7 +107,7 @@ impl Server {
     }
 }
 
-const VARIABLES: [&str; 19] = [
+const VARIABLES: [&str; 20] = [
     "version",
     "version_comment",
     "hostname",
@@ -122,6 +122,7 @@ const VARIABLES: [&str; 19] = [
     "sql_mode",
     "read_only",
     "local_infile",
+    "partial_revokes",
     "lower_case_table_names",
     "max_allowed_packet",
     "explicit_defaults_for_timestamp",

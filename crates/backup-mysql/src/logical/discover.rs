@@ -7,7 +7,7 @@ use crate::catalog::database::Database;
 use crate::catalog::grants::Grants;
 use crate::catalog::server::{Flavor, Server};
 use crate::catalog::tables::{self, Kind, Table};
-use crate::{Client, ConnectOptions};
+use crate::{Client, ConnectOptions, accounts};
 
 /// What was seen of server, database and rights.
 #[derive(Clone, Debug)]
@@ -98,6 +98,20 @@ pub async fn discover(connect: &ConnectOptions) -> Result<Discovery> {
         }
     )));
     Ok(Discovery { facts: look.facts(connect), findings })
+}
+
+/// Says whether the server's accounts can be kept too; changes nothing.
+pub async fn discover_accounts(connect: &ConnectOptions) -> Result<Finding> {
+    let mut client = Client::connect(connect).await?;
+    let seen = accounts::check_readable(&mut client).await;
+    client.close().await;
+    Ok(match seen {
+        Ok(()) => Finding::note("the server's accounts and grants are kept as well"),
+        Err(error) => Finding::warning(format!(
+            "no backup is possible yet: {error}. {}",
+            error.remedy().unwrap_or_default()
+        )),
+    })
 }
 
 /// How one instant can be had.

@@ -17,6 +17,7 @@ use super::backup::LogicalSource;
 use super::names::SCHEMA;
 use super::restore::read_schema;
 use crate::ConnectOptions;
+use crate::accounts::RoleMap;
 use crate::schema;
 
 /// How a restored database is looked at.
@@ -26,6 +27,8 @@ pub struct Examination {
     pub jobs: NonZeroUsize,
     /// Whether definers were restored, so that they can be compared.
     pub owners: bool,
+    /// The new names under which definers were restored: pairs of old and new.
+    pub role_map: Vec<(String, String)>,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
 }
@@ -50,7 +53,11 @@ pub async fn examine(
     let mut source = LogicalSource::open(connect.clone(), &options).await?.titled(title);
     let evidence = source.copy_to(&nowhere).await?;
     let restored = schema::parse(&nowhere.schema())?;
-    let stored = read_schema(parts, snapshot, title).await?;
+    let mut stored = read_schema(parts, snapshot, title).await?;
+    let roles = RoleMap::new(&how.role_map);
+    for item in &mut stored {
+        item.sql = schema::renamed(&item.sql, &roles);
+    }
     let schema_differences =
         schema::differences((&stored, title), (&restored, connect.database()), how.owners);
     Ok(Restored { evidence, schema_differences, cluster: None, tree: None })

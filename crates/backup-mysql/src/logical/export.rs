@@ -9,12 +9,18 @@ use futures::TryStreamExt;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
-use super::restore::{How, Inserts, Subset, TablePart, read_schema, settings, statement};
+use super::names::ACCOUNTS;
+use super::restore::{
+    How, Inserts, Subset, TablePart, read_part, read_schema, settings, statement,
+};
+use crate::accounts::{self, RoleMap};
 use crate::quote_name;
 use crate::schema::{CreateTable, Item, Kind, Staged};
 
 /// The script.
 const DATABASE: &str = "database.sql";
+/// The server's accounts, where the snapshot holds them.
+const ACCOUNTS_FILE: &str = "accounts.sql";
 /// The longest statement: below the packet that servers and clients allow by default.
 const LONGEST_STATEMENT: usize = 1 << 20;
 /// The mode the script is loaded in: as the programs' own dumps not a strict one, so that values
@@ -49,7 +55,8 @@ pub struct ExportReport {
 
 /// Writes a logical snapshot into `directory`, which is created, or must be empty (`Conflict`):
 /// `database.sql`, which `mysql NEW_DATABASE < database.sql` loads into an empty database. It is
-/// text in UTF-8; values that are not are written in hexadecimal digits.
+/// text in UTF-8; values that are not are written in hexadecimal digits. A snapshot that holds the
+/// server's accounts gives `accounts.sql` beside it.
 ///
 /// On failure what was written so far stays, without `database.sql` being complete.
 pub async fn export(
@@ -68,7 +75,8 @@ pub async fn export(
     let subset = Subset::choose(&items, database, &options.tables, &options.schemas)?;
     let items: Vec<&Item> = items.iter().filter(|item| subset.has(item)).collect();
     prepare(directory).await?;
-    let how = How { from: database, to: None, no_owner: false, quiet: false };
+    let roles = RoleMap::default();
+    let how = How { from: database, to: None, no_owner: false, roles: &roles, quiet: false };
     let phase = |phase: &str| {
         options.observer.on_event(&Event::PhaseStarted { phase: phase.to_owned() });
     };
@@ -143,6 +151,11 @@ pub async fn export(
     script.objects(&of(&items, &[Kind::Trigger, Kind::Event]), how).await?;
     script.text("-- End of the database.\n").await?;
     report.files.insert(0, script.finish().await?);
+    if let Some(records) = read_part(&**parts, ACCOUNTS).await? {
+        let mut file = Output::create(directory.join(ACCOUNTS_FILE)).await?;
+        file.accounts(&accounts::parse(&records)?).await?;
+        report.files.push(file.finish().await?);
+    }
     Ok(report)
 }
 
@@ -298,6 +311,22 @@ impl Output {
         self.text("\n").await?;
         for line in text.split(['\n', '\r']) {
             self.text(&format!("-- {line}\n")).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes accounts, and what they may do when all of them are there.
+    async fn accounts(&mut self, records: &[accounts::Record]) -> Result<()> {
+        self.text(
+            "-- Accounts of the server, with the hashes of their passwords. Take what is wanted;\n\
+             -- one that the server has already ends the script.\n\n",
+        )
+        .await?;
+        for record in records {
+            self.text(&format!("{};\n", record.create)).await?;
+        }
+        for grant in records.iter().flat_map(|record| &record.grants) {
+            self.text(&format!("{grant};\n")).await?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! | part | what it holds | attributes |
 //! |---|---|---|
 //! | `schema` | one JSON object per object of the schema: kind, name, statement, settings | `format`, `count` |
+//! | `accounts` | the server's accounts with what they may do, a JSON object each; only where that is asked for | `format`, `count` |
 //! | `table/<name>` | rows as `LOAD DATA` reads them, each value as it is stored; one segment per range of keys, or one stream where there is no key | `table`, `columns`, `types`, `rows`, `longest_segment`, `key` |
 //! | `borders/<name>` | where the segments of a table begin: address and key in hexadecimal digits, a line each; absent where there is one segment | |
 //!
@@ -12,7 +13,7 @@
 //! `identity_from`, `row_fingerprint`, `freeze` (how the instant was had),
 //! `instant`, `binlog_file`, `binlog_position`, `gtid`, `sql_mode`,
 //! `explicit_defaults_for_timestamp`, `lower_case_table_names`, `max_allowed_packet`, `log_bin`,
-//! `binlog_format`.
+//! `binlog_format`, `accounts` (how many are kept).
 
 mod backup;
 mod borders;
@@ -27,7 +28,7 @@ mod survey;
 mod text;
 
 pub use backup::{Freeze, LogicalSource};
-pub use discover::discover;
+pub use discover::{discover, discover_accounts};
 pub use examine::{Examination, examine};
 pub use export::{ExportOptions, ExportReport, export};
 pub use restore::LogicalTarget;

@@ -6,6 +6,8 @@ use backup_core::PartName;
 
 /// The statements of the schema, one JSON object per line.
 pub(crate) const SCHEMA: &str = "schema";
+/// The server's accounts, one JSON object per line.
+pub(crate) const ACCOUNTS: &str = "accounts";
 /// What every table part's name starts with.
 pub(crate) const TABLE_PREFIX: &str = "table/";
 /// What the name of every part of borders starts with.

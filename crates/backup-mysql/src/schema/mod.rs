@@ -9,7 +9,7 @@ mod read;
 
 pub(crate) use compare::{differences, fingerprint};
 pub(crate) use create_table::{CreateTable, ForeignKey, Staged};
-pub(crate) use definer::without_definer;
+pub(crate) use definer::{definer, renamed, without_definer};
 pub(crate) use item::{Item, Kind, parse, write};
 pub(crate) use qualifier::{moved, others};
 pub(crate) use read::read;

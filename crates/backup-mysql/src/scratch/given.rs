@@ -17,6 +17,7 @@ pub struct GivenServer {
     connect: ConnectOptions,
     url: Secret,
     owners: bool,
+    role_map: Vec<(String, String)>,
 }
 
 impl GivenServer {
@@ -24,13 +25,14 @@ impl GivenServer {
     /// `url` is what programs are given, with the database replaced.
     #[must_use]
     pub fn new(url: Secret, connect: ConnectOptions) -> Self {
-        Self { connect, url, owners: true }
+        Self { connect, url, owners: true, role_map: Vec::new() }
     }
 
-    /// Restores definers, or leaves them to the connecting user.
+    /// Restores definers, under other names by pairs of old and new, or leaves them to the
+    /// connecting user.
     #[must_use]
-    pub fn with_ownership(mut self, owners: bool) -> Self {
-        self.owners = owners;
+    pub fn with_ownership(mut self, owners: bool, role_map: Vec<(String, String)>) -> Self {
+        (self.owners, self.role_map) = (owners, role_map);
         self
     }
 }
@@ -73,7 +75,7 @@ impl DrillTarget for GivenServer {
         let connect = self.connect.clone().with_database(&name);
         let url = Secret::new(with_database(self.url.expose(), &name));
         let place = Place::new(Home::Given, connect, url, options).await?;
-        Ok(Box::new(place.with_ownership(self.owners)))
+        Ok(Box::new(place.with_ownership(self.owners, self.role_map.clone())))
     }
 }
 

@@ -68,8 +68,9 @@ impl Place {
         Ok(Self { home, connect, url, options, server_version })
     }
 
-    pub(super) fn with_ownership(mut self, owners: bool) -> Self {
+    pub(super) fn with_ownership(mut self, owners: bool, map: Vec<(String, String)>) -> Self {
         self.options.no_owner = !owners;
+        self.options.role_map = map;
         self
     }
 }
@@ -108,6 +109,7 @@ impl Scratch for Place {
         let how = Examination {
             jobs: self.options.jobs,
             owners: !self.options.no_owner,
+            role_map: self.options.role_map.clone(),
             observer: Arc::new(NoObserver),
         };
         examine(&self.connect, snapshot, &**parts, &how).await

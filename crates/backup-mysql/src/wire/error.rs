@@ -30,6 +30,7 @@ pub(crate) mod code {
     pub(crate) const ACCESS_DENIED: u16 = 1045;
     pub(crate) const UNKNOWN_DATABASE: u16 = 1049;
     pub(crate) const TABLE_ACCESS_DENIED: u16 = 1142;
+    pub(crate) const ACCOUNT_STATEMENT_FAILED: u16 = 1396;
     pub(crate) const PACKET_TOO_LARGE: u16 = 1153;
     pub(crate) const NO_SUCH_TABLE: u16 = 1146;
     pub(crate) const LOCK_WAIT: u16 = 1205;
@@ -41,10 +42,15 @@ pub(crate) mod code {
 /// Returns the number of the server's error that an error comes from.
 #[must_use]
 pub fn error_code(error: &Error) -> Option<u16> {
+    db_error(error).map(|found| found.code)
+}
+
+/// Returns the server's answer that an error comes from.
+pub(crate) fn db_error(error: &Error) -> Option<&DbError> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(one) = cause {
         if let Some(found) = one.downcast_ref::<DbError>() {
-            return Some(found.code);
+            return Some(found);
         }
         cause = one.source();
     }

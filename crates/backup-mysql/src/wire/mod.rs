@@ -6,7 +6,7 @@ mod quote;
 mod row;
 
 pub use client::Client;
-pub(crate) use error::code;
 pub use error::{DbError, error_code};
+pub(crate) use error::{code, db_error};
 pub use quote::{quote_name, quote_text};
 pub use row::Row;

@@ -1,6 +1,7 @@
 //! Logical backups against real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod accounts;
 mod changes;
 mod connections;
 mod elsewhere;

@@ -26,6 +26,7 @@ async fn every_type_and_object_comes_back_as_it_was() {
     let how = Examination {
         jobs: NonZeroUsize::new(2).unwrap(),
         owners: true,
+        role_map: Vec::new(),
         observer: Arc::new(NoObserver),
     };
     let parts: Arc<dyn PartSource> = taken.parts.clone();

@@ -18,11 +18,11 @@ use crate::catalog::objects;
 use crate::catalog::storage::Numbers;
 use crate::catalog::tables::{self, Kind, Table};
 use crate::logical::discover::{Look, coverage, look};
-use crate::logical::names::{SCHEMA, table_part};
+use crate::logical::names::{ACCOUNTS, SCHEMA, table_part};
 use crate::logical::rate::RateLimit;
 use crate::schema::{self, CreateTable, Item};
 use crate::wire::code;
-use crate::{Client, ConnectOptions, error_code};
+use crate::{Client, ConnectOptions, accounts, error_code};
 
 /// How long a lock is waited for, unless told otherwise.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -37,6 +37,8 @@ pub struct LogicalSource {
     options: SourceOptions,
     lock_wait: Duration,
     freeze: Option<Freeze>,
+    /// Whether the server's accounts are kept too.
+    accounts: bool,
     /// The name under which tables are recorded.
     title: String,
     look: Look,
@@ -62,7 +64,26 @@ impl LogicalSource {
         let facts = look.facts(&connect);
         let title = connect.database().to_owned();
         let options = options.clone();
-        Ok(Self { connect, options, lock_wait: LOCK_WAIT, freeze: None, title, look, facts })
+        Ok(Self {
+            connect,
+            options,
+            lock_wait: LOCK_WAIT,
+            freeze: None,
+            accounts: false,
+            title,
+            look,
+            facts,
+        })
+    }
+
+    /// Keeps the server's accounts and grants too; `SourceUnavailable` where the user does not see
+    /// them.
+    pub async fn with_accounts(mut self) -> Result<Self> {
+        let mut client = Client::connect(&self.connect).await?;
+        accounts::check_readable(&mut client).await?;
+        client.close().await;
+        self.accounts = true;
+        Ok(self)
     }
 
     /// Waits at most this long for each lock.
@@ -132,6 +153,11 @@ impl LogicalSource {
         see_all_columns(&tables, &items)?;
         let objects = objects::count(&mut holder, database).await?;
         write_schema(sink, &items).await?;
+        if self.accounts {
+            let records = accounts::read(&mut holder, server).await?;
+            facts.insert("accounts".to_owned(), records.len().to_string());
+            write_lines(sink, ACCOUNTS, &accounts::write(&records)?, records.len()).await?;
+        }
 
         self.phase("copy rows");
         let rate = RateLimit::new(self.options.max_rate);
@@ -297,12 +323,16 @@ async fn other_databases(
 }
 
 async fn write_schema(sink: &dyn PartSink, items: &[Item]) -> Result<()> {
-    let name = PartName::new(SCHEMA);
+    write_lines(sink, SCHEMA, &schema::write(items)?, items.len()).await
+}
+
+async fn write_lines(sink: &dyn PartSink, name: &str, lines: &[u8], count: usize) -> Result<()> {
+    let name = PartName::new(name);
     sink.begin_part(&name, Layout::Stream).await?;
     let mut segment = sink.segment(&name, 0).await?;
-    segment.write(&schema::write(items)?).await?;
+    segment.write(lines).await?;
     segment.finish().await?;
-    let attributes = [("format", "json lines".to_owned()), ("count", items.len().to_string())];
+    let attributes = [("format", "json lines".to_owned()), ("count", count.to_string())];
     let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value));
     sink.finish_part(&name, attributes.collect()).await
 }

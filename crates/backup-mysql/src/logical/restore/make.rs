@@ -3,7 +3,8 @@
 use backup_core::{Error, ErrorKind, Result};
 
 use super::session::STRICT;
-use crate::schema::{Item, Kind, moved, without_definer};
+use crate::accounts::RoleMap;
+use crate::schema::{Item, Kind, moved, renamed, without_definer};
 use crate::wire::code;
 use crate::{Client, error_code, quote_name, quote_text};
 
@@ -21,6 +22,8 @@ pub(crate) struct How<'a> {
     pub(crate) to: Option<&'a str>,
     /// Leave definers out: whoever restores is the definer then.
     pub(crate) no_owner: bool,
+    /// Definers under other names.
+    pub(crate) roles: &'a RoleMap,
     /// Switch events off.
     pub(crate) quiet: bool,
 }
@@ -79,7 +82,8 @@ pub(super) async fn one(
         if account {
             return outer.hint(
                 "Its definer cannot be named by this user (SUPER, or SET USER): restore as an \
-                 administrator, or with --no-owner, so that whoever restores is the definer.",
+                 administrator, with --map-role OLD=NEW, or with --no-owner, so that whoever \
+                 restores is the definer.",
             );
         }
         outer
@@ -119,7 +123,7 @@ pub(crate) fn statement(item: &Item, how: How<'_>) -> String {
         Kind::View => moved(&sql, how.from, how.to).unwrap_or(sql),
         _ => sql,
     };
-    if how.no_owner { without_definer(&sql) } else { sql }
+    if how.no_owner { without_definer(&sql) } else { renamed(&sql, how.roles) }
 }
 
 /// Returns the statements that put a session under the settings an object was made with.
@@ -178,7 +182,13 @@ mod tests {
             "t",
             "CREATE TABLE `t` (\n `a` int DEFAULT nextval(`shop`.`s`)\n)",
         );
-        let how = How { from: "shop", to: None, no_owner: false, quiet: false };
+        let how = How {
+            from: "shop",
+            to: None,
+            no_owner: false,
+            roles: &RoleMap::default(),
+            quiet: false,
+        };
         assert!(statement(&item, how).contains("nextval(`s`)"));
     }
 }

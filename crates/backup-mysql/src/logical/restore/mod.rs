@@ -1,5 +1,6 @@
 //! Restoring into a new database.
 
+mod accounts;
 mod enums;
 mod foreign;
 mod insert;
@@ -14,7 +15,7 @@ mod target;
 
 pub(crate) use insert::Inserts;
 pub(crate) use make::{How, settings, statement};
-pub(crate) use part::TablePart;
+pub(crate) use part::{TablePart, read_part};
 pub(crate) use place::drop_database;
 pub(crate) use subset::Subset;
 pub use target::LogicalTarget;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use backup_core::{Error, ErrorKind, Result, Snapshot};
 
+use crate::accounts::Account;
 use crate::catalog::database::Database;
 use crate::logical::fingerprint::of;
 use crate::schema::{Item, Kind};
@@ -12,6 +13,8 @@ use crate::{Client, ConnectOptions, error_code, quote_name, quote_text};
 
 /// The table by which an unfinished restore is known again; it holds the snapshot's id.
 const MARK: &str = "backup_unfinished_restore";
+/// The table that holds the accounts which an unfinished restore makes.
+const ACCOUNTS: &str = "backup_unfinished_accounts";
 /// How many objects are named of a database that is not empty.
 const NAMED: usize = 5;
 
@@ -120,7 +123,10 @@ pub(super) async fn check_leftover(
     items: &[Item],
 ) -> Result<()> {
     let objects = objects(client, connect.database()).await?;
-    let is_ours = |name: &String| name == MARK || items.iter().any(|item| item.name == *name);
+    let marks = [MARK, ACCOUNTS];
+    let is_ours = |name: &String| {
+        marks.contains(&name.as_str()) || items.iter().any(|item| item.name == *name)
+    };
     let Some(other) = objects.iter().find(|name| !is_ours(name)) else { return Ok(()) };
     Err(Error::new(ErrorKind::Conflict, "replace unfinished database")
         .with("target", connect.location())
@@ -142,6 +148,7 @@ pub(super) async fn prepare(
     let set = character_set(&snapshot.evidence.facts);
     let refused = |error| refused(error, connect, &set);
     if place == Place::Leftover {
+        take_back_accounts(client, connect).await?;
         client.execute(&format!("DROP DATABASE {name}")).await?;
     }
     match place {
@@ -165,6 +172,48 @@ async fn mark(client: &mut Client, database: &str, snapshot: &Snapshot) -> Resul
     client.execute(&create).await?;
     let id = quote_text(&snapshot.id.to_string());
     client.execute(&format!("INSERT INTO {table} VALUES ({id})")).await
+}
+
+/// Writes down that an account is about to be made, so that a failed or killed restore's goes too.
+pub(super) async fn note_account(
+    client: &mut Client,
+    connect: &ConnectOptions,
+    account: &Account,
+) -> Result<()> {
+    let table = format!("{}.{ACCOUNTS}", quote_name(connect.database()));
+    let create = format!(
+        "CREATE TABLE IF NOT EXISTS {table} (n int NOT NULL AUTO_INCREMENT PRIMARY KEY, \
+         account text CHARACTER SET utf8mb4 NOT NULL)"
+    );
+    client.execute(&create).await?;
+    let text = quote_text(&account.as_sql());
+    client.execute(&format!("INSERT INTO {table} (account) VALUES ({text})")).await
+}
+
+/// Takes the note back: somebody else made the account meanwhile.
+pub(super) async fn forget_account(
+    client: &mut Client,
+    connect: &ConnectOptions,
+    account: &Account,
+) -> Result<()> {
+    let (name, text) = (quote_name(connect.database()), quote_text(&account.as_sql()));
+    client.execute(&format!("DELETE FROM {name}.{ACCOUNTS} WHERE account = BINARY {text}")).await
+}
+
+/// Drops the accounts that a restore made; there are none where it made none.
+async fn take_back_accounts(client: &mut Client, connect: &ConnectOptions) -> Result<()> {
+    let sql = format!("SELECT account FROM {}.{ACCOUNTS}", quote_name(connect.database()));
+    let rows = match client.query(&sql).await {
+        Err(error) if error_code(&error) == Some(code::NO_SUCH_TABLE) => return Ok(()),
+        rows => rows?,
+    };
+    for row in rows {
+        let text = row.text(0);
+        let Some((account, "")) = Account::take(&text) else { continue };
+        let kind = if account.host.is_none() { "ROLE" } else { "USER" };
+        client.execute(&format!("DROP {kind} IF EXISTS {}", account.as_sql())).await?;
+    }
+    Ok(())
 }
 
 fn character_set(facts: &BTreeMap<String, String>) -> String {
@@ -205,9 +254,19 @@ fn refused(error: Error, connect: &ConnectOptions, set: &str) -> Error {
     }
 }
 
-/// Removes the mark: the restore is complete.
+/// Removes the marks: the restore is complete.
 pub(crate) async fn finish_unfinished(client: &mut Client, connect: &ConnectOptions) -> Result<()> {
-    client.execute(&format!("DROP TABLE {}.{MARK}", quote_name(connect.database()))).await
+    let name = quote_name(connect.database());
+    client.execute(&format!("DROP TABLE IF EXISTS {name}.{ACCOUNTS}")).await?;
+    client.execute(&format!("DROP TABLE {name}.{MARK}")).await
+}
+
+/// Drops a database that a restore made, with the accounts that it made.
+pub(super) async fn undo_database(connect: &ConnectOptions) -> Result<()> {
+    let mut client = Client::connect_to_server(connect).await?;
+    take_back_accounts(&mut client, connect).await?;
+    client.close().await;
+    drop_database(connect).await
 }
 
 /// Drops a database with everything in it.
@@ -218,7 +277,8 @@ pub(crate) async fn drop_database(connect: &ConnectOptions) -> Result<()> {
     Ok(())
 }
 
-/// Drops what a restore made in a database that was there before, and nothing else.
+/// Drops what a restore made in a database that was there before, its accounts included, and
+/// nothing else.
 pub(super) async fn empty(
     connect: &ConnectOptions,
     before: &Database,
@@ -226,12 +286,13 @@ pub(super) async fn empty(
 ) -> Result<()> {
     let mut client = Client::connect_to_server(connect).await?;
     client.execute("SET SESSION foreign_key_checks = 0").await?;
+    take_back_accounts(&mut client, connect).await?;
     let name = quote_name(connect.database());
     for (kind, object) in made.iter().rev() {
         let object = quote_name(object);
         client.execute(&format!("DROP {} IF EXISTS {name}.{object}", kind.as_sql())).await?;
     }
-    client.execute(&format!("DROP TABLE IF EXISTS {name}.{MARK}")).await?;
+    client.execute(&format!("DROP TABLE IF EXISTS {name}.{ACCOUNTS}, {name}.{MARK}")).await?;
     let set = format!("CHARACTER SET {} COLLATE {}", before.charset, before.collation);
     client.execute(&format!("ALTER DATABASE {name} {set}")).await?;
     client.close().await;

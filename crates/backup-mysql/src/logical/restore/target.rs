@@ -9,6 +9,7 @@ use backup_core::port::{
 use backup_core::{Error, ErrorKind, Finding, Result, Snapshot, SnapshotKind};
 use futures::{StreamExt, TryStreamExt};
 
+use super::accounts::{self, Accounts};
 use super::foreign;
 use super::make::{self, How};
 use super::part::{TablePart, read_part};
@@ -17,6 +18,7 @@ use super::report::Report;
 use super::rows::{self, Way};
 use super::session::writing;
 use super::subset::Subset;
+use crate::accounts::{Reach, RoleMap};
 use crate::catalog::server::Server;
 use crate::logical::names::SCHEMA;
 use crate::schema::{self, CreateTable, Item, Kind};
@@ -58,6 +60,8 @@ impl LogicalTarget {
         }
         let mut client = Client::connect_to_server(&self.connect).await?;
         let server = Server::read(&mut client, &self.connect).await?;
+        accounts::check_possible(&mut client, &self.connect, &server, snapshot, &self.options)
+            .await?;
         let place = place::look(&mut client, &self.connect, snapshot).await?;
         Ok((client, server, place))
     }
@@ -78,6 +82,7 @@ impl LogicalTarget {
                  which takes longer",
             ));
         }
+        findings.extend(accounts::findings(snapshot, &self.options));
         findings
     }
 
@@ -112,8 +117,17 @@ impl LogicalTarget {
         client.close().await;
         let mut client = writing(&self.connect, facts).await?;
         let to = Some(self.connect.database());
-        let how = How { from: database, to, no_owner: options.no_owner, quiet: self.quiet };
+        let roles = RoleMap::new(&options.role_map);
+        let (no_owner, quiet) = (options.no_owner, self.quiet);
+        let how = How { from: database, to, no_owner, roles: &roles, quiet };
         let chosen: Vec<&Item> = items.iter().filter(|item| subset.has(item)).collect();
+        let (map, to_server) = (&roles, (&self.connect, &server));
+        let mut accounts =
+            Accounts::plan(&mut client, to_server, snapshot, &**parts, &chosen, map, options)
+                .await?;
+        for finding in accounts.make(&mut client, &self.connect).await? {
+            report.found(finding);
+        }
         let of = |kinds: &[Kind]| -> Vec<&Item> {
             chosen.iter().copied().filter(|item| kinds.contains(&item.kind)).collect()
         };
@@ -176,6 +190,9 @@ impl LogicalTarget {
         }
         make::all(&mut client, &of(&[Kind::Trigger]), how, made).await?;
         make::all(&mut client, &of(&[Kind::Event]), how, made).await?;
+        for finding in accounts.give(&mut client, &[Reach::Object]).await? {
+            report.found(finding);
+        }
         if self.quiet && chosen.iter().any(|item| item.kind == Kind::Event) {
             report.found(Finding::note("events are switched off in this copy"));
         }
@@ -341,6 +358,9 @@ impl Target for LogicalTarget {
         }
         let rows: u64 = tables.iter().map(|table| table.rows).sum();
         let way = if way == Way::Load { "LOAD DATA LOCAL" } else { "INSERT" };
+        if let Some(count) = accounts::wanted(snapshot, &self.options) {
+            step("create accounts", format!("of the snapshot's {count}, those that are missing"));
+        }
         step("create tables", format!("{} tables, without foreign keys", tables.len()));
         step("load rows", format!("{rows} rows by {way}, {} at a time", self.options.jobs));
         step("build indexes", "and foreign keys, whose rows are then checked".to_owned());
@@ -394,7 +414,7 @@ impl Undo {
         let done = match std::mem::take(&mut self.written) {
             Written::Nothing => Ok(()),
             Written::Contents(before) => place::empty(&self.connect, &before, &self.made).await,
-            Written::Database => place::drop_database(&self.connect).await,
+            Written::Database => place::undo_database(&self.connect).await,
         };
         self.keep().await;
         done
