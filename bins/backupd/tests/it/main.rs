@@ -16,6 +16,7 @@ mod drill;
 mod faults;
 mod http;
 mod kills;
+mod mysql;
 mod native;
 mod nightly;
 mod push;

@@ -36,14 +36,21 @@ pub(crate) struct Running {
 impl World {
     /// A repository with a daemon for this database, every minute of the real clock.
     pub(crate) fn new(cluster: &Cluster) -> Self {
+        let mut world = Self::bare();
+        let path = std::env::var("PATH").unwrap_or_default();
+        world.set("PATH", &format!("{}:{path}", cluster.bin("").display()));
+        world.set("DATABASE_URL", &cluster.url("shop"));
+        world
+    }
+
+    /// A repository with a daemon that knows of no source yet.
+    pub(crate) fn bare() -> Self {
         let folder = tempfile::Builder::new().prefix("backupd-").tempdir().unwrap();
         let program = PathBuf::from(env!("CARGO_BIN_EXE_backupd"));
         let mut world = Self { folder, environment: Vec::new(), user: None, program };
-        let path = std::env::var("PATH").unwrap_or_default();
-        world.set("PATH", &format!("{}:{path}", cluster.bin("").display()));
+        world.set("PATH", &std::env::var("PATH").unwrap_or_default());
         world.set("BACKUP_REPOSITORY", &world.repository());
         world.set("BACKUP_PASSPHRASE", PASSPHRASE);
-        world.set("DATABASE_URL", &cluster.url("shop"));
         world.set("BACKUPD_STATE", &world.path("state").display().to_string());
         world.set("BACKUPD_LISTEN", "127.0.0.1:0");
         runtime().block_on(async {
