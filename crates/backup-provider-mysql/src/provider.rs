@@ -81,7 +81,8 @@ impl Provider for MysqlProvider {
     }
 
     async fn survey(&self) -> Result<Survey> {
-        survey(&self.connect).await
+        let found = survey(&self.connect).await?;
+        Ok(Survey { keeps_roles: self.accounts, ..found })
     }
 
     async fn examine(

@@ -116,3 +116,73 @@ fn accounts_are_kept_when_asked_for_and_their_hashes_shown_nowhere() {
     }
     assert!(!said.contains(&hash) && !said.contains(&hash[1..]), "{said}");
 }
+
+#[test]
+fn a_database_moves_to_another_server_and_is_proved_there() {
+    let (Some(old), Some(new)) = (MariaDb::start(&[]), MariaDb::start(&[])) else { return };
+    old.sql("", "CREATE DATABASE shop CHARACTER SET latin1; CREATE USER app@localhost IDENTIFIED BY 'secret'");
+    old.sql("", "GRANT ALL PRIVILEGES ON shop.* TO app@localhost");
+    old.sql("shop", SHOP);
+    old.sql("shop", "CREATE DEFINER=app@localhost PROCEDURE p() SELECT 1; CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SET @a = 1");
+    let ctl = Program::new();
+    let configuration = format!(
+        "[[source]]\nname = \"shop\"\nurl = \"{}\"\n[source.backup]\nusers = true\n",
+        old.url("shop")
+    );
+    std::fs::write(ctl.path("backup.toml"), configuration).unwrap();
+    ctl.ok(&["init"]);
+    let to = new.url("moved");
+    let check = |document: &serde_json::Value, name: &str| {
+        let checks = document["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["name"] == name).unwrap().clone()
+    };
+
+    // What is missing is named before anything is read.
+    let preview = ctl.json_ending(&["migrate", "shop", "--to", &to, "--preview"], 8);
+    let roles = check(&preview, "roles");
+    assert_eq!(roles["fit"], "blocked", "{preview:#}");
+    assert!(roles["detail"].as_str().unwrap().contains("app@localhost"), "{roles}");
+    assert_eq!(check(&preview, "events")["fit"], "warning");
+    for name in ["version", "target", "features", "locale", "names", "max_allowed_packet"] {
+        assert_eq!(check(&preview, name)["fit"], "fits", "{preview:#}");
+    }
+    let refused = ctl.run(&["migrate", "shop", "--to", &to]).fails(8);
+    assert!(refused.stderr.contains("app@localhost"), "{}", refused.stderr);
+    ctl.run(&["show", "latest"]).fails(7);
+    let itself = ctl.run(&["migrate", "shop", "--to", &old.url("shop"), "--create-roles"]).fails(8);
+    assert!(itself.stderr.contains("the source itself"), "{}", itself.stderr);
+
+    let done = ctl.json(&["migrate", "shop", "--to", &to, "--create-roles"]);
+    assert_eq!(done["outcome"], "migrated", "{done:#}");
+    assert_eq!(done["restored"]["rows"], 3_200, "{done:#}");
+    for name in ["rows", "fingerprints", "schema", "sequences", "objects", "locale"] {
+        let asked = done["questions"].as_array().unwrap();
+        let found = asked.iter().find(|question| question["name"] == name).unwrap();
+        assert_eq!(found["outcome"], "passed", "{done:#}");
+    }
+    assert_eq!(old.dump("shop"), new.dump("moved"));
+    assert!(new.sql("", "SHOW GRANTS FOR app@localhost").contains("ON `moved`.*"));
+    let again = ctl.run(&["migrate", "shop", "--to", &to, "--create-roles"]).fails(8);
+    assert!(again.stderr.contains("not empty"), "{}", again.stderr);
+
+    // The commands of the checklist are commands: the source can be read only, and written again.
+    let run = |step: usize| {
+        let command = done["checklist"][step]["command"].as_str().unwrap();
+        let output = std::process::Command::new("sh").args(["-c", command]).output().unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    run(0);
+    run(1);
+    assert_eq!(old.sql("", "SELECT @@GLOBAL.read_only").trim(), "1");
+    assert_eq!(run(3).trim(), "3");
+    run(6);
+    assert_eq!(old.sql("", "SELECT @@GLOBAL.read_only").trim(), "0");
+
+    // Definers under another name are known to the comparison, too.
+    let words = ["migrate", "shop", "--to", &new.url("again"), "--map-role", "app=web"];
+    new.sql("", "CREATE USER web@localhost");
+    let done = ctl.json(&words);
+    assert_eq!(done["outcome"], "migrated", "{done:#}");
+    assert!(new.sql("again", "SHOW CREATE PROCEDURE p").contains("`web`@`localhost`"));
+}

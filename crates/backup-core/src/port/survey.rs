@@ -12,14 +12,31 @@ pub struct Survey {
     pub location: String,
     /// The database's name.
     pub database: String,
+    /// The engine's word, as in the identity of a source.
+    pub engine: String,
+    /// Who made the server, where an engine has several: `MariaDB`, `MySQL`.
+    pub product: String,
     /// The server's version, as it prints it.
     pub server_version: String,
     /// The server's major version.
     pub major: u32,
+    /// What follows it, where versions with the same major one understand different things.
+    pub minor: u32,
+    /// How the engine's own client is pointed at the server, as words of a shell without the
+    /// password; empty where it takes the URL.
+    pub client: String,
     /// What the database is; nothing when there is none of that name.
     pub content: Option<DatabaseContent>,
     /// Roles of the server.
     pub roles: BTreeSet<String>,
+    /// Whether the connecting role does not see the others.
+    pub roles_hidden: bool,
+    /// Whether snapshots hold the roles, so that others can be created like them.
+    pub keeps_roles: bool,
+    /// What the server can do that a database may need: `engine InnoDB`, `collation latin1_bin`.
+    pub features: BTreeSet<String>,
+    /// Settings of the server that change what a database means, by their names.
+    pub settings: BTreeMap<String, String>,
     /// Extensions that can be installed, with the version that would be.
     pub available: BTreeMap<String, String>,
     /// Tablespaces of the server.
@@ -63,4 +80,12 @@ pub struct DatabaseContent {
     pub foreign_servers: Vec<String>,
     /// Transactions that were prepared and not ended.
     pub prepared: u64,
+    /// What its server can do and it uses, in the words of [`Survey::features`].
+    pub needs: BTreeSet<String>,
+    /// Jobs that the server runs by itself.
+    pub events: Vec<String>,
+    /// Tables whose history is not copied.
+    pub versioned: Vec<String>,
+    /// Tables whose rows are kept elsewhere.
+    pub elsewhere: Vec<String>,
 }

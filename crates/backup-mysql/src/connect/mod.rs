@@ -143,6 +143,17 @@ impl ConnectOptions {
         }
     }
 
+    /// Returns the options by which the server's own client reaches it, without the password, as
+    /// words of a shell.
+    pub(crate) fn client_words(&self) -> String {
+        let word = |name: &str, value: &str| format!("--{name}='{}'", value.replace('\'', "'\\''"));
+        let place = match &self.host {
+            Host::Tcp(host) => format!("{} --port={}", word("host", host), self.port),
+            Host::Socket(path) => word("socket", &path.display().to_string()),
+        };
+        format!("{place} {}", word("user", &self.user))
+    }
+
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }

@@ -2,6 +2,8 @@
 
 use backup_core::port::Survey;
 
+use super::mysql;
+
 /// One step of the cut-over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChecklistStep {
@@ -14,7 +16,15 @@ pub struct ChecklistStep {
 /// Returns the steps of a cut-over, in order. `source` is the name that the database is backed up
 /// under, `created` are the roles that were created for it.
 #[must_use]
-pub fn checklist(source: &str, from: &Survey, created: &[String]) -> Vec<ChecklistStep> {
+pub fn checklist(
+    source: &str,
+    from: &Survey,
+    to: &Survey,
+    created: &[String],
+) -> Vec<ChecklistStep> {
+    if from.engine == mysql::ENGINE {
+        return mysql::checklist(source, from, to);
+    }
     let database = identifier(&from.database);
     let name = literal(&from.database);
     let psql = |url: &str, sql: &str| format!("psql \"${url}\" -c {}", shell(sql));
@@ -78,12 +88,12 @@ fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Quotes for a shell.
-fn shell(text: &str) -> String {
+pub(super) fn shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
@@ -94,7 +104,7 @@ mod tests {
     #[test]
     fn names_survive_the_shell_and_the_server() {
         let from = Survey { database: "it's \"x\"".into(), ..Survey::default() };
-        let steps = checklist("shop", &from, &["app".into()]);
+        let steps = checklist("shop", &from, &Survey::default(), &["app".into()]);
         assert!(steps[0].command.contains(r#"ALTER DATABASE "it'\''s ""x""" SET"#), "{steps:?}");
         assert!(steps[1].command.contains(r"datname = '\''it'\'''\''s"), "{steps:?}");
         assert!(steps.iter().any(|step| step.command.contains("ALTER ROLE \"app\" LOGIN")));

@@ -1,6 +1,7 @@
 //! Migrate: a database to another server, version or vendor, through the repository.
 
 mod checklist;
+mod mysql;
 mod preflight;
 mod run;
 

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use backup_core::port::{DatabaseContent, RestoreOptions, Survey};
 
+use super::mysql;
+
 /// How something of the source fits the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fit {
@@ -41,11 +43,11 @@ pub struct Check {
 }
 
 impl Check {
-    fn new(name: &'static str, fit: Fit, detail: impl Into<String>) -> Self {
+    pub(super) fn new(name: &'static str, fit: Fit, detail: impl Into<String>) -> Self {
         Self { name, fit, detail: detail.into(), remedy: None }
     }
 
-    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+    pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
     }
@@ -61,9 +63,19 @@ pub fn preflight(
 ) -> Vec<Check> {
     let empty = DatabaseContent::default();
     let content = source.content.as_ref().unwrap_or(&empty);
+    if source.engine != target.engine {
+        let detail = format!("{} does not become {}", source.product, target.product);
+        return vec![
+            Check::new("engine", Fit::Blocked, detail)
+                .remedy("Name a target of the source's own engine."),
+        ];
+    }
+    if source.engine == mysql::ENGINE {
+        return mysql::preflight(source, content, target, options, allow_downgrade);
+    }
     let mut all = vec![
         version(source, target, allow_downgrade),
-        place(content, target),
+        place(content, target, "CREATEDB"),
         roles(content, target, options),
         extensions(content, target, options),
         locale(content, target),
@@ -75,30 +87,26 @@ pub fn preflight(
 
 fn version(source: &Survey, target: &Survey, allow_downgrade: bool) -> Check {
     let (from, to) = (&source.server_version, &target.server_version);
-    let identity = source.content.as_ref().and_then(|content| content.identity.as_ref());
-    let engine = match identity {
-        Some(identity) if identity.engine == "mysql" => "MySQL or MariaDB",
-        _ => "PostgreSQL",
-    };
     if target.major >= source.major {
-        return Check::new("version", Fit::Fits, format!("{engine} {from} to {to}"));
+        return Check::new("version", Fit::Fits, format!("PostgreSQL {from} to {to}"));
     }
-    let detail = format!("{engine} {from} to the older {to}, which may not know what is used");
+    let detail = format!("PostgreSQL {from} to the older {to}, which may not know what is used");
     let fit = if allow_downgrade { Fit::Warning } else { Fit::Blocked };
     Check::new("version", fit, detail).remedy(format!(
-        "Take a target of {engine} {} or newer, or insist with --allow-downgrade: what the older \
+        "Take a target of PostgreSQL {} or newer, or insist with --allow-downgrade: what the older \
          version does not know then fails while it is restored.",
         source.major
     ))
 }
 
-fn place(source: &DatabaseContent, target: &Survey) -> Check {
+/// Whether the target can be written; `grant` is what lets the role create it.
+pub(super) fn place(source: &DatabaseContent, target: &Survey, grant: &str) -> Check {
     let Some(content) = &target.content else {
         if target.may_create_databases {
             return Check::new("target", Fit::Fits, format!("{} will be created", target.location));
         }
         return Check::new("target", Fit::Blocked, "the role there may not create databases")
-            .remedy("Create an empty database there first, or grant the role CREATEDB.");
+            .remedy(format!("Create an empty database there first, or grant the role {grant}."));
     };
     if content.identity.is_some() && content.identity == source.identity {
         return Check::new("target", Fit::Blocked, "it is the source itself")
@@ -273,7 +281,7 @@ fn left_behind(source: &DatabaseContent) -> Vec<Check> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::num::NonZeroUsize;
     use std::sync::Arc;
 
@@ -281,7 +289,7 @@ mod tests {
 
     use super::*;
 
-    fn options() -> RestoreOptions {
+    pub(crate) fn options() -> RestoreOptions {
         RestoreOptions {
             jobs: NonZeroUsize::MIN,
             tables: Vec::new(),

@@ -75,7 +75,7 @@ pub async fn plan(
     let (from, to) = interrupt.unless(looking).await?;
     let checks = preflight(&from, &to, &request.restore, request.allow_downgrade);
     let created = created(&from, &to, &request.restore);
-    let checklist = checklist(request.backup.source.as_str(), &from, &created);
+    let checklist = checklist(request.backup.source.as_str(), &from, &to, &created);
     Ok(Migration {
         source: request.backup.source.clone(),
         from,

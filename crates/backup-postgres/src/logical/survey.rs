@@ -27,6 +27,8 @@ pub async fn survey(connect: &ConnectOptions) -> Result<Survey> {
     let content = if is_there { Some(content(&mut client, connect).await?) } else { None };
     client.close().await;
     Ok(Survey {
+        engine: "postgres".to_owned(),
+        product: "PostgreSQL".to_owned(),
         location: connect.location(),
         database: connect.database().to_owned(),
         major: offer.major(),
@@ -37,6 +39,7 @@ pub async fn survey(connect: &ConnectOptions) -> Result<Survey> {
         tablespaces: offer.tablespaces,
         may_create_roles: offer.can_create_roles,
         may_create_databases: offer.can_create_databases,
+        ..Survey::default()
     })
 }
 
@@ -86,6 +89,7 @@ async fn content(client: &mut Client, connect: &ConnectOptions) -> Result<Databa
         slots: names(client, SLOTS).await?,
         foreign_servers: names(client, "SELECT srvname FROM pg_catalog.pg_foreign_server").await?,
         prepared: count(client, PREPARED).await?,
+        ..DatabaseContent::default()
     })
 }
 

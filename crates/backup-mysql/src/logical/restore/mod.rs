@@ -16,7 +16,7 @@ mod target;
 pub(crate) use insert::Inserts;
 pub(crate) use make::{How, settings, statement};
 pub(crate) use part::{TablePart, read_part};
-pub(crate) use place::drop_database;
+pub(crate) use place::{drop_database, objects};
 pub(crate) use subset::Subset;
 pub use target::LogicalTarget;
 pub(crate) use target::read_schema;

@@ -59,7 +59,7 @@ pub(super) async fn look(
 }
 
 /// Returns the names of everything in it.
-async fn objects(client: &mut Client, database: &str) -> Result<Vec<String>> {
+pub(crate) async fn objects(client: &mut Client, database: &str) -> Result<Vec<String>> {
     let name = quote_text(database);
     let sql = format!(
         "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {name} \
