@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use backup_core::port::{Observer, PartSource};
 use backup_core::{Error, ErrorKind, ErrorStatus, Event, Result};
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
@@ -32,6 +33,13 @@ pub(super) enum Way {
     Insert(usize),
 }
 
+/// How rows are loaded.
+pub(super) struct Manner<'a> {
+    pub(super) way: Way,
+    pub(super) jobs: NonZeroUsize,
+    pub(super) observer: &'a dyn Observer,
+}
+
 /// What was loaded.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Loaded {
@@ -52,40 +60,51 @@ pub(super) async fn way(client: &mut Client) -> Result<Way> {
     Ok(Way::Insert(most.unwrap_or(LONGEST_STATEMENT).saturating_sub(1024).min(LONGEST_STATEMENT)))
 }
 
+/// What is done to a table, told by its place among them, once all of its rows are in.
+pub(super) type Then<'a> = &'a (dyn Fn(usize) -> BoxFuture<'a, Result<()>> + Sync);
+
 /// What all writers share.
-struct Loading<'a> {
+struct Loading<'a, 't> {
     parts: &'a Arc<dyn PartSource>,
     observer: &'a dyn Observer,
     tables: &'a [TablePart],
     queue: Mutex<VecDeque<(usize, usize)>>,
     /// Rows that arrived, by table.
     rows: Vec<AtomicU64>,
+    /// Segments that are not in yet, by table.
+    left: Vec<AtomicUsize>,
     bytes: AtomicU64,
     way: Way,
+    then: Then<'t>,
 }
 
-/// Loads the rows of these tables. The server's count of each table's rows must be that of the
+/// Loads the rows of these tables, the largest first, and does to each what comes `then` while others
+/// are still loaded. The server's count of each table's rows must be that of the
 /// snapshot; whatever it changes or leaves out is an error.
 pub(super) async fn load(
     connect: &ConnectOptions,
     facts: &BTreeMap<String, String>,
     parts: &Arc<dyn PartSource>,
     tables: &[TablePart],
-    way: Way,
-    jobs: NonZeroUsize,
-    observer: &dyn Observer,
+    manner: Manner<'_>,
+    then: Then<'_>,
 ) -> Result<Loaded> {
+    let Manner { way, jobs, observer } = manner;
     let mut by_size: Vec<usize> = (0..tables.len()).collect();
     by_size.sort_by_key(|at| std::cmp::Reverse(tables.get(*at).map_or(0, |table| table.bytes)));
     let mut queue = VecDeque::new();
+    let mut left = vec![0_usize; tables.len()];
     for at in by_size {
-        let Some(table) = tables.get(at) else { continue };
+        let (Some(table), Some(left)) = (tables.get(at), left.get_mut(at)) else { continue };
         for (position, segment) in parts.segments(&table.part).await?.iter().enumerate() {
             if segment.bytes > 0 {
                 queue.push_back((at, position));
+                *left += 1;
             }
         }
     }
+    let empty = (0..).zip(&left).filter(|(_, left)| **left == 0).map(|(at, _)| then(at));
+    let empty: Vec<_> = empty.collect();
     let workers = jobs.get().min(queue.len());
     let loading = Loading {
         parts,
@@ -93,11 +112,15 @@ pub(super) async fn load(
         tables,
         queue: Mutex::new(queue),
         rows: tables.iter().map(|_| AtomicU64::new(0)).collect(),
+        left: left.into_iter().map(AtomicUsize::new).collect(),
         bytes: AtomicU64::new(0),
         way,
+        then,
     };
     let work = (0..workers).map(|_| loading.work(connect, facts));
     futures::future::try_join_all(work).await?;
+    let empty = futures::stream::iter(empty).buffer_unordered(jobs.get());
+    empty.try_collect::<Vec<()>>().await?;
     let mut done = Loaded { rows: 0, bytes: loading.bytes.load(Ordering::Relaxed) };
     for (table, rows) in tables.iter().zip(&loading.rows) {
         let rows = rows.load(Ordering::Relaxed);
@@ -112,7 +135,7 @@ pub(super) async fn load(
     Ok(done)
 }
 
-impl Loading<'_> {
+impl Loading<'_, '_> {
     async fn work(&self, connect: &ConnectOptions, facts: &BTreeMap<String, String>) -> Result<()> {
         let mut client = writing(connect, facts).await?;
         while let Some((at, position)) = self.next() {
@@ -139,6 +162,10 @@ impl Loading<'_> {
             };
             if let Some(count) = self.rows.get(at) {
                 count.fetch_add(rows, Ordering::Relaxed);
+            }
+            let last = |left: &AtomicUsize| left.fetch_sub(1, Ordering::AcqRel) == 1;
+            if self.left.get(at).is_some_and(last) {
+                (self.then)(at).await?;
             }
         }
         client.close().await;

@@ -1,5 +1,6 @@
 //! The target: a database opened for one restore.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use backup_core::port::{
     PartSource, RestoreOptions, RestorePlan, RestoreReport, RestoreStep, Target,
 };
 use backup_core::{Error, ErrorKind, Finding, Result, Snapshot, SnapshotKind};
-use futures::{StreamExt, TryStreamExt};
+use futures::FutureExt;
 
 use super::accounts::{self, Accounts};
 use super::foreign;
@@ -15,7 +16,7 @@ use super::make::{self, How};
 use super::part::{TablePart, read_part};
 use super::place::{self, Claim, Place, Written, finish_unfinished};
 use super::report::Report;
-use super::rows::{self, Way};
+use super::rows::{self, Manner, Way};
 use super::session::writing;
 use super::subset::Subset;
 use crate::accounts::{Reach, RoleMap};
@@ -162,16 +163,22 @@ impl LogicalTarget {
         let programs = [Kind::Function, Kind::Procedure, Kind::Package, Kind::PackageBody];
         make::all(&mut client, &of(&programs), how, made).await?;
 
-        report.phase("load rows");
-        let loaded =
-            rows::load(&self.connect, facts, parts, &tables, way, options.jobs, &*options.observer);
-        let loaded = loaded.await?;
+        report.phase("load rows and build indexes");
+        let staged: BTreeMap<&str, &schema::Staged> =
+            later.iter().map(|(table, staged)| (table.as_str(), staged)).collect();
+        let index = |at: usize| {
+            let table = tables.get(at).map_or("", |table| table.table.as_str());
+            let clauses = staged.get(table).map_or(&[][..], |staged| staged.indexes.as_slice());
+            self.index(snapshot, table, clauses).boxed()
+        };
+        let (jobs, observer) = (options.jobs, &*options.observer);
+        let manner = Manner { way, jobs, observer };
+        let loaded = rows::load(&self.connect, facts, parts, &tables, manner, &index).await?;
         report.inner.tables = tables.len() as u64;
         report.inner.rows = loaded.rows;
         report.inner.bytes = loaded.bytes;
 
-        report.phase("build indexes and constraints");
-        self.indexes(snapshot, &later).await?;
+        report.phase("add constraints");
         for (table, staged) in &later {
             for finding in self.foreign_keys(&mut client, table, staged, &subset).await? {
                 report.found(finding);
@@ -236,24 +243,15 @@ impl LogicalTarget {
         Ok(findings)
     }
 
-    /// Adds indexes, several tables at a time.
-    async fn indexes(&self, snapshot: &Snapshot, later: &[(String, schema::Staged)]) -> Result<()> {
-        let mut work = Vec::new();
-        for (table, staged) in later {
-            if !staged.indexes.is_empty() {
-                work.push(self.index(snapshot, table.clone(), staged.indexes.clone()));
-            }
+    /// Adds a table's indexes, all at once: the server reads it once.
+    async fn index(&self, snapshot: &Snapshot, table: &str, clauses: &[String]) -> Result<()> {
+        if clauses.is_empty() {
+            return Ok(());
         }
-        let work = futures::stream::iter(work).buffer_unordered(self.options.jobs.get());
-        work.try_collect::<Vec<()>>().await?;
-        Ok(())
-    }
-
-    async fn index(&self, snapshot: &Snapshot, table: String, clauses: Vec<String>) -> Result<()> {
         let mut client = writing(&self.connect, &snapshot.evidence.facts).await?;
         // Here a unique index is to find what is there twice.
         client.execute("SET SESSION unique_checks = 1").await?;
-        alter(&mut client, &table, &clauses).await?;
+        alter(&mut client, table, clauses).await?;
         client.close().await;
         Ok(())
     }
