@@ -21,6 +21,7 @@ mod keys;
 mod listener;
 mod migrate;
 mod mysql;
+mod mysql_kills;
 mod neon;
 mod object_store;
 mod offline;

@@ -186,3 +186,69 @@ fn a_database_moves_to_another_server_and_is_proved_there() {
     assert_eq!(done["outcome"], "migrated", "{done:#}");
     assert!(new.sql("again", "SHOW CREATE PROCEDURE p").contains("`web`@`localhost`"));
 }
+
+/// The statements that checks print, as an administrator would run them.
+fn grants(checks: &serde_json::Value) -> Vec<String> {
+    let mut statements = Vec::new();
+    for check in checks["checks"].as_array().unwrap() {
+        for key in ["detail", "remedy"] {
+            let text = check[key].as_str().unwrap_or_default();
+            for (at, _) in text.match_indices("GRANT ") {
+                statements.extend(text[at..].split_inclusive(';').next().map(str::to_owned));
+            }
+        }
+    }
+    statements
+}
+
+#[test]
+fn a_newcomer_is_told_every_right_that_is_missing() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    server.sql("", "CREATE DATABASE shop; CREATE USER poor@localhost IDENTIFIED BY 'secret'");
+    server.sql("shop", SHOP);
+    server.sql(
+        "shop",
+        "CREATE PROCEDURE p() SELECT 1; CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SET @a = 1",
+    );
+    let mut ctl = Program::new();
+    ctl.set("DATABASE_URL", server.url_of("poor:secret", "shop"));
+    ctl.ok(&["init"]);
+    // It may not even enter the database.
+    let refused = ctl.run(&["backup"]).fails(3);
+    let wanted =
+        "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON `shop`.* TO 'poor'@'localhost';";
+    assert!(refused.stderr.contains(wanted), "{}", refused.stderr);
+    let checks = ctl.json_ending(&["doctor"], 3);
+    assert!(grants(&checks).iter().any(|one| one == wanted), "{checks:#}");
+
+    // One table of it: what else there is, it cannot know.
+    server.sql("", "GRANT SELECT ON shop.customers TO poor@localhost");
+    let refused = ctl.run(&["backup"]).fails(3);
+    assert!(refused.stderr.contains(wanted), "{}", refused.stderr);
+    let checks = ctl.json_ending(&["doctor"], 1);
+    assert!(grants(&checks).iter().any(|one| one == wanted), "{checks:#}");
+    assert!(!format!("{checks}{}", refused.stderr).contains("secret"));
+
+    // Whoever runs what is printed has a user that backs up all of it.
+    let mut given = Vec::new();
+    for _ in 0..5 {
+        let done = ctl.run(&["--json", "doctor"]);
+        let checks: serde_json::Value = serde_json::from_str(done.stdout.trim()).unwrap();
+        let statements = grants(&checks);
+        if statements.is_empty() {
+            break;
+        }
+        for statement in statements {
+            server.sql("", &statement);
+            given.push(statement);
+        }
+    }
+    for right in ["SELECT", "LOCK TABLES", "RELOAD", "SHOW VIEW", "TRIGGER", "EVENT", "PROCESS"] {
+        assert!(given.iter().any(|one| one.contains(right)), "{right}: {given:?}");
+    }
+    ctl.ok(&["doctor"]);
+    ctl.ok(&["backup"]);
+    let copy = server.url("copy");
+    ctl.ok(&["restore", "latest", "--to", &copy]);
+    assert_eq!(server.dump("shop"), server.dump("copy"));
+}

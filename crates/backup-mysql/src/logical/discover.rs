@@ -7,7 +7,9 @@ use crate::catalog::database::Database;
 use crate::catalog::grants::Grants;
 use crate::catalog::server::{Flavor, Server};
 use crate::catalog::tables::{self, Kind, Table};
-use crate::{Client, ConnectOptions, accounts};
+use crate::logical::backup::check_finished;
+use crate::wire::code;
+use crate::{Client, ConnectOptions, accounts, error_code};
 
 /// What was seen of server, database and rights.
 #[derive(Clone, Debug)]
@@ -60,13 +62,34 @@ impl Look {
     }
 }
 
+/// Connects to the database; where the user may not enter it, the error says what to grant.
+pub(crate) async fn enter(connect: &ConnectOptions) -> Result<Client> {
+    let error = match Client::connect(connect).await {
+        Err(error) if error_code(&error) == Some(code::ACCESS_DENIED_DATABASE) => error,
+        entered => return entered,
+    };
+    let Ok(mut client) = Client::connect_to_server(connect).await else { return Err(error) };
+    let grants = Grants::read(&mut client, connect.database()).await;
+    client.close().await;
+    let Ok(grants) = grants else { return Err(error) };
+    Err(Error::new(ErrorKind::SourceUnavailable, "enter database")
+        .with("database", connect.database())
+        .with("user", &grants.account)
+        .because(error)
+        .hint(format!(
+            "If there is such a database: {} {}",
+            grants.statement(NEEDED, Some(connect.database())),
+            grants.statement("RELOAD, PROCESS", None)
+        )))
+}
+
 /// What a backup of everything needs of one database.
 const NEEDED: &str = "SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES";
 
 /// Looks at a database without changing anything: what it is, whether a backup would work, and
 /// what it would not cover.
 pub async fn discover(connect: &ConnectOptions) -> Result<Discovery> {
-    let mut client = Client::connect(connect).await?;
+    let mut client = enter(connect).await?;
     let look = look(&mut client, connect).await?;
     let tables = tables::read(&mut client, connect.database()).await?;
     client.close().await;
@@ -79,9 +102,10 @@ pub async fn discover(connect: &ConnectOptions) -> Result<Discovery> {
         look.database.charset,
         look.database.collation
     ))];
-    for error in [look.check_readable(database), tables::check_sound(&tables)] {
+    let finished = check_finished(&tables, database);
+    for error in [look.check_readable(database), tables::check_sound(&tables), finished] {
         if let Err(error) = error {
-            findings.push(Finding::warning(format!(
+            findings.push(Finding::suspect(format!(
                 "no backup is possible yet: {error}. {}",
                 error.remedy().unwrap_or_default()
             )));
@@ -107,7 +131,7 @@ pub async fn discover_accounts(connect: &ConnectOptions) -> Result<Finding> {
     client.close().await;
     Ok(match seen {
         Ok(()) => Finding::note("the server's accounts and grants are kept as well"),
-        Err(error) => Finding::warning(format!(
+        Err(error) => Finding::suspect(format!(
             "no backup is possible yet: {error}. {}",
             error.remedy().unwrap_or_default()
         )),

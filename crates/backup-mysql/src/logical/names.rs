@@ -13,6 +13,9 @@ pub(crate) const TABLE_PREFIX: &str = "table/";
 /// What the name of every part of borders starts with.
 const BORDERS_PREFIX: &str = "borders/";
 
+/// The table by which an unfinished restore is known again; it holds the snapshot's id.
+pub(crate) const MARK: &str = "backup_unfinished_restore";
+
 /// Returns the name of a table's part: `table/<name>`, where `%`, `/` and control characters are
 /// written as `%` and two hexadecimal digits.
 pub(crate) fn table_part(name: &str) -> PartName {

@@ -19,11 +19,18 @@ pub(crate) fn push_row(out: &mut Vec<u8>, row: &[Option<Vec<u8>>]) {
 }
 
 fn push_value(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut rest = bytes;
-    while let Some(at) = special(rest) {
-        let (plain, tail) = rest.split_at(at);
-        out.extend_from_slice(plain);
-        let [byte, after @ ..] = tail else { return };
+    // Each of the two is looked for again only behind where it was found: a value of zeros and no
+    // tabs is searched to its end once, not once for each zero.
+    let after = |from: usize| bytes.get(from..).unwrap_or_default();
+    let special = |from: usize| {
+        memchr::memchr3(b'\\', b'\t', b'\n', after(from)).map_or(bytes.len(), |at| from + at)
+    };
+    let zero = |from: usize| memchr::memchr(0, after(from)).map_or(bytes.len(), |at| from + at);
+    let (mut from, mut next_special, mut next_zero) = (0, special(0), zero(0));
+    loop {
+        let at = next_special.min(next_zero);
+        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+        let Some(byte) = bytes.get(at) else { return };
         out.push(b'\\');
         out.push(match byte {
             b'\t' => b't',
@@ -31,15 +38,13 @@ fn push_value(out: &mut Vec<u8>, bytes: &[u8]) {
             0 => b'0',
             other => *other,
         });
-        rest = after;
+        from = at + 1;
+        if *byte == 0 {
+            next_zero = zero(from);
+        } else {
+            next_special = special(from);
+        }
     }
-    out.extend_from_slice(rest);
-}
-
-fn special(bytes: &[u8]) -> Option<usize> {
-    let first = memchr::memchr3(b'\\', b'\t', b'\n', bytes);
-    let upto = bytes.get(..first.unwrap_or(bytes.len())).unwrap_or_default();
-    memchr::memchr(0, upto).or(first)
 }
 
 /// Reads one row, without its newline; nothing where it is not in the format.
@@ -89,6 +94,15 @@ mod tests {
         let wanted = "a\\tb\\nc\\\\d\\0e\t\\N\t\t\\\\N\tnaïve 🦀\n";
         assert_eq!(String::from_utf8(out).unwrap(), wanted);
         assert_eq!(parse_row(b"\\x"), None);
+    }
+
+    #[test]
+    fn a_long_value_of_zeros_is_written_in_one_pass() {
+        let value = [0xFF, 0].repeat(4 << 20);
+        let mut out = Vec::new();
+        push_row(&mut out, &[Some(value)]);
+        assert_eq!(out.len(), 3 * (4 << 20) + 1);
+        assert!(out.starts_with(b"\xFF\\0\xFF\\0"));
     }
 
     proptest! {

@@ -5,6 +5,7 @@ mod accounts;
 mod changes;
 mod connections;
 mod elsewhere;
+mod limits;
 mod refusals;
 mod round_trip;
 mod support;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use backup_core::{Error, ErrorKind, Finding, Result};
 
 use super::facts;
+use super::in_the_way::in_the_way;
 use super::select::reading;
 use crate::catalog::server::{Flavor, Server};
 use crate::catalog::tables::Table;
@@ -105,7 +106,7 @@ impl Moment {
                     return Ok(Self { readers, freeze, keeper, findings, position });
                 }
                 Err(error) if forced.is_none() && is_missing_right(&error) => {}
-                Err(error) => return Err(behind(error)),
+                Err(error) => return Err(behind(error, connect, tables).await),
             }
         }
         Err(Error::new(ErrorKind::Failed, "take a consistent instant"))
@@ -298,9 +299,15 @@ fn is_missing_right(error: &Error) -> bool {
 }
 
 /// A lock that does not come: says what is in the way.
-fn behind(error: Error) -> Error {
+async fn behind(error: Error, connect: &ConnectOptions, tables: &[Table]) -> Error {
     let waits = error_code(&error) == Some(code::LOCK_WAIT);
-    let outer = Error::new(error.kind(), "take a consistent instant");
-    let outer = if waits { outer.temporary() } else { outer };
+    let mut outer = Error::new(error.kind(), "take a consistent instant");
+    if waits {
+        outer = outer.temporary();
+        let held = in_the_way(connect, tables).await;
+        if !held.is_empty() {
+            outer = outer.with("tables that others hold", held.join(", "));
+        }
+    }
     outer.because(error)
 }

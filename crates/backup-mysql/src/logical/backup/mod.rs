@@ -1,6 +1,7 @@
 //! Copying a database out.
 
 mod facts;
+mod in_the_way;
 mod instant;
 mod plan;
 mod queue;
@@ -10,3 +11,4 @@ mod source;
 
 pub use instant::Freeze;
 pub use source::LogicalSource;
+pub(crate) use source::check_finished;

@@ -17,8 +17,8 @@ use super::select::reading;
 use crate::catalog::objects;
 use crate::catalog::storage::Numbers;
 use crate::catalog::tables::{self, Kind, Table};
-use crate::logical::discover::{Look, coverage, look};
-use crate::logical::names::{ACCOUNTS, SCHEMA, table_part};
+use crate::logical::discover::{Look, coverage, enter, look};
+use crate::logical::names::{ACCOUNTS, MARK, SCHEMA, table_part};
 use crate::logical::rate::RateLimit;
 use crate::schema::{self, CreateTable, Item};
 use crate::wire::code;
@@ -57,7 +57,7 @@ impl LogicalSource {
                 .with("kind", options.kind.as_str())
                 .hint("Use a logical backup for this source."));
         }
-        let mut client = Client::connect(&connect).await?;
+        let mut client = enter(&connect).await?;
         let look = look(&mut client, &connect).await?;
         client.close().await;
         look.check_readable(connect.database())?;
@@ -137,6 +137,7 @@ impl LogicalSource {
         let mut holder = reading(&self.connect, self.lock_wait).await?;
         let before = tables::read(&mut holder, database).await?;
         tables::check_sound(&before)?;
+        check_finished(&before, database)?;
         let mut numbers = vec![Numbers::read(&mut holder).await?];
         let jobs = self.options.jobs.get();
         let mut instant =
@@ -211,6 +212,20 @@ impl Source for LogicalSource {
     async fn copy_to(&mut self, sink: &dyn PartSink) -> Result<Evidence> {
         self.copy(sink).await
     }
+}
+
+/// What a killed restore left is no database yet, whatever is in it.
+pub(crate) fn check_finished(tables: &[Table], database: &str) -> Result<()> {
+    if !tables.iter().any(|table| table.name == MARK) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::SourceUnavailable, "read database")
+        .with("database", database)
+        .because("a restore into it is under way, or was killed")
+        .hint(format!(
+            "Wait for it, or give the same restore again. If what is there is wanted as it is, \
+             drop its table {MARK}."
+        )))
 }
 
 /// The error by which a changed schema is told.

@@ -7,12 +7,11 @@ use backup_core::{Error, ErrorKind, Result, Snapshot};
 use crate::accounts::Account;
 use crate::catalog::database::Database;
 use crate::logical::fingerprint::of;
+use crate::logical::names::MARK;
 use crate::schema::{Item, Kind};
 use crate::wire::code;
 use crate::{Client, ConnectOptions, error_code, quote_name, quote_text};
 
-/// The table by which an unfinished restore is known again; it holds the snapshot's id.
-const MARK: &str = "backup_unfinished_restore";
 /// The table that holds the accounts which an unfinished restore makes.
 const ACCOUNTS: &str = "backup_unfinished_accounts";
 /// How many objects are named of a database that is not empty.

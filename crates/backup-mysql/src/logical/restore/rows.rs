@@ -24,13 +24,17 @@ const ATTEMPTS: u32 = 5;
 /// The longest statement of rows, where it is not the server's own limit.
 const LONGEST_STATEMENT: usize = 1 << 20;
 
+/// The longest packet of a file.
+const LONGEST_PIECE: usize = 256 << 10;
+
 /// How rows are handed to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// `LOAD DATA LOCAL INFILE`.
     Load,
-    /// INSERT statements of at most so many bytes.
-    Insert(usize),
+    /// INSERT statements: of about `longest` bytes, where one row does not take more, and of at
+    /// most `limit`, the server's `max_allowed_packet`.
+    Insert { longest: usize, limit: usize },
 }
 
 /// How rows are loaded.
@@ -57,7 +61,8 @@ pub(super) async fn way(client: &mut Client) -> Result<Way> {
         return Ok(Way::Load);
     }
     let most = variables.get("max_allowed_packet").and_then(|text| text.parse::<usize>().ok());
-    Ok(Way::Insert(most.unwrap_or(LONGEST_STATEMENT).saturating_sub(1024).min(LONGEST_STATEMENT)))
+    let limit = most.unwrap_or(LONGEST_STATEMENT);
+    Ok(Way::Insert { longest: limit.saturating_sub(1024).min(LONGEST_STATEMENT), limit })
 }
 
 /// What is done to a table, told by its place among them, once all of its rows are in.
@@ -188,11 +193,13 @@ impl Loading<'_, '_> {
                 let segments = self.parts.segments(&table.part).await?;
                 segments.get(position).map_or(0, |segment| segment.bytes)
             }
-            Way::Insert(_) => 0,
+            Way::Insert { .. } => 0,
         };
         let rows = match self.way {
             Way::Load => load_file(client, table, stream).await?,
-            Way::Insert(longest) => self.insert(client, table, stream, longest).await?,
+            Way::Insert { longest, limit } => {
+                self.insert(client, table, stream, (longest, limit)).await?
+            }
         };
         self.observer.on_event(&Event::Progress { bytes });
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -204,7 +211,7 @@ impl Loading<'_, '_> {
         client: &mut Client,
         table: &TablePart,
         mut stream: BoxStream<'static, Result<Bytes>>,
-        longest: usize,
+        (longest, limit): (usize, usize),
     ) -> Result<u64> {
         let mut inserts = Inserts::new(&quote_name(&table.table), table, longest, true);
         let (mut rest, mut rows, mut taken) = (Vec::new(), 0_u64, 0_u64);
@@ -216,7 +223,7 @@ impl Loading<'_, '_> {
                 from = end + 1;
                 rows += 1;
                 if let Some(statement) = inserts.add(&rest, table)? {
-                    taken += execute_exact(client, table, &statement).await?;
+                    taken += execute_exact(client, table, &statement, limit).await?;
                 }
                 rest.clear();
             }
@@ -225,7 +232,7 @@ impl Loading<'_, '_> {
             self.observer.on_event(&Event::Progress { bytes: piece.len() as u64 });
         }
         if let Some(statement) = inserts.take() {
-            taken += execute_exact(client, table, &statement).await?;
+            taken += execute_exact(client, table, &statement, limit).await?;
         }
         if taken != rows {
             return Err(Error::new(ErrorKind::Integrity, "load rows")
@@ -257,7 +264,7 @@ async fn load_file(
     let slot = Arc::clone(&failure);
     let empties = Arc::new(Mutex::new(Empties::of(table)));
     let passing = Arc::clone(&empties);
-    let file = stream.map(move |piece| {
+    let file = in_pieces(stream).map(move |piece| {
         if let Ok(piece) = &piece {
             passing.lock().unwrap_or_else(PoisonError::into_inner).feed(piece);
         }
@@ -289,6 +296,26 @@ async fn load_file(
     Ok(loaded.records)
 }
 
+/// Cuts bytes so that no packet is longer than a server takes.
+fn in_pieces(
+    stream: BoxStream<'static, Result<Bytes>>,
+) -> impl futures::Stream<Item = Result<Bytes>> + Send + 'static {
+    stream.flat_map(|piece| {
+        let pieces: Vec<Result<Bytes>> = match piece {
+            Err(error) => vec![Err(error)],
+            Ok(mut rest) => {
+                let mut pieces = Vec::new();
+                while rest.len() > LONGEST_PIECE {
+                    pieces.push(Ok(rest.split_to(LONGEST_PIECE)));
+                }
+                pieces.push(Ok(rest));
+                pieces
+            }
+        };
+        futures::stream::iter(pieces)
+    })
+}
+
 /// Whether all that the server complained of is values of enumerations that are no member, of
 /// which so many were handed over.
 async fn is_harmless(
@@ -306,7 +333,23 @@ async fn is_harmless(
 
 /// Runs an INSERT and returns how many rows the server took; whatever it complains of is an
 /// error.
-async fn execute_exact(client: &mut Client, table: &TablePart, statement: &[u8]) -> Result<u64> {
+async fn execute_exact(
+    client: &mut Client,
+    table: &TablePart,
+    statement: &[u8],
+    limit: usize,
+) -> Result<u64> {
+    // The server would hang up, which tells nobody anything.
+    if statement.len() >= limit {
+        return Err(Error::new(ErrorKind::Failed, "insert row")
+            .with("bytes of the statement", statement.len())
+            .with("max_allowed_packet", limit)
+            .because("a row is longer than the target's server takes in one statement")
+            .hint(
+                "Raise max_allowed_packet on the target, or switch local_infile on there: files \
+                 are taken in pieces.",
+            ));
+    }
     client.execute_bytes(statement).await?;
     let taken = client.affected_rows();
     match u64::from(client.warnings()) {

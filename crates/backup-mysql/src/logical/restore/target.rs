@@ -77,7 +77,7 @@ impl LogicalTarget {
                 server.series()
             )));
         }
-        if let Way::Insert(_) = way {
+        if let Way::Insert { .. } = way {
             findings.push(Finding::note(
                 "the server takes no files from clients (local_infile is off): rows are inserted, \
                  which takes longer",
