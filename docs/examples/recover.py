@@ -5,10 +5,13 @@ Written from docs/format.md alone. Needs Python 3.9, the package `cryptography` 
 passphrases), the command `zstd`, and a copy of the repository on disk.
 
     recover.py REPOSITORY KEYFILE list
-    recover.py REPOSITORY KEYFILE extract SNAPSHOT DIRECTORY
+    recover.py REPOSITORY KEYFILE extract SNAPSHOT DIRECTORY     every part as it is stored
+    recover.py REPOSITORY KEYFILE files SNAPSHOT                 what a snapshot of files holds
+    recover.py REPOSITORY KEYFILE file SNAPSHOT PATH OUTPUT      one file of it
+    recover.py REPOSITORY KEYFILE tree SNAPSHOT DIRECTORY        all of it, as far as this user may
 
 KEYFILE holds the recovery key (BKEY1-...) or, with a first line `passphrase:`, a passphrase.
-With the package `blake3` installed, chunk ids are checked too.
+With the packages `blake3` and `xxhash` installed, chunk ids and contents of files are checked too.
 """
 import hashlib, hmac, json, os, struct, subprocess, sys, tempfile
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -20,6 +23,10 @@ try:
     from blake3 import blake3
 except ImportError:
     blake3 = None
+try:
+    from xxhash import xxh3_64
+except ImportError:
+    xxh3_64 = None
 
 HEADER, TAG, FRAME, TRAILER = 192, 16, 1 << 20, 16
 PACK, INDEX, MANIFEST = 1, 2, 3
@@ -185,19 +192,234 @@ class Repository:
         Ed25519PublicKey.from_public_bytes(writer).verify(signature, message)
         return json.loads(body)["snapshot"]
 
-    def part(self, part):
+    def segments(self, part):
+        """Address and ids of the chunks of each segment."""
         data = b"".join(self.chunk(bytes.fromhex(chunk)) for chunk in part["map"])
         at = 5
         for _ in range(struct.unpack(">I", data[1:5])[0]):
-            chunks = struct.unpack(">I", data[at + 8:at + 12])[0]
+            address, chunks = struct.unpack(">QI", data[at:at + 12])
             at += 12
-            for _ in range(chunks):
-                yield self.chunk(data[at:at + 32])
-                at += 36
+            yield address, [data[at + n * 36:at + n * 36 + 32] for n in range(chunks)]
+            at += chunks * 36
+
+    def part(self, part):
+        for _, chunks in self.segments(part):
+            for chunk in chunks:
+                yield self.chunk(chunk)
 
 
-def main(root, key, verb, snapshot=None, directory=None):
+class Row:
+    """Reads the fields of a segment of a list of files."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 1
+        assert data[0] in (1, 2), "a list of a version that is not known"
+
+    def byte(self):
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def number(self):
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    def signed(self):
+        value = self.number()
+        return -(value >> 1) - 1 if value & 1 else value >> 1
+
+    def bytes(self, count):
+        self.at += count
+        return self.data[self.at - count:self.at]
+
+    def text(self):
+        return self.bytes(self.number())
+
+
+MIB = 1 << 20
+FILE, DIRECTORY, LINK, PIPE, CHARACTER, BLOCK = range(1, 7)
+
+
+class Tree:
+    """The files of a snapshot."""
+
+    def __init__(self, repository, snapshot):
+        parts = {part["name"]: part for part in repository.manifest(snapshot)["parts"]}
+        assert "list" in parts, "this is no snapshot of files"
+        self.repository, self.list = repository, parts["list"]
+        self.data = dict(repository.segments(parts["data"])) if "data" in parts else {}
+        self.opened = (None, b"")
+
+    def segment(self, address):
+        if self.opened[0] != address:
+            self.opened = (address, b"".join(self.repository.chunk(c) for c in self.data[address]))
+        return self.opened[1]
+
+    def entries(self):
+        for _, chunks in self.repository.segments(self.list):
+            row = Row(b"".join(self.repository.chunk(chunk) for chunk in chunks))
+            before = dict(path=b"", mode=0, owner=0, group=0, seconds=0, inode=0)
+            bundle = None
+            while row.at < len(row.data):
+                head = row.byte()
+                entry = dict(before, kind=head & 7)
+                shared = row.number()
+                entry["path"] = before["path"][:shared] + row.text()
+                if not head & 64:
+                    entry["mode"], entry["owner"], entry["group"] = row.number(), row.number(), row.number()
+                entry["seconds"] += row.signed()
+                entry["nanoseconds"] = row.number()
+                if not head & 16:
+                    row.signed(), row.number()
+                entry["inode"] += row.signed()
+                if entry["kind"] == FILE:
+                    bundle = self.file(row, entry, bundle)
+                elif entry["kind"] == LINK:
+                    entry["target"] = row.text()
+                elif entry["kind"] in (CHARACTER, BLOCK):
+                    entry["device"] = row.number(), row.number()
+                entry["attributes"] = [(row.text(), row.text()) for _ in range(row.number())] if head & 8 else []
+                before = entry
+                yield entry
+
+    @staticmethod
+    def file(row, entry, bundle):
+        """Where the contents of a file are; returns where those of the next bundled one may follow."""
+        entry["size"], flags = row.number(), row.byte()
+        entry["name"] = row.number() if flags & 8 else None
+        entry["place"], entry["holes"] = None, []
+        if not entry["size"]:
+            return bundle
+        entry["hash"] = struct.unpack(">Q", row.bytes(8))[0]
+        if flags & 1:
+            entry["place"] = bundle
+        elif flags & 2:
+            entry["place"] = row.number(), row.number()
+        else:
+            entry["place"] = row.number(), None
+        if flags & 4:
+            end = 0
+            for _ in range(row.number()):
+                start = end + row.number()
+                end = start + row.number()
+                entry["holes"].append((start, end))
+        address, offset = entry["place"]
+        return bundle if offset is None else (address, offset + entry["size"])
+
+    def contents(self, entry):
+        """Yields the pieces of a file with their offsets; what is in none is a hole."""
+        if entry["place"] is None:
+            return
+        (address, offset), size, check = entry["place"], entry["size"], xxh3_64 and xxh3_64()
+        if offset is not None:
+            pieces = [(0, self.segment(address)[offset:offset + size])]
+        else:
+            hollow = lambda n: any(a <= n * MIB and min(n * MIB + MIB, size) <= b for a, b in entry["holes"])
+            numbers = (n for n in range((size + MIB - 1) // MIB) if not hollow(n))
+            pieces = ((n * MIB, self.segment(address + n)) for n in numbers)
+        for start, piece in pieces:
+            assert len(piece) == min(size - start, MIB if offset is None else size), "wrong length"
+            if check:
+                check.update(piece)
+            yield start, piece
+        assert not check or check.intdigest() == entry["hash"], "wrong contents: " + show(entry["path"])
+
+    def write(self, entry, path):
+        with open(path, "wb") as out:
+            for start, piece in self.contents(entry):
+                out.seek(start)
+                out.write(piece)
+            out.truncate(entry["size"])
+
+    def restore(self, directory):
+        """Writes everything below a new directory; returns what this user may not set."""
+        names, directories, refused = {}, [], []
+
+        def attempt(what, path, action):
+            try:
+                action()
+            except (OSError, NotImplementedError) as error:
+                refused.append(f"{show(path)}: {what}: {error}")
+
+        root = os.path.realpath(os.fsencode(directory))
+        # Of a bucket there are keys and contents: folders are what keys need, the rest is not a file's.
+        bucket = self.list["attributes"].get("order") == "keys"
+        for entry in self.entries():
+            if bucket and entry["path"].endswith(b"/") and not entry["size"]:
+                continue
+            parts = entry["path"].split(b"/") if entry["path"] else []
+            assert not {b"", b".", b".."} & set(parts), "a path leads elsewhere"
+            path, kind = os.path.join(root, *parts), entry["kind"]
+            if bucket:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                self.write(entry, path)
+                continue
+            assert os.path.realpath(os.path.dirname(path)) == os.path.dirname(path), "a path goes through a link"
+            if kind == FILE and entry["name"] is not None and entry["name"] in names:
+                os.link(names[entry["name"]], path, follow_symlinks=False)
+                continue
+            if kind == DIRECTORY:
+                os.mkdir(path, 0o700)
+                directories.append((path, entry))
+            elif kind == FILE:
+                self.write(entry, path)
+                names[entry["name"]] = path
+            elif kind == LINK:
+                os.symlink(entry["target"], path)
+            elif kind == PIPE:
+                os.mkfifo(path)
+            else:
+                node = {CHARACTER: 0o020000, BLOCK: 0o060000}[kind]
+                attempt("device", path, lambda: os.mknod(path, node | 0o600, os.makedev(*entry["device"])))
+                if not os.path.lexists(path):
+                    continue
+            if kind != DIRECTORY:
+                finish(path, entry, attempt)
+        # What is in a directory changes its time; the innermost come last in the list.
+        for path, entry in reversed(directories):
+            finish(path, entry, attempt)
+        return refused
+
+
+def finish(path, entry, attempt):
+    attempt("owner", path, lambda: os.chown(path, entry["owner"], entry["group"], follow_symlinks=False))
+    for name, value in entry["attributes"]:
+        attempt("attribute", path, lambda: os.setxattr(path, name, value, follow_symlinks=False))
+    if entry["kind"] != LINK:
+        attempt("mode", path, lambda: os.chmod(path, entry["mode"] & 0o7777))
+    time = entry["seconds"] * 10**9 + entry["nanoseconds"]
+    attempt("time", path, lambda: os.utime(path, ns=(time, time), follow_symlinks=False))
+
+
+def show(path):
+    return path.decode("utf-8", "backslashreplace")
+
+
+def files(repository, verb, snapshot, *words):
+    tree = Tree(repository, snapshot)
+    if verb == "files":
+        for entry in tree.entries():
+            print("-fdlpcb"[entry["kind"]], f"{entry['mode'] & 0o7777:04o}", entry.get("size", 0), show(entry["path"]))
+    elif verb == "file":
+        path, output = os.fsencode(words[0]), words[1]
+        found = [entry for entry in tree.entries() if entry["path"] == path and entry["kind"] == FILE]
+        if not found:
+            sys.exit(f"no file {words[0]} in it")
+        tree.write(found[0], output)
+    else:
+        refused = tree.restore(words[0])
+        for one in refused:
+            print("not set:", one, file=sys.stderr)
+
+
+def main(root, key, verb, snapshot=None, directory=None, output=None):
     repository = Repository(root, open(key).read())
+    if verb in ("files", "file", "tree"):
+        return files(repository, verb, snapshot, *filter(None, (directory, output)))
     if verb == "list":
         for name in os.listdir(os.path.join(root, "snapshots")):
             manifest = repository.manifest(name)
@@ -212,6 +434,7 @@ def main(root, key, verb, snapshot=None, directory=None):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (4, 6):
+    words = {"list": 4, "extract": 6, "files": 5, "file": 7, "tree": 6}
+    if len(sys.argv) != words.get((sys.argv + 4 * [""])[3]):
         sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -173,7 +173,8 @@ pub struct FilesSettings {
     pub host: Option<String>,
     /// Whether a snapshot counts although files could not be read.
     pub allow_unreadable: bool,
-    /// Whether a snapshot counts although files changed each time they were read.
+    /// Whether a snapshot counts although files changed each time they were read, or many entries
+    /// went meanwhile.
     pub allow_changing: bool,
     /// How a bucket is reached, where the source is one.
     pub bucket: BucketSettings,

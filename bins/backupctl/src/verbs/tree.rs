@@ -46,6 +46,8 @@ pub(super) async fn ls(session: &Session, snapshot: &Snapshot, paths: &[String])
     if count == 0 {
         return Err(absent(snapshot, &paths.join(", ")));
     }
+    // What others of them named is printed all the same.
+    chosen.check_fulfilled()?;
     Ok(Ending::Ok)
 }
 

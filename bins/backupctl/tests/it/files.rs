@@ -33,7 +33,7 @@ fn fill(tree: &Path, files: u64) {
 
 /// Nothing is left to do for rsync, which compares contents.
 #[track_caller]
-fn assert_equal(a: &Path, b: &Path) {
+pub(crate) fn assert_equal(a: &Path, b: &Path) {
     let slash = |path: &Path| format!("{}/", path.display());
     let out = Command::new("rsync").args(["-naciXH", "--delete", &slash(a), &slash(b)]).output();
     let out = out.unwrap();
@@ -69,6 +69,11 @@ fn every_verb_knows_trees() {
     let listed = lines(&ctl.ok(&["--json", "ls", "latest", "3"]));
     // What is below it, itself, and the root around it.
     assert_eq!(listed.len(), 22);
+    // Of several paths each is listed once, and one that names nothing is told after the others.
+    let several = lines(&ctl.ok(&["--json", "ls", "latest", "3", "new", "5/f5.txt", "3/f3.txt"]));
+    assert_eq!(several.len(), 22 + 1 + 2, "and the directory around the last");
+    let some = ctl.run(&["ls", "latest", "new", "no/such"]).fails(7);
+    assert!(some.stdout.contains("new") && some.stderr.contains("no/such"), "{}", some.stderr);
     let found = lines(&ctl.ok(&["--json", "find", "f4.txt"]));
     assert_eq!(
         (found[0]["current"].as_bool(), found[0]["snapshots"].as_u64()),

@@ -14,6 +14,7 @@ mod clusters;
 mod config;
 mod drill;
 mod faults;
+mod files;
 mod http;
 mod kills;
 mod mysql;

@@ -449,8 +449,8 @@ pub(crate) struct RawFiles {
     pub(crate) host: Option<String>,
     /// Whether a snapshot counts although files could not be read; default `false`: it is suspect.
     pub(crate) allow_unreadable: Option<bool>,
-    /// Whether a snapshot counts although files changed each time they were read; default `false`:
-    /// it is suspect.
+    /// Whether a snapshot counts although files changed each time they were read, or many entries
+    /// went while the tree was; default `false`: it is suspect.
     pub(crate) allow_changing: Option<bool>,
 }
 

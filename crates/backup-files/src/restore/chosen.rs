@@ -64,6 +64,11 @@ impl Chosen {
         }
     }
 
+    /// Fails with `NotFound` where a path or pattern has named nothing; ask at the end.
+    pub fn check_fulfilled(&self) -> Result<()> {
+        self.wanted.check_fulfilled()
+    }
+
     fn take(&mut self, entry: Entry) {
         while self.around.last().is_some_and(|last| !is_below(&entry.path, &last.path)) {
             self.around.pop();
