@@ -42,8 +42,8 @@ pub(crate) enum Reach {
     Object,
 }
 
-/// What is made, in order.
-#[derive(Clone, Debug, Default)]
+/// What is made, in order. It holds hashes of passwords: nothing prints it.
+#[derive(Clone, Default)]
 pub(crate) struct Plan {
     /// Accounts with the end of the statement that makes each: what follows its name.
     pub(crate) make: Vec<(Account, String)>,
