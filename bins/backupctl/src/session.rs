@@ -7,12 +7,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backup::config::{
-    DrillSettings, Environment, KeyRef, Overrides, RepositorySettings, RestorePreferences,
-    Settings, SourceSettings,
+    DrillSettings, Environment, GroupSettings, KeyRef, Overrides, RepositorySettings,
+    RestorePreferences, Settings, SourceSettings,
 };
 use backup::daemon::{remembered, state_directory};
 use backup::ops::alert::Destination;
 use backup::ops::forget::Retention;
+use backup::ops::group::{self, RecoverySet};
 use backup::ops::prune::DEFAULT_GRACE;
 use backup::ops::report::Promised;
 use backup::ops::{Interrupt, Promise, Selector, SourceStatus};
@@ -21,7 +22,7 @@ use backup::retention::Policy;
 use backup::{Composer, KeySecret};
 use backup_core::port::{Catalog, Clock, Observer, PhysicalOptions, Provider};
 use backup_core::{
-    Error, ErrorKind, Result, SnapshotKind, SnapshotRecord, SourceName, VerifyLevel,
+    Error, ErrorKind, HeadRecord, Result, SnapshotKind, SnapshotRecord, SourceName, VerifyLevel,
 };
 use jiff::tz::TimeZone;
 use tokio::sync::OnceCell;
@@ -54,6 +55,14 @@ pub(crate) struct ChosenSource {
     pub(crate) jobs: Option<NonZeroUsize>,
     pub(crate) max_rate: Option<u64>,
     pub(crate) physical: PhysicalOptions,
+}
+
+/// What `backup` takes at once.
+pub(crate) enum Job<'a> {
+    /// One source.
+    Source(&'a SourceSettings),
+    /// The members of a group, as one recovery set.
+    Group(&'a GroupSettings),
 }
 
 impl Session {
@@ -207,7 +216,8 @@ impl Session {
         let repository = self.repository().await?;
         let scan = self.interrupt.unless(repository.scan_snapshots()).await?;
         for (id, error) in scan.unreadable {
-            if matches!(selector, Selector::Prefix(digits) if id.to_string().starts_with(digits)) {
+            if matches!(selector, Selector::Prefix(digits) if id.to_string().starts_with(&digits.to_ascii_lowercase()))
+            {
                 return Err(error);
             }
             self.screen.warn(&format!("snapshot {} is passed over: {error}", id.short()));
@@ -220,6 +230,68 @@ impl Session {
     pub(crate) fn sources(&self, names: &[SourceName]) -> Result<Vec<&SourceSettings>> {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         self.settings()?.select(&names)
+    }
+
+    /// Returns what these names mean, of sources and groups, or everything: then the members of a
+    /// group are taken with it, where its first one stands.
+    pub(crate) fn jobs(&self, names: &[SourceName]) -> Result<Vec<Job<'_>>> {
+        let settings = self.settings()?;
+        if !names.is_empty() {
+            let job = |name: &SourceName| match backup::group(settings, name) {
+                Some(group) => Ok(Job::Group(group)),
+                None => settings.source(name.as_str()).map(Job::Source),
+            };
+            return names.iter().map(job).collect();
+        }
+        let mut jobs = Vec::new();
+        for source in self.sources(&[])? {
+            let group = settings.groups.iter().find(|group| group.sources.contains(&source.name));
+            match group {
+                None => jobs.push(Job::Source(source)),
+                Some(group) if group.sources.first() == Some(&source.name) => {
+                    jobs.push(Job::Group(group));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// Returns the recovery set that is meant; nothing where a snapshot is.
+    pub(crate) async fn set(&self, selector: &Selector) -> Result<Option<RecoverySet>> {
+        let settings = self.settings()?;
+        let is_source = |name: &SourceName| settings.sources.iter().any(|s| s.name == *name);
+        let snapshot = match selector {
+            Selector::Latest => true,
+            Selector::LatestOf(name) => is_source(name),
+            Selector::SetOf(..) => false,
+            // Nobody calls a group like the digits of an id, unless it is configured.
+            Selector::Prefix(text) => {
+                let known = settings.groups.iter().any(|group| group.name.as_str() == text);
+                let digits = text.bytes().all(|b| b.is_ascii_hexdigit());
+                !known && (digits || text.parse().is_ok_and(|name| is_source(&name)))
+            }
+        };
+        if snapshot {
+            return Ok(None);
+        }
+        let (heads, sets) = self.sets().await?;
+        let known = |name: &SourceName| {
+            is_source(name) || heads.iter().any(|head| head.snapshot.source == *name)
+        };
+        Ok(group::pick(&sets, selector, known)?.cloned())
+    }
+
+    /// Returns every snapshot in short, and the recovery sets they make. Damaged ones are passed
+    /// over and said.
+    pub(crate) async fn sets(&self) -> Result<(Vec<HeadRecord>, Vec<RecoverySet>)> {
+        let repository = self.repository().await?;
+        let scan = self.interrupt.unless(repository.scan_heads()).await?;
+        for (id, error) in &scan.unreadable {
+            self.screen.warn(&format!("snapshot {} is passed over: {error}", id.short()));
+        }
+        let sets = group::sets(&scan.records);
+        Ok((scan.records, sets))
     }
 
     /// Resolves a source: reads its URL and finds who speaks to it; connects to nothing.

@@ -9,6 +9,7 @@ use backup_retention::{Period, Policy};
 use backup_schedule::{Blackouts, Retry};
 use jiff::tz::TimeZone;
 
+use crate::group::GroupSettings;
 use crate::nearest::nearest;
 use crate::{
     Cron, DeltaMode, DrillEvery, DrillPoint, HookMoment, NotifySettings, ProviderKind, SecretRef,
@@ -22,6 +23,8 @@ pub struct Settings {
     pub repository: Option<RepositorySettings>,
     /// The sources, by name in the order of the file.
     pub sources: Vec<SourceSettings>,
+    /// Sources that are one recovery set, in the order of the file.
+    pub groups: Vec<GroupSettings>,
     /// Who is told.
     pub notify: Vec<NotifySettings>,
     /// Where days begin.

@@ -82,6 +82,30 @@ tls_key = "tls/key.pem"
 hosts = ["backup.example"]
 open_writes = true
 
+[[group]]
+name = "all"
+sources = ["ledger", "uploads"]
+protection.rpo = "3h"
+[group.schedule]
+backup = "0 1 * * *"
+drill = "0 3 * * sun"
+jitter = "1m"
+blackout = ["mon-fri 09:00-10:00"]
+catch_up = true
+[group.drill]
+every = "weekly"
+keys_sql = "select path from uploads"
+files = "uploads"
+database = "ledger"
+strip_prefix = "/media/"
+add_prefix = "jpg/"
+[[group.drill.keys]]
+sql = "select path from scans"
+files = "uploads"
+database = "ledger"
+strip_prefix = "/scans/"
+add_prefix = "s/"
+
 [[hook]]
 on = "before"
 sources = ["shop"]
@@ -459,7 +483,9 @@ fn the_environment_beats_the_file() {
     for source in &settings.sources {
         assert_eq!(source.retention.daily, 30);
         assert_eq!(source.protection.rpo.to_string(), "1h");
-        assert_eq!(source.schedule.backup.as_ref().unwrap().as_str(), "0 1 * * *");
+        let group = settings.groups.iter().find(|group| group.sources.contains(&source.name));
+        let schedule = group.map_or(&source.schedule, |group| &group.schedule);
+        assert_eq!(schedule.backup.as_ref().unwrap().as_str(), "0 1 * * *");
         assert_eq!(source.jobs.unwrap().get(), 2);
     }
     assert_eq!(

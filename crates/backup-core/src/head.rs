@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Finding, FindingKind, Snapshot, SnapshotId, SnapshotKind, SnapshotRecord, SourceIdentity,
-    SourceName, Verified,
+    Finding, FindingKind, SetPlace, Snapshot, SnapshotId, SnapshotKind, SnapshotRecord,
+    SourceIdentity, SourceName, Verified,
 };
 
 /// A snapshot without its streams and tables: a few hundred bytes, however many of those it has.
@@ -45,6 +45,10 @@ pub struct SnapshotHead {
     pub server_version: String,
     /// What was noticed on the way.
     pub findings: Vec<Finding>,
+    /// Where it stands in a recovery set. What was kept before there were sets does not say, and is
+    /// not taken for "in none".
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub set: Option<SetPlace>,
 }
 
 impl SnapshotHead {
@@ -75,6 +79,7 @@ impl From<&Snapshot> for SnapshotHead {
             restored_bytes: snapshot.restored_bytes(),
             server_version: evidence.server_version.clone(),
             findings: evidence.findings.clone(),
+            set: snapshot.set.clone(),
         }
     }
 }

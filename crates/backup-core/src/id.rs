@@ -103,6 +103,10 @@ id!(
     RunId, 16, "run id"
 );
 id!(
+    /// A recovery set: snapshots of several sources that belong together. Random.
+    SetId, 16, "set id"
+);
+id!(
     /// A writer: the first 16 bytes of BLAKE3 of its Ed25519 public key.
     WriterId, 16, "writer id"
 );

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ChunkId, Evidence, FindingKind, PartName, SnapshotId, SourceName, Verified, WriterId};
+use crate::{
+    ChunkId, Evidence, FindingKind, PartName, SetPlace, SnapshotId, SourceName, Verified, WriterId,
+};
 
 /// The committed description of a snapshot: what its manifest object holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,9 @@ pub struct Snapshot {
     pub parts: Vec<Part>,
     /// What the server stated.
     pub evidence: Evidence,
+    /// Where it stands in a recovery set; nothing when it was taken alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<SetPlace>,
 }
 
 impl Snapshot {

@@ -25,6 +25,7 @@ pub mod contents;
 mod crew;
 pub mod difference;
 pub mod entry;
+mod holdings;
 pub mod list;
 #[cfg(unix)]
 mod pace;
@@ -41,6 +42,7 @@ pub use backup::{Tolerance, TreeOptions};
 #[cfg(unix)]
 pub use bucket::{BucketOptions, BucketPlace, BucketProvider};
 pub use entry::Entry;
+pub use holdings::StoredFiles;
 #[cfg(unix)]
 pub use provider::{TreePlace, TreeProvider};
 pub use select::{Pattern, Selection, Wanted};

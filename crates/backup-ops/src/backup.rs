@@ -10,8 +10,8 @@ use backup_core::port::{
     Clock, Observer, PhysicalOptions, Provider, RequestCounts, Source, SourceOptions,
 };
 use backup_core::{
-    Error, ErrorKind, Event, Evidence, Finding, HeadRecord, Result, Snapshot, SnapshotHead,
-    SnapshotId, SnapshotKind, SnapshotRecord, SourceIdentity, SourceName, Verified,
+    Error, ErrorKind, Event, Evidence, Finding, HeadRecord, Result, SetPlace, Snapshot,
+    SnapshotHead, SnapshotId, SnapshotKind, SnapshotRecord, SourceIdentity, SourceName, Verified,
 };
 use backup_repository::{Repository, SnapshotDraft, SnapshotWriter};
 
@@ -39,6 +39,8 @@ pub struct BackupRequest {
     pub plausibility: Plausibility,
     /// How far to prove the snapshot before returning.
     pub verify: Depth,
+    /// Its place in a recovery set; nothing when it is taken alone.
+    pub set: Option<SetPlace>,
 }
 
 /// What a backup did.
@@ -138,7 +140,7 @@ pub async fn backup_while_opening<'r>(
     if request.plausibility.accepted {
         plausible::accept(&mut evidence.findings);
     }
-    let snapshot = writer.commit(evidence).await.map_err(lost)?;
+    let snapshot = writer.commit_in(evidence, request.set.clone()).await.map_err(lost)?;
     let record = if repository.can_read() {
         prove(repository, snapshot.id, request.verify, clock, observer, interrupt).await?;
         repository.snapshot(snapshot.id).await?

@@ -225,6 +225,7 @@ mod tests {
             kind: SnapshotKind::Logical,
             sequence: u64::from(number),
             previous: None,
+            set: None,
             started_at: at,
             finished_at: at,
             writer: backup_core::WriterId([0; 16]),

@@ -1,14 +1,17 @@
 //! Forget: drop snapshots, by policy or by name. Their data stays until `prune`.
 
+use std::collections::BTreeSet;
+
 use backup_core::{
     Error, ErrorKind, HeadRecord, Result, SnapshotId, SnapshotKind, SnapshotRecord, SourceName,
     VerifyLevel,
 };
 use backup_repository::Repository;
-use backup_retention::{Conditions, Plan, Policy, SnapshotFacts, plan_sources};
+use backup_retention::{Conditions, Plan, Policy, SnapshotFacts, keep_together, plan_sources};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::group::kept_together;
 use crate::select::{Selector, select};
 
 /// What the owner of a source wants kept.
@@ -26,14 +29,49 @@ pub struct Retention {
 /// of a source, or nothing when its owner set none: then it has no plan and loses nothing.
 ///
 /// A physical snapshot is never traded for a logical one of the same day, nor the other way
-/// round: each kind is kept by the policy on its own.
+/// round: each kind is kept by the policy on its own. A complete recovery set is kept as a whole,
+/// or goes as a whole: `records` and `rules` have to be those of every source, also of those that
+/// nobody asked about.
 pub fn plan(
     records: &[HeadRecord],
     rules: impl Fn(&SourceName) -> Option<Retention>,
     now: Timestamp,
 ) -> Vec<Plan> {
     let kinds = [SnapshotKind::Logical, SnapshotKind::Physical, SnapshotKind::Files];
-    kinds.into_iter().flat_map(|kind| plan_kind(records, kind, &rules, now)).collect()
+    let plans = kinds.into_iter().flat_map(|kind| plan_kind(records, kind, &rules, now));
+    let mut plans: Vec<Plan> = plans.collect();
+    keep_together(&mut plans, &kept_together(records));
+    plans
+}
+
+/// Takes out of plans for every source what concerns those that were asked about: their own plans,
+/// and of others the snapshots that go together with theirs, so that a set goes at once.
+#[must_use]
+pub fn for_sources(
+    plans: Vec<Plan>,
+    records: &[HeadRecord],
+    asked: impl Fn(&SourceName) -> bool,
+) -> Vec<Plan> {
+    let is_asked = |plan: &Plan| plan.source.as_ref().is_some_and(&asked);
+    let going: BTreeSet<SnapshotId> =
+        plans.iter().filter(|plan| is_asked(plan)).flat_map(Plan::forget_ids).collect();
+    let with_them: BTreeSet<SnapshotId> = kept_together(records)
+        .into_iter()
+        .filter(|set| set.snapshots.iter().any(|id| going.contains(id)))
+        .flat_map(|set| set.snapshots)
+        .collect();
+    let narrow = |mut plan: Plan| {
+        if !is_asked(&plan) {
+            plan.keep.clear();
+            plan.warnings.clear();
+            plan.forget.retain(|gone| with_them.contains(&gone.snapshot.id));
+            if plan.forget.is_empty() {
+                return None;
+            }
+        }
+        Some(plan)
+    };
+    plans.into_iter().filter_map(narrow).collect()
 }
 
 fn plan_kind(
@@ -145,7 +183,7 @@ pub async fn execute(repository: &Repository, ids: &[SnapshotId]) -> Result<()> 
 mod tests {
     use super::*;
     use crate::testing::record;
-    use backup_core::Verified;
+    use backup_core::{SetId, SetPlace, Verified};
 
     fn proved(mut record: SnapshotRecord, level: VerifyLevel) -> SnapshotRecord {
         record.verified = Verified { level, at: Some(record.stored_at) };
@@ -206,5 +244,50 @@ mod tests {
         assert_eq!(plans.len(), 1);
         assert_eq!(plans[0].source.as_ref().unwrap().as_str(), "shop");
         assert!(plans[0].forget_ids().len() <= 2);
+    }
+
+    #[test]
+    fn a_set_goes_at_once_or_stays() {
+        let (mut records, mut before) = (Vec::new(), Vec::new());
+        for day in 1..=4_u8 {
+            let at = format!("2026-01-0{day}T00:00:00Z");
+            let mut pair = [
+                record(&format!("a{day}"), "shop", day.into(), &at),
+                record(&format!("b{day}"), "uploads", day.into(), &at),
+            ];
+            let members = pair.iter().map(|one| one.snapshot.source.clone()).collect();
+            let first = SetPlace::first(SetId([day; 16]), "all".parse().unwrap(), members);
+            pair[1].snapshot.set = first.next(pair[0].snapshot.id);
+            pair[0].snapshot.set = Some(first);
+            records.extend(pair.map(|one| proved(one, VerifyLevel::Read)));
+        }
+        let heads = crate::testing::heads(&records);
+        let rule = |last: u32| {
+            let policy = Policy { last, ..Policy::EVERYTHING };
+            Some(Retention { policy, required: VerifyLevel::Read, zone: TimeZone::UTC })
+        };
+        let now = "2026-01-05T00:00:00Z".parse().unwrap();
+        let mut going = |shop: Option<Retention>, uploads: Option<Retention>| {
+            let plans = plan(
+                &heads,
+                |source| if source.as_str() == "shop" { shop.clone() } else { uploads.clone() },
+                now,
+            );
+            let asked = for_sources(plans.clone(), &heads, |source| source.as_str() == "shop");
+            let ids = |plans: &[Plan]| -> Vec<String> {
+                let ids = plans.iter().flat_map(Plan::forget_ids);
+                let mut ids: Vec<String> = ids.map(|id| id.to_string()[..2].to_owned()).collect();
+                ids.sort();
+                ids
+            };
+            before = ids(&plans);
+            ids(&asked)
+        };
+        // The longer of two policies holds both; who asks about one source takes the others' along.
+        assert_eq!(going(rule(1), rule(3)), ["a1", "b1"]);
+        assert_eq!(going(rule(3), rule(1)), ["a1", "b1"]);
+        // Where nobody said what is kept of one, all of it is.
+        assert_eq!(going(rule(1), None), Vec::<String>::new());
+        assert_eq!(before, Vec::<String>::new());
     }
 }

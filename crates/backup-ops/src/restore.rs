@@ -78,6 +78,12 @@ pub async fn plan(
 }
 
 impl PlannedRestore {
+    /// Returns what would be restored.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
     /// Returns where it would go, without secrets.
     #[must_use]
     pub fn location(&self) -> String {

@@ -5,6 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use backup_core::{Error, ErrorKind, Listed, Result, SourceName};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
 
 /// What a person may write for SNAPSHOT.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +16,35 @@ pub enum Selector {
     Latest,
     /// `SOURCE@latest`: the newest snapshot of that source that is not suspect.
     LatestOf(SourceName),
-    /// The first digits of an id.
+    /// `GROUP@ID` or `GROUP@TIME`: one recovery set of a group.
+    SetOf(SourceName, Which),
+    /// The first digits of an id; also the name of a group, for its newest complete set.
     Prefix(String),
+}
+
+/// Which of a group's recovery sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// That whose id begins with these digits.
+    Prefix(String),
+    /// The newest complete one that was begun before this.
+    Before(Timestamp),
+}
+
+impl Which {
+    /// Reads digits of an id, a time with its zone, whose very instant counts in, or a day, whose
+    /// end (UTC) is meant.
+    fn of(text: &str) -> Option<Self> {
+        if let Ok(time) = text.parse::<Timestamp>() {
+            return time.checked_add(Span::new().nanoseconds(1)).ok().map(Self::Before);
+        }
+        if let Ok(day) = text.parse::<Date>() {
+            let next = day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?;
+            return Some(Self::Before(next.timestamp()));
+        }
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+        digits.then(|| Self::Prefix(text.to_ascii_lowercase()))
+    }
 }
 
 impl FromStr for Selector {
@@ -27,13 +57,18 @@ impl FromStr for Selector {
         if let Some(source) = text.strip_suffix("@latest") {
             return Ok(Self::LatestOf(source.parse()?));
         }
+        if let Some((group, word)) = text.rsplit_once('@')
+            && let (Ok(group), Some(which)) = (group.parse(), Which::of(word))
+        {
+            return Ok(Self::SetOf(group, which));
+        }
         if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
             return Err(Error::new(ErrorKind::Usage, "parse snapshot")
                 .with("text", text.escape_debug())
                 .hint(FORMS));
         }
         // What is no id matches nothing, and is told so when it is looked for.
-        Ok(Self::Prefix(text.to_ascii_lowercase()))
+        Ok(Self::Prefix(text.to_owned()))
     }
 }
 
@@ -45,6 +80,8 @@ impl fmt::Display for Selector {
         match self {
             Self::Latest => f.write_str("latest"),
             Self::LatestOf(source) => write!(f, "{source}@latest"),
+            Self::SetOf(group, Which::Prefix(digits)) => write!(f, "{group}@{digits}"),
+            Self::SetOf(group, Which::Before(time)) => write!(f, "{group} before {time}"),
             Self::Prefix(digits) => f.write_str(digits),
         }
     }
@@ -56,7 +93,8 @@ pub fn select<'a, R: Listed>(records: &'a [R], selector: &Selector) -> Result<&'
     let found = match selector {
         Selector::Latest => newest(newest_of_each(records).into_values()),
         Selector::LatestOf(source) => newest_of(records, source),
-        Selector::Prefix(digits) => by_prefix(records, digits)?,
+        Selector::Prefix(digits) => by_prefix(records, &digits.to_ascii_lowercase())?,
+        Selector::SetOf(..) => None,
     };
     found.ok_or_else(|| {
         let hint = if records.is_empty() {
@@ -144,6 +182,25 @@ mod tests {
         for bad in ["", "../x@latest", "a\nb", &"a".repeat(65)] {
             assert!(bad.parse::<Selector>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn sets_are_named_by_digits_a_time_or_a_day() {
+        let which = |text: &str| match text.parse().unwrap() {
+            Selector::SetOf(group, which) => {
+                assert_eq!(group.as_str(), "all");
+                Some(which)
+            }
+            _ => None,
+        };
+        let before = |time: &str| Some(Which::Before(time.parse().unwrap()));
+        assert_eq!(which("all@AB01"), Some(Which::Prefix("ab01".into())));
+        assert_eq!(which("all@2026-01-02"), before("2026-01-03T00:00:00Z"));
+        let instant = which("all@2026-01-02T03:00:00+01:00");
+        assert_eq!(instant, before("2026-01-02T02:00:00.000000001Z"));
+        assert_eq!(which("all@latest"), None);
+        assert_eq!(which("all@yesterday"), None);
+        assert!(select(&[] as &[SnapshotRecord], &"all@ab".parse().unwrap()).is_err());
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(crate) fn record(pair: &str, source: &str, sequence: u64, at: &str) -> Snaps
             kind: SnapshotKind::Logical,
             sequence,
             previous: None,
+            set: None,
             started_at: at,
             finished_at: at,
             writer: WriterId([0; 16]),
@@ -84,5 +85,6 @@ pub(crate) fn receipt(source: &str, at: &str, verdict: &str) -> DrillDocument {
         fetched_bytes: 0,
         questions: Vec::new(),
         findings: Vec::new(),
+        members: Vec::new(),
     }
 }

@@ -108,6 +108,7 @@ async fn back_up(project: &Project) -> Result<Taken> {
         kind: SnapshotKind::Logical,
         sequence: 1,
         previous: None,
+        set: None,
         started_at: now,
         finished_at: now,
         writer: WriterId([0; 16]),

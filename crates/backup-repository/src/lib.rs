@@ -92,6 +92,7 @@ pub use layout::FORMAT;
 pub use lease::Lease;
 pub use open::NewKey;
 pub use prune::{PruneAction, PruneOptions, PrunePlan, PruneReport, PruneStep};
+pub use random::set_id;
 pub use repair::RepairReport;
 pub use repository::Repository;
 pub use settings::{DeltaMode, Settings};

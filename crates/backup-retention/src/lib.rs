@@ -47,6 +47,7 @@ mod plan;
 mod policy;
 mod reason;
 mod select;
+mod sets;
 mod table;
 mod trust;
 
@@ -55,4 +56,5 @@ pub use period::Period;
 pub use plan::{Forgotten, Kept, Plan, plan, plan_sources};
 pub use policy::{Policy, Rule};
 pub use reason::{ForgetReason, KeepReason, Refusal};
+pub use sets::{SetFacts, keep_together};
 pub use trust::doubted;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use backup_core::{SnapshotId, VerifyLevel};
+use backup_core::{SetId, SnapshotId, VerifyLevel};
 use serde::{Serialize, Serializer};
 
 use crate::Rule;
@@ -31,6 +31,8 @@ pub enum KeepReason {
     StoredLate,
     /// It is suspect, and no newer snapshot has been verified.
     SuspectUnreplaced,
+    /// Another member of its recovery set is kept.
+    Set(SetId),
     /// The policy has no rules.
     NoRules,
     /// The plan was refused.
@@ -56,6 +58,7 @@ impl fmt::Display for KeepReason {
             Self::Disordered => f.write_str("time contradicts its sequence"),
             Self::StoredLate => f.write_str("stored over a day after it was finished"),
             Self::SuspectUnreplaced => f.write_str("suspect, nothing newer is verified"),
+            Self::Set(id) => write!(f, "belongs to set {}, of which something is kept", id.short()),
             Self::NoRules => f.write_str("the policy keeps everything"),
             Self::Refused => f.write_str("nothing may be forgotten now"),
         }

@@ -91,6 +91,7 @@ pub fn drill_request(settings: &DrillSettings, jobs: NonZeroUsize, program: &str
         disaster: false,
         point: None,
         program: program.to_owned(),
+        keys: Vec::new(),
     }
 }
 

@@ -126,6 +126,7 @@ impl Backup {
             accept_new_identity: false,
             plausibility: Plausibility::default(),
             verify: Depth::Exists,
+            set: None,
         };
         let provider = provider(url, &self.tools)?;
         backup_ops::backup(

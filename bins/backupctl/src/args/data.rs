@@ -145,16 +145,27 @@ pub(crate) struct ShowArgs {
 /// `restore`.
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
-    /// First digits of an id, `latest`, or SOURCE@latest
+    /// First digits of an id, `latest`, or SOURCE@latest; of a group GROUP, GROUP@latest, GROUP@ID or
+    /// GROUP@TIME, all members of one recovery set
     #[arg(value_name = "SNAPSHOT")]
     pub(crate) snapshot: Selector,
 
     /// Where to: postgres://user@host/new_database, created when missing, refused unless
     /// empty (the password comes from PGPASSWORD or RESTORE_URL); for a physical snapshot,
     /// or one of files, a directory; branch:NAME, service:NAME or in-place restore at the source's provider, from
-    /// its own snapshots or history
-    #[arg(long, value_name = "TARGET", env = "RESTORE_URL", hide_env_values = true)]
-    pub(crate) to: String,
+    /// its own snapshots or history. Of a recovery set MEMBER=TARGET for each member, repeated
+    #[arg(
+        long,
+        value_name = "TARGET",
+        required = true,
+        env = "RESTORE_URL",
+        hide_env_values = true
+    )]
+    pub(crate) to: Vec<String>,
+
+    /// Of a recovery set that is not complete: restore what there is of it
+    #[arg(long)]
+    pub(crate) incomplete: bool,
 
     /// Take this database out of a physical snapshot, at a point in time; TARGET is then another
     /// database, or a directory for files that psql reads

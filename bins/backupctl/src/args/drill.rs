@@ -39,7 +39,7 @@ impl PointArgs {
 }
 
 /// `drill`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct DrillArgs {
     /// Sources (their newest snapshots) or snapshots; default: every source
     #[arg(value_name = "SOURCE|SNAPSHOT")]

@@ -41,6 +41,18 @@ pub(crate) struct RecoveryArgs {
     pub(crate) start: bool,
 }
 
+impl RecoveryArgs {
+    /// Returns whether a point was named.
+    pub(crate) fn is_named(&self) -> bool {
+        self.at.is_some()
+            || self.lsn.is_some()
+            || self.xid.is_some()
+            || self.restore_point.is_some()
+            || self.immediate
+            || self.latest
+    }
+}
+
 /// What was said of the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timeline {

@@ -17,7 +17,7 @@ pub(super) async fn run(session: &Session, args: RestoreArgs, database: &str) ->
     };
     let (snapshot, plan) = (&record.snapshot, plan.as_ref());
     let composer = session.composer();
-    let target = composer.extract_target(&args.to)?;
+    let target = composer.extract_target(restore::single(&args)?)?;
     let mut tools = composer.tools().clone();
     if let Some(scratch) = &args.scratch {
         tools = tools.with_temporary(scratch);

@@ -51,10 +51,14 @@ fn plan(session: &Session, args: &ForgetArgs, records: &[SnapshotRecord]) -> Res
         &heads,
         |source| {
             let asked = args.source.is_empty() || args.source.contains(source);
-            if asked { session.retention(source, typed) } else { None }
+            session.retention(source, typed.filter(|_| asked))
         },
         session.clock.now(),
     );
+    let plans = match args.source.as_slice() {
+        [] => plans,
+        asked => forget::for_sources(plans, &heads, |source| asked.contains(source)),
+    };
     if plans.is_empty() && !records.is_empty() {
         return Err(Error::new(ErrorKind::ConfigInvalid, "plan retention").hint(
             "There is no retention policy: pass --keep-daily 7 and the like, set \

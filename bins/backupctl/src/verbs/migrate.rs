@@ -30,6 +30,7 @@ pub(super) async fn run(session: &Session, args: MigrateArgs) -> Result<Ending> 
             accept_new_identity: false,
             plausibility: Plausibility::default(),
             verify: Depth::Exists,
+            set: None,
         },
         restore: RestoreOptions {
             jobs: args.jobs.or(preferred.jobs).unwrap_or_else(::backup::default_jobs),

@@ -24,6 +24,8 @@ mod recovery;
 mod repair;
 mod report;
 mod restore;
+mod restore_set;
+mod sets;
 mod show;
 mod snapshots;
 mod status;

@@ -13,11 +13,17 @@ use crate::render;
 use crate::session::Session;
 
 use super::native::{self, NativeTarget};
-use super::{extract, recovery};
+use super::{extract, recovery, restore_set};
 
 pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> {
-    session.warn_about_argv("--to", &args.to);
-    if let Some(to) = NativeTarget::parse(&args.to) {
+    for to in &args.to {
+        session.warn_about_argv("--to", to);
+    }
+    if let Some(set) = session.set(&args.snapshot).await? {
+        return Box::pin(restore_set::run(session, &args, &set)).await;
+    }
+    let to = single(&args)?;
+    if let Some(to) = NativeTarget::parse(to) {
         return Box::pin(native::restore(session, &args, to)).await;
     }
     if let Some(database) = args.database.clone() {
@@ -29,8 +35,8 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
         None => session.select(&args.snapshot).await?,
     };
     let snapshot = &record.snapshot;
-    refuse_physical_into_database(snapshot, &args.to)?;
-    let provider = session.place(&args.to, snapshot.kind)?;
+    refuse_physical_into_database(snapshot, to)?;
+    let provider = session.place(to, snapshot.kind)?;
     let observer = session.observer();
     let mut options = options(session, &snapshot.source, &args, observer.clone());
     options.recovery = recovery.as_ref().map(|r| r.settings.clone()).unwrap_or_default();
@@ -52,15 +58,25 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
         planned.execute(repository, &session.clock, &observer, &session.interrupt).await?;
     drop(observer);
     if args.recovery.start {
-        let started = recovery::start(session, &args.to, recovery.as_ref()).await?;
+        let started = recovery::start(session, to, recovery.as_ref()).await?;
         receipt.report.findings.extend(started);
     }
     show(session, &receipt)?;
     Ok(Ending::Ok)
 }
 
+/// Returns the one place that a single snapshot goes to.
+pub(super) fn single(args: &RestoreArgs) -> Result<&str> {
+    match args.to.as_slice() {
+        [to] if !args.incomplete => Ok(to),
+        _ => Err(Error::new(ErrorKind::Usage, "restore snapshot")
+            .because("several --to, and --incomplete, are for recovery sets")
+            .hint("Name a group, such as GROUP@latest, or one --to.")),
+    }
+}
+
 /// A cluster does not fit into a database; one of its databases does.
-fn refuse_physical_into_database(snapshot: &Snapshot, to: &str) -> Result<()> {
+pub(super) fn refuse_physical_into_database(snapshot: &Snapshot, to: &str) -> Result<()> {
     if snapshot.kind != SnapshotKind::Physical || !to.contains("://") || to.starts_with("file://") {
         return Ok(());
     }

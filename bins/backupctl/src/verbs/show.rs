@@ -10,9 +10,12 @@ use crate::exit::Ending;
 use crate::render::{self, Align, Table};
 use crate::session::Session;
 
-use super::tree;
+use super::{sets, tree};
 
 pub(super) async fn run(session: &Session, args: ShowArgs) -> Result<Ending> {
+    if let Some(set) = session.set(&args.snapshot).await? {
+        return sets::show(session, &set);
+    }
     let record = session.select(&args.snapshot).await?;
     if session.screen.json() {
         session.screen.document(&ShowDocument::new(&record))?;
@@ -23,6 +26,9 @@ pub(super) async fn run(session: &Session, args: ShowArgs) -> Result<Ending> {
 }
 
 pub(super) async fn parts(session: &Session, args: LsArgs) -> Result<Ending> {
+    if let Some(set) = session.set(&args.snapshot).await? {
+        return sets::show(session, &set);
+    }
     let record = session.select(&args.snapshot).await?;
     if record.snapshot.kind == SnapshotKind::Files {
         return tree::ls(session, &record.snapshot, &args.paths).await;
@@ -63,6 +69,10 @@ fn describe(record: &SnapshotRecord) -> String {
     if record.pinned {
         standing.push_str(", pinned");
     }
+    let set = snapshot.set.as_ref().map_or_else(String::new, |set| {
+        let (number, all) = (set.position() + 1, set.members.len());
+        format!("{} of {}, member {number} of {all}", set.id.short(), set.group)
+    });
     let identity = &snapshot.identity;
     let mut text = String::new();
     let lines = [
@@ -75,6 +85,7 @@ fn describe(record: &SnapshotRecord) -> String {
         ("Server", evidence.server_version.clone()),
         ("Kind", snapshot.kind.as_str().to_owned()),
         ("State", standing),
+        ("Set", set),
         ("Verified", verified),
         ("Started", render::time(snapshot.started_at)),
         ("Finished", render::time(snapshot.finished_at)),
@@ -96,7 +107,7 @@ fn describe(record: &SnapshotRecord) -> String {
                 render::count(tree.others)
             ),
             ("Files", None) | ("Rows", Some(_)) => continue,
-            ("Server", Some(_)) if value.is_empty() => continue,
+            ("Server", Some(_)) | ("Set", _) if value.is_empty() => continue,
             _ => value,
         };
         // Writing into a String cannot fail.

@@ -1,20 +1,37 @@
 //! `snapshots`: what is there.
 
 use backup::ops::document::SnapshotsDocument;
-use backup_core::{ByteSize, Error, ErrorKind, Result, SnapshotRecord};
+use backup::ops::group::{self, RecoverySet};
+use backup_core::{ByteSize, Error, ErrorKind, HeadRecord, Result, SnapshotRecord};
 
 use crate::args::ListArgs;
 use crate::exit::Ending;
 use crate::render::{self, Align, Table};
 use crate::session::Session;
 
+use super::sets;
+
 pub(super) async fn run(session: &Session, args: ListArgs) -> Result<Ending> {
     if args.native {
         return super::native::list(session, args.source.as_ref()).await;
     }
     let mut records = session.records().await?;
+    let heads: Vec<HeadRecord> = records.iter().map(HeadRecord::from).collect();
+    let all = group::sets(&heads);
+    let mut listed: Vec<&RecoverySet> = all.iter().collect();
     if let Some(source) = &args.source {
-        records.retain(|record| record.snapshot.source == *source);
+        // A source's name, or a group's: then what belongs to its sets.
+        let is_source = records.iter().any(|record| record.snapshot.source == *source);
+        let of = |record: &SnapshotRecord| match &record.snapshot.set {
+            _ if is_source => record.snapshot.source == *source,
+            Some(set) => set.group == *source,
+            None => false,
+        };
+        records.retain(of);
+        listed.retain(|set| {
+            let ids: Vec<_> = set.records().map(|record| record.snapshot.id).collect();
+            records.iter().any(|record| ids.contains(&record.snapshot.id))
+        });
         if records.is_empty() {
             return Err(Error::new(ErrorKind::NotFound, "list snapshots")
                 .with("source", source)
@@ -22,12 +39,17 @@ pub(super) async fn run(session: &Session, args: ListArgs) -> Result<Ending> {
         }
     }
     if session.screen.json() {
-        session.screen.document(&SnapshotsDocument::new(&records))?;
+        session.screen.document(&SnapshotsDocument::new(&records).with_sets(listed))?;
     } else if records.is_empty() {
         session.screen.say("There is no snapshot yet.");
         session.screen.hint("Run `backupctl backup`.");
     } else {
-        session.screen.data(&table(&records));
+        let mut text = table(&records);
+        if !listed.is_empty() {
+            text.push('\n');
+            text.push_str(&sets::table(&listed));
+        }
+        session.screen.data(&text);
     }
     Ok(Ending::Ok)
 }
@@ -49,10 +71,13 @@ fn table(records: &[SnapshotRecord]) -> String {
         let snapshot = &record.snapshot;
         let mut notes = Vec::new();
         if snapshot.is_suspect() {
-            notes.push("suspect");
+            notes.push("suspect".to_owned());
         }
         if record.pinned {
-            notes.push("pinned");
+            notes.push("pinned".to_owned());
+        }
+        if let Some(set) = &snapshot.set {
+            notes.push(format!("set {}", set.id.short()));
         }
         table.row([
             snapshot.id.short(),

@@ -16,6 +16,7 @@ mod export;
 mod extract;
 mod files;
 mod files_memory;
+mod groups;
 mod happy;
 mod health;
 mod keys;

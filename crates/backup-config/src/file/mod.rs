@@ -1,5 +1,6 @@
 //! `backup.toml`: found, read, and understood, or refused with line and column.
 
+pub(crate) mod group;
 mod keys;
 pub(crate) mod raw;
 pub(crate) mod text;

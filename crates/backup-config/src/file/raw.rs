@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::group::RawGroup;
 use super::text::{Hidden, Patience, Text};
 use crate::{Cron, DeltaMode, DrillEvery, DrillPoint, HookMoment, NotifyKind, ProviderKind};
 
@@ -43,6 +44,8 @@ pub(crate) struct RawFile {
     pub(crate) prune: RawPrune,
     /// What is backed up; one table each.
     pub(crate) source: Vec<RawSource>,
+    /// Sources that are one recovery set; one table each.
+    pub(crate) group: Vec<RawGroup>,
     /// Who is told; one table each.
     pub(crate) notify: Vec<RawNotify>,
     /// What is called before and after backups; one table each.

@@ -29,6 +29,11 @@ pub(super) struct Layer {
 }
 
 impl Layer {
+    /// When backups run, whatever a file says.
+    pub(super) fn backup(&self) -> Option<Cron> {
+        self.backup.clone()
+    }
+
     pub(super) fn read(resolver: &Resolver<'_>) -> Result<Self> {
         let environment = resolver.inputs.environment;
         Ok(Self {

@@ -3,6 +3,7 @@
 mod bucket;
 mod daemon;
 mod files;
+mod groups;
 mod layer;
 mod notify;
 mod repository;
@@ -71,7 +72,8 @@ impl Settings {
         let mut resolver =
             Resolver { inputs, base: base(inputs), notes: misspelt(inputs.environment) };
         let repository = resolver.repository(&file.repository)?;
-        let sources = resolver.sources(&file)?;
+        let mut sources = resolver.sources(&file)?;
+        let groups = resolver.groups(&file, &mut sources)?;
         let notify = resolver.notify(&file.notify)?;
         let hooks = resolver.hooks(&file.hook, &sources)?;
         let daemon = resolver.daemon(&file.daemon)?;
@@ -80,6 +82,7 @@ impl Settings {
         Ok(Self {
             repository,
             sources,
+            groups,
             notify,
             zone: zone.or(file.zone.map(|zone| zone.0)).unwrap_or(TimeZone::UTC),
             prune: PruneSettings {

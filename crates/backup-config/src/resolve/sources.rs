@@ -89,20 +89,17 @@ impl Resolver<'_> {
         let Some(given) = given else { return Ok(position) };
         match position.and_then(|position| Some((position, names.get(position)?))) {
             Some((position, name)) => {
-                let own = file.source.get(position).and_then(|source| source.url.as_ref());
-                // `env:NAME` covers NAME_FILE and NAME_COMMAND, so that is the same one.
-                let variable = own.and_then(|own| own.0.strip_prefix("env:")).map(str::trim);
-                let same = variable.is_some_and(|variable| {
-                    let rest = given.url.setting().strip_prefix(variable);
-                    matches!(rest, Some("" | "_FILE" | "_COMMAND"))
-                });
-                if own.is_some() && !same {
+                let own = file.source.get(position);
+                let written = own.is_some_and(|source| source.url.is_some());
+                if written && !own.is_some_and(|source| refers_to(source, given)) {
                     self.notes.push(format!(
                         "{} takes the place of the URL of source {name}",
                         given.url.setting()
                     ));
                 }
             }
+            // Some source names that variable itself.
+            None if file.source.iter().any(|source| refers_to(source, given)) => {}
             None => self.notes.push(format!(
                 "{} is not used: the file has several sources and BACKUP_SOURCE names none",
                 given.url.setting()
@@ -307,6 +304,16 @@ impl Resolver<'_> {
                 .hint("Write the URL as postgres://user@host/database, or set DB_PROVIDER.")
         })
     }
+}
+
+/// Whether a source's URL is written as the variable that was given. `env:NAME` covers NAME_FILE and
+/// NAME_COMMAND, so that is the same one.
+fn refers_to(source: &RawSource, given: &Given) -> bool {
+    let own = source.url.as_ref().and_then(|own| own.0.strip_prefix("env:")).map(str::trim);
+    own.is_some_and(|variable| {
+        let rest = given.url.setting().strip_prefix(variable);
+        matches!(rest, Some("" | "_FILE" | "_COMMAND"))
+    })
 }
 
 fn native(raw: &RawNative, provider: ProviderKind) -> Result<NativeSettings> {

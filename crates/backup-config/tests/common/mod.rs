@@ -28,6 +28,7 @@ pub(crate) fn load(
     })
 }
 
+#[allow(dead_code, reason = "not every test file reads the environment")]
 pub(crate) fn from_env(environment: &[(&str, &str)]) -> Result<Settings> {
     load(&Overrides::default(), environment, None)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Observer, PartSource, RestoreReport};
-use crate::{Evidence, Finding, Result, Secret, Snapshot, TreeEvidence};
+use crate::{Error, ErrorKind, Evidence, Finding, Result, Secret, Snapshot, TreeEvidence};
 
 /// Makes throw-away places for drills: a server started here, a database on a given server, a
 /// vendor's branch.
@@ -73,6 +73,19 @@ pub trait Scratch: Send {
     /// no row. The statement is a person's: its failure is no error of the snapshot by itself.
     async fn ask(&mut self, sql: &str, limit: Duration) -> Result<Option<String>>;
 
+    /// Hands every value of the one column that a statement returns to `values`, some at a time,
+    /// without holding them all. The statement is a person's; more columns are `Usage`, no answer
+    /// within `limit`, not counting what `values` takes, is `Failed`.
+    async fn ask_column(
+        &mut self,
+        sql: &str,
+        limit: Duration,
+        values: &mut dyn ColumnSink,
+    ) -> Result<()> {
+        let _ = (sql, limit, values);
+        Err(Error::new(ErrorKind::Unsupported, "ask for a column"))
+    }
+
     /// Returns whether somebody pays for it for as long as it is there.
     fn is_billed(&self) -> bool {
         false
@@ -80,6 +93,22 @@ pub trait Scratch: Send {
 
     /// Removes the place with everything in it.
     async fn remove(self: Box<Self>) -> Result<()>;
+}
+
+/// Takes the values of a column.
+#[async_trait]
+pub trait ColumnSink: Send {
+    /// Takes the next ones, in the order of the rows; nothing for NULL.
+    async fn take(&mut self, values: Vec<Option<Vec<u8>>>) -> Result<()>;
+}
+
+/// What files a snapshot holds.
+#[async_trait]
+pub trait Holdings: Send + Sync {
+    /// Shows the name of each file to `visit`: its path below the root, or its key. Links and
+    /// directories are not shown. Each call begins at the first; what is in memory does not grow
+    /// with their number.
+    async fn each_file(&self, visit: &mut (dyn for<'n> FnMut(&'n [u8]) + Send)) -> Result<()>;
 }
 
 /// What a restored database says of itself.

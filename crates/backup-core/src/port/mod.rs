@@ -25,8 +25,8 @@ pub use catalog::{Catalog, RunFilter};
 pub use clock::Clock;
 pub use data_plane::DataPlane;
 pub use drill::{
-    DrillOptions, DrillTarget, IndexCheck, Restored, RestoredCluster, RestoredTree, Scratch,
-    SmokeTest,
+    ColumnSink, DrillOptions, DrillTarget, Holdings, IndexCheck, Restored, RestoredCluster,
+    RestoredTree, Scratch, SmokeTest,
 };
 pub use handles::{HandleBook, Wanted};
 pub use ledger::{

@@ -179,6 +179,7 @@ fn snapshot(
         kind: SnapshotKind::Files,
         sequence: 1,
         previous: None,
+        set: None,
         started_at: at,
         finished_at: at,
         writer: WriterId([0; 16]),

@@ -1,12 +1,12 @@
 //! A throw-away place, filled and questioned.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use backup_core::port::{
-    DrillOptions, IndexCheck, NoObserver, PartSource, RestoreOptions, RestoreReport, Restored,
-    Scratch, Target,
+    ColumnSink, DrillOptions, IndexCheck, NoObserver, PartSource, RestoreOptions, RestoreReport,
+    Restored, Scratch, Target,
 };
 use backup_core::{Error, ErrorKind, Result, Secret, Snapshot};
 
@@ -16,6 +16,9 @@ use super::server::Server;
 use crate::catalog::tables::ELSEWHERE;
 use crate::logical::{Examination, LogicalTarget, drop_database, examine};
 use crate::{Client, ConnectOptions, quote_name, quote_text};
+
+/// Rows that are handed on at once.
+const TOGETHER: usize = 10_000;
 
 /// What the place lies in.
 #[derive(Debug)]
@@ -152,6 +155,46 @@ impl Scratch for Place {
         let row = asked??;
         client.close().await;
         Ok(row.and_then(|row| row.bytes(0).map(|_| row.text(0))))
+    }
+
+    async fn ask_column(
+        &mut self,
+        sql: &str,
+        limit: Duration,
+        values: &mut dyn ColumnSink,
+    ) -> Result<()> {
+        let mut client = Client::connect(&self.connect).await?;
+        client.execute("SET character_set_results = utf8mb4").await?;
+        client.execute("SET SESSION TRANSACTION READ ONLY").await?;
+        let late = || {
+            Error::new(ErrorKind::Failed, "ask for a column")
+                .because(format!("no whole answer within {} s", limit.as_secs()))
+        };
+        let mut left = limit;
+        let begun = Instant::now();
+        let rows = tokio::time::timeout(left, client.rows(sql)).await.map_err(|_| late())??;
+        left = left.checked_sub(begun.elapsed()).ok_or_else(late)?;
+        let mut rows = rows;
+        let mut some = Vec::new();
+        loop {
+            let begun = Instant::now();
+            let row = tokio::time::timeout(left, rows.next()).await.map_err(|_| late())??;
+            left = left.checked_sub(begun.elapsed()).ok_or_else(late)?;
+            let Some(mut row) = row else { break };
+            if row.len() != 1 {
+                return Err(Error::new(ErrorKind::Usage, "ask for a column")
+                    .because(format!("the statement returns {} columns", row.len()))
+                    .hint("Write a statement that returns one column."));
+            }
+            some.push(row.pop().flatten());
+            if some.len() == TOGETHER {
+                values.take(std::mem::take(&mut some)).await?;
+            }
+        }
+        drop(rows);
+        values.take(some).await?;
+        client.close().await;
+        Ok(())
     }
 
     async fn remove(mut self: Box<Self>) -> Result<()> {

@@ -80,6 +80,7 @@ fn snapshot(identity: SourceIdentity, evidence: Evidence, parts: &MemoryParts) -
         kind: SnapshotKind::Logical,
         sequence: 1,
         previous: None,
+        set: None,
         started_at: now,
         finished_at: now,
         writer: WriterId([1; 16]),

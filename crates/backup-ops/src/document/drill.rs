@@ -12,11 +12,11 @@ pub struct DrillDocument {
     /// `backupctl.drill.v1`.
     #[schemars(extend("const" = "backupctl.drill.v1"))]
     pub schema: String,
-    /// The source's name.
+    /// The source's name; of a recovery set its group's.
     pub source: String,
-    /// The snapshot's id.
+    /// The snapshot's id, or the set's.
     pub snapshot: String,
-    /// `logical`, `physical` or `files`.
+    /// `logical`, `physical` or `files`; `set` for a recovery set.
     pub kind: String,
     /// `passed`; `failed`: the backup is bad; `inconclusive`: the place it was restored to could
     /// not do it.
@@ -70,6 +70,21 @@ pub struct DrillDocument {
     pub questions: Vec<QuestionDocument>,
     /// What else to know.
     pub findings: Vec<FindingDocument>,
+    /// Of a recovery set: its members, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<DrillMemberDocument>,
+}
+
+/// One member of a recovery set that was drilled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DrillMemberDocument {
+    /// The source's name.
+    pub source: String,
+    /// Its snapshot's id.
+    pub snapshot: String,
+    /// What its own drill came to.
+    #[schemars(extend("enum" = ["passed", "failed", "inconclusive"]))]
+    pub verdict: String,
 }
 
 /// How far a drill brought a cluster.

@@ -16,6 +16,7 @@ mod native;
 mod receipt;
 mod restore;
 pub mod schema;
+mod set;
 mod snapshot;
 mod status;
 mod tree;
@@ -28,7 +29,8 @@ pub use difference::{
 };
 pub use doctor::{CheckDocument, DoctorDocument};
 pub use drill::{
-    DrillDocument, DrillHistoryDocument, QuestionDocument, ReplayDocument, TrendDocument,
+    DrillDocument, DrillHistoryDocument, DrillMemberDocument, QuestionDocument, ReplayDocument,
+    TrendDocument,
 };
 pub use error::{ErrorDocument, retry_safe};
 pub use forget::{DecisionDocument, ForgetDocument};
@@ -42,6 +44,7 @@ pub use receipt::ReceiptDocument;
 pub use restore::{
     PhaseDocument, RecoveredDocument, RestoreDocument, RestorePlanDocument, StepDocument,
 };
+pub use set::{SetDocument, SetMemberDocument, SetPlaceDocument, ShowSetDocument};
 pub use snapshot::{
     FindingDocument, IdentityDocument, PartDocument, PartsDocument, ShowDocument, SnapshotDocument,
     SnapshotsDocument, TableDocument, VerifiedDocument,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::FindingDocument;
+use super::{FindingDocument, SetPlaceDocument};
 use crate::restore::RestoreReceipt;
 
 /// `backupctl restore --preview --json`.
@@ -30,6 +30,9 @@ pub struct RestorePlanDocument {
     pub steps: Vec<StepDocument>,
     /// What to know first.
     pub findings: Vec<FindingDocument>,
+    /// The recovery set that it is restored with; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<SetPlaceDocument>,
 }
 
 /// One step of a plan.
@@ -71,6 +74,9 @@ pub struct RestoreDocument {
     pub recovered: Option<RecoveredDocument>,
     /// What to know.
     pub findings: Vec<FindingDocument>,
+    /// The recovery set that it was restored with; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<SetPlaceDocument>,
 }
 
 /// The point that a cluster was brought to.
@@ -115,7 +121,15 @@ impl RestorePlanDocument {
                 .map(|s| StepDocument { action: s.action.clone(), detail: s.detail.clone() })
                 .collect(),
             findings: plan.findings.iter().map(FindingDocument::new).collect(),
+            set: None,
         }
+    }
+
+    /// Adds the recovery set that it is restored with.
+    #[must_use]
+    pub fn in_set(mut self, snapshot: &Snapshot) -> Self {
+        self.set = snapshot.set.as_ref().map(SetPlaceDocument::new);
+        self
     }
 }
 
@@ -146,6 +160,14 @@ impl RestoreDocument {
                 wal_bytes: replay.wal_bytes,
             }),
             findings: report.findings.iter().map(FindingDocument::new).collect(),
+            set: None,
         }
+    }
+
+    /// Adds the recovery set that it was restored with.
+    #[must_use]
+    pub fn in_set(mut self, snapshot: &Snapshot) -> Self {
+        self.set = snapshot.set.as_ref().map(SetPlaceDocument::new);
+        self
     }
 }

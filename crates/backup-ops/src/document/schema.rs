@@ -6,8 +6,8 @@ use super::{
     BackupDocument, DiffDocument, DoctorDocument, DrillDocument, DrillHistoryDocument,
     EntryChangeDocument, EntryDocument, EntryFoundDocument, ErrorDocument, FindDocument,
     ForgetDocument, KeysDocument, MigrateDocument, NativeDocument, PartsDocument, ReceiptDocument,
-    RestoreDocument, RestorePlanDocument, ShowDocument, SnapshotsDocument, StatusDocument,
-    VerifyDocument, WalStatusDocument,
+    RestoreDocument, RestorePlanDocument, ShowDocument, ShowSetDocument, SnapshotsDocument,
+    StatusDocument, VerifyDocument, WalStatusDocument,
 };
 
 use crate::report::SignedReport;
@@ -38,6 +38,7 @@ const ALL: &[Entry] = &[
     ("report", root::<SignedReport>),
     ("restore", root::<RestoreDocument>),
     ("restore_plan", root::<RestorePlanDocument>),
+    ("set", root::<ShowSetDocument>),
     ("show", root::<ShowDocument>),
     ("snapshots", root::<SnapshotsDocument>),
     ("status", root::<StatusDocument>),

@@ -5,6 +5,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{SetDocument, SetPlaceDocument};
+use crate::group::RecoverySet;
+
 /// One snapshot; the same object everywhere.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SnapshotDocument {
@@ -50,6 +53,9 @@ pub struct SnapshotDocument {
     pub program: String,
     /// What was noticed on the way.
     pub findings: Vec<FindingDocument>,
+    /// Where it stands in a recovery set; absent when it was taken alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<SetPlaceDocument>,
 }
 
 /// How far a snapshot was proved.
@@ -92,6 +98,9 @@ pub struct SnapshotsDocument {
     pub schema: String,
     /// By source and sequence.
     pub snapshots: Vec<SnapshotDocument>,
+    /// Recovery sets, by group, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<SetDocument>,
 }
 
 /// `backupctl show --json`.
@@ -182,6 +191,7 @@ impl SnapshotDocument {
             server_version: snapshot.server_version.clone(),
             program: snapshot.program.clone(),
             findings: snapshot.findings.iter().map(FindingDocument::new).collect(),
+            set: snapshot.set.as_ref().map(SetPlaceDocument::new),
         }
     }
 }
@@ -206,7 +216,15 @@ impl SnapshotsDocument {
         Self {
             schema: "backupctl.snapshots.v1".into(),
             snapshots: records.into_iter().map(SnapshotDocument::new).collect(),
+            sets: Vec::new(),
         }
+    }
+
+    /// Adds the recovery sets.
+    #[must_use]
+    pub fn with_sets<'a>(mut self, sets: impl IntoIterator<Item = &'a RecoverySet>) -> Self {
+        self.sets = sets.into_iter().map(SetDocument::new).collect();
+        self
     }
 }
 

@@ -14,7 +14,8 @@ pub use assertion::Assertion;
 pub use history::{history, newest, trends};
 pub use point::DrillPoint;
 pub use record::drill;
-pub use rehearse::{DrillRequest, rehearse};
+pub(crate) use record::drill_member;
+pub use rehearse::{DrillRequest, Rehearsal, rehearse};
 pub(crate) use standing::broken;
 pub use standing::{DrillPromise, DrillStanding, forecast};
 

@@ -7,7 +7,7 @@ use backup_core::{Error, ErrorKind, Result, Snapshot, Verified, VerifyLevel};
 use backup_repository::Repository;
 use backup_verification::{Depth, Request};
 
-use super::{DrillReceipt, DrillRequest, rehearse};
+use super::{DrillReceipt, DrillRequest, Rehearsal, rehearse};
 use crate::document::PhaseDocument;
 use crate::interrupt::Interrupt;
 
@@ -27,6 +27,21 @@ pub async fn drill(
     observer: &Arc<dyn Observer>,
     interrupt: &Interrupt,
 ) -> Result<DrillReceipt> {
+    let drilled = drill_member(repository, target, snapshot, request, clock, observer, interrupt);
+    Ok(drilled.await?.receipt)
+}
+
+/// As [`drill`], with the answers about the files of the snapshot's recovery set, which are not
+/// recorded here: they say nothing about the snapshot itself.
+pub(crate) async fn drill_member(
+    repository: &Repository,
+    target: &dyn DrillTarget,
+    snapshot: &Snapshot,
+    request: &DrillRequest,
+    clock: &Arc<dyn Clock>,
+    observer: &Arc<dyn Observer>,
+    interrupt: &Interrupt,
+) -> Result<Rehearsal> {
     if !repository.can_read() {
         return Err(Error::new(ErrorKind::WrongKey, "drill snapshot")
             .hint("The keys here can only write; drill with a passphrase or a recovery key."));
@@ -35,8 +50,8 @@ pub async fn drill(
     let begun = clock.elapsed();
     let parts = interrupt.unless(repository.reader(snapshot)).await?;
     let opening = clock.elapsed().saturating_sub(begun).as_secs_f64();
-    let mut receipt =
-        rehearse(parts, snapshot, target, request, clock, observer, interrupt).await?;
+    let rehearsed = rehearse(parts, snapshot, target, request, clock, observer, interrupt).await?;
+    let Rehearsal { mut receipt, keys } = rehearsed;
     receipt.phases.insert(0, PhaseDocument { name: "open repository".into(), seconds: opening });
     receipt.seconds += opening;
     receipt.rto_seconds = receipt.rto_seconds.map(|rto| rto + opening);
@@ -59,5 +74,5 @@ pub async fn drill(
         "failed" => repository.withdraw_verification(snapshot.id).await?,
         _ => {}
     }
-    Ok(receipt)
+    Ok(Rehearsal { receipt, keys })
 }

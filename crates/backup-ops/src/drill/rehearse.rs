@@ -17,6 +17,7 @@ use super::answer::{Outcome, Verdict, answer, of_comparison, of_error};
 use super::point::{self, DrillPoint};
 use super::{Assertion, DrillReceipt};
 use crate::document::{FindingDocument, PhaseDocument, QuestionDocument};
+use crate::group::{KeyCheck, KeyQuestion};
 use crate::interrupt::Interrupt;
 use crate::managed::LEFT_BEHIND;
 
@@ -40,6 +41,18 @@ pub struct DrillRequest {
     pub point: Option<DrillPoint>,
     /// The program that drills, with its version.
     pub program: String,
+    /// What to ask about the files of the same recovery set.
+    pub keys: Vec<KeyQuestion>,
+}
+
+/// What one rehearsal found.
+#[derive(Clone, Debug)]
+pub struct Rehearsal {
+    /// About the snapshot.
+    pub receipt: DrillReceipt,
+    /// About the files of its recovery set, in the order of [`DrillRequest::keys`]; none where the
+    /// snapshot could not be asked. They say nothing about the snapshot itself.
+    pub keys: Vec<QuestionDocument>,
 }
 
 /// Restores `snapshot` from `parts` into a place of `target` and questions it. What was found
@@ -53,7 +66,7 @@ pub async fn rehearse(
     clock: &Arc<dyn Clock>,
     observer: &Arc<dyn Observer>,
     interrupt: &Interrupt,
-) -> Result<DrillReceipt> {
+) -> Result<Rehearsal> {
     observer.on_event(&Event::RunStarted {
         verb: "drill",
         source: Some(snapshot.source.clone()),
@@ -67,6 +80,7 @@ pub async fn rehearse(
         observer,
         begun: clock.elapsed(),
         receipt: begin(snapshot, target, request, clock.now()),
+        keys: Vec::new(),
     };
     let ended = drill.run(target, interrupt).await;
     drill.receipt.seconds = drill.since(drill.begun);
@@ -77,7 +91,8 @@ pub async fn rehearse(
             .filter(|_| drill.receipt.verdict != "passed"),
     };
     observer.on_event(&Event::RunFinished { at: clock.now(), error });
-    ended.map(|()| drill.receipt)
+    let Drill { receipt, keys, .. } = drill;
+    ended.map(|()| Rehearsal { receipt, keys })
 }
 
 /// Tells again and again that questions are being asked: a server says nothing while it answers
@@ -133,6 +148,7 @@ fn begin(
         fetched_bytes: 0,
         questions: Vec::new(),
         findings: Vec::new(),
+        members: Vec::new(),
     }
 }
 
@@ -160,6 +176,7 @@ struct Drill<'a> {
     observer: &'a Arc<dyn Observer>,
     begun: Duration,
     receipt: DrillReceipt,
+    keys: Vec<QuestionDocument>,
 }
 
 impl Drill<'_> {
@@ -293,6 +310,9 @@ impl Drill<'_> {
         for assertion in &self.request.assertions {
             self.assert(place, assertion).await?;
         }
+        for question in &self.request.keys {
+            self.look_for_keys(place, question).await?;
+        }
         self.smoke(place).await
     }
 
@@ -327,6 +347,48 @@ impl Drill<'_> {
         };
         let seconds = Some(self.since(begun));
         self.receipt.questions.push(QuestionDocument { seconds, ..told });
+        Ok(())
+    }
+
+    async fn look_for_keys(
+        &mut self,
+        place: &mut dyn Scratch,
+        question: &KeyQuestion,
+    ) -> Result<()> {
+        let name = format!("keys {}", question.files);
+        let begun = self.phase(&name);
+        let mut check = KeyCheck::new(question);
+        let limit = self.request.limit;
+        let asked = match place.ask_column(&question.sql, limit, &mut check).await {
+            Ok(()) => check.finish().await,
+            Err(error) => Err(error),
+        };
+        let told = match asked {
+            Ok(found) if found.keys == 0 => {
+                answer(&name, Outcome::Skipped, "the statement returned no key")
+            }
+            Ok(found) if found.is_whole() => answer(&name, Outcome::Passed, found.describe()),
+            Ok(found) => {
+                let remedy = if found.missing == found.keys {
+                    "None fits: do strip_prefix and add_prefix make paths below the root, or keys?"
+                } else {
+                    "Either the rows are wrong, or the files were deleted before they were read."
+                };
+                let told = answer(&name, Outcome::Failed, found.describe());
+                QuestionDocument { remedy: Some(remedy.into()), ..told }
+            }
+            Err(error) => {
+                let damaged = error.kind() == backup_core::ErrorKind::Integrity;
+                let mut told = of_error(&name, error)?;
+                if !damaged {
+                    // A statement that does not work tells nothing about the files.
+                    told.outcome = Outcome::Inconclusive.as_str().into();
+                }
+                told
+            }
+        };
+        let seconds = Some(self.since(begun));
+        self.keys.push(QuestionDocument { seconds, ..told });
         Ok(())
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backup_core::port::{
-    Ability, CopyFrom, DataPlane, DrillOptions, DrillTarget, Endpoint, IndexCheck, Intent,
-    PartSource, RestoreReport, Restored, Scratch,
+    Ability, ColumnSink, CopyFrom, DataPlane, DrillOptions, DrillTarget, Endpoint, IndexCheck,
+    Intent, PartSource, RestoreReport, Restored, Scratch,
 };
 use backup_core::{
     Error, ErrorKind, ErrorStatus, Event, Finding, Purpose, Result, RunId, Secret, Snapshot,
@@ -186,6 +186,15 @@ impl Scratch for CopyScratch {
 
     async fn ask(&mut self, sql: &str, limit: Duration) -> Result<Option<String>> {
         self.scratch.ask(sql, limit).await
+    }
+
+    async fn ask_column(
+        &mut self,
+        sql: &str,
+        limit: Duration,
+        values: &mut dyn ColumnSink,
+    ) -> Result<()> {
+        self.scratch.ask_column(sql, limit, values).await
     }
 
     fn is_billed(&self) -> bool {

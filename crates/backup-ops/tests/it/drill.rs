@@ -90,6 +90,7 @@ fn asked(point: Option<DrillPoint>) -> DrillRequest {
         disaster: false,
         point,
         program: "test".into(),
+        keys: Vec::new(),
     }
 }
 

@@ -231,6 +231,7 @@ pub(crate) fn request() -> BackupRequest {
         accept_new_identity: false,
         plausibility: Plausibility { many_rows: 50, ..Plausibility::default() },
         verify: Depth::Exists,
+        set: None,
     }
 }
 

@@ -1,14 +1,14 @@
 //! A throw-away place, filled and questioned.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use backup_core::port::{
-    DrillOptions, IndexCheck, NoObserver, PartSource, RestoreOptions, RestoreReport, Restored,
-    Scratch, Target,
+    ColumnSink, DrillOptions, IndexCheck, NoObserver, PartSource, RestoreOptions, RestoreReport,
+    Restored, Scratch, Target,
 };
-use backup_core::{Result, Secret, Snapshot};
+use backup_core::{Error, ErrorKind, Result, Secret, Snapshot};
 
 use super::blame::blame;
 use super::folder::DrillFolder;
@@ -16,7 +16,7 @@ use super::indexes::{self, Scope};
 use super::server::Server;
 use crate::logical::{Examination, LogicalTarget, drop_database, examine};
 use crate::tools::ToolPaths;
-use crate::{Client, ConnectOptions};
+use crate::{Client, ConnectOptions, Row};
 
 /// What the place lies in.
 #[derive(Debug)]
@@ -106,6 +106,48 @@ pub(super) async fn ask(
     Ok(rows?.first().and_then(|row| row.get(0).map(str::to_owned)))
 }
 
+/// Hands out the values of the one column that a person's statement returns: read-only, in UTC, the
+/// statement not longer than `limit` altogether.
+pub(super) async fn ask_column(
+    connect: &ConnectOptions,
+    sql: &str,
+    limit: Duration,
+    values: &mut dyn ColumnSink,
+) -> Result<()> {
+    let mut client = Client::connect(connect).await?;
+    let milliseconds = limit.as_millis();
+    client
+        .execute(&format!(
+            "SET default_transaction_read_only = on; SET TimeZone = 'UTC'; \
+             SET DateStyle = 'ISO, MDY'; SET statement_timeout = {milliseconds}"
+        ))
+        .await?;
+    client.execute("BEGIN").await?;
+    client.execute(&format!("DECLARE asked NO SCROLL CURSOR FOR {sql}")).await?;
+    let mut left = limit;
+    loop {
+        let begun = Instant::now();
+        let rows = client.query(&format!("FETCH {TOGETHER} FROM asked")).await?;
+        let Some(first) = rows.first() else { break };
+        if first.len() != 1 {
+            return Err(Error::new(ErrorKind::Usage, "ask for a column")
+                .because(format!("the statement returns {} columns", first.len()))
+                .hint("Write a statement that returns one column."));
+        }
+        left = left.checked_sub(begun.elapsed()).ok_or_else(|| {
+            Error::new(ErrorKind::Failed, "ask for a column")
+                .because(format!("no whole answer within {} s", limit.as_secs()))
+        })?;
+        let bytes = |row: &Row| row.get(0).map(|text| text.as_bytes().to_vec());
+        values.take(rows.iter().map(bytes).collect()).await?;
+    }
+    client.close().await;
+    Ok(())
+}
+
+/// Rows that are fetched at once.
+const TOGETHER: u32 = 10_000;
+
 #[async_trait]
 impl Scratch for Place {
     fn location(&self) -> String {
@@ -165,6 +207,15 @@ impl Scratch for Place {
 
     async fn ask(&mut self, sql: &str, limit: Duration) -> Result<Option<String>> {
         ask(&self.connect, sql, limit).await
+    }
+
+    async fn ask_column(
+        &mut self,
+        sql: &str,
+        limit: Duration,
+        values: &mut dyn ColumnSink,
+    ) -> Result<()> {
+        ask_column(&self.connect, sql, limit, values).await
     }
 
     async fn remove(mut self: Box<Self>) -> Result<()> {

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backup_core::port::{
-    DrillOptions, IndexCheck, PartSource, RestoreReport, Restored, RestoredCluster, Scratch,
+    ColumnSink, DrillOptions, IndexCheck, PartSource, RestoreReport, Restored, RestoredCluster,
+    Scratch,
 };
 use backup_core::{Result, Secret, Snapshot};
 
 use super::blame::blame;
 use super::cluster::{Recovery, ScratchCluster};
 use super::indexes::{self, Scope};
-use super::place::ask;
+use super::place::{ask, ask_column};
 use crate::Client;
 use crate::logical::read_through;
 
@@ -169,6 +170,15 @@ impl Scratch for WholePlace {
 
     async fn ask(&mut self, sql: &str, limit: Duration) -> Result<Option<String>> {
         ask(&self.cluster.connect(&self.database)?, sql, limit).await
+    }
+
+    async fn ask_column(
+        &mut self,
+        sql: &str,
+        limit: Duration,
+        values: &mut dyn ColumnSink,
+    ) -> Result<()> {
+        ask_column(&self.cluster.connect(&self.database)?, sql, limit, values).await
     }
 
     async fn remove(self: Box<Self>) -> Result<()> {

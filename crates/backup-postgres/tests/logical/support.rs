@@ -85,6 +85,7 @@ pub(crate) async fn finish(source: &mut LogicalSource, parts: MemoryParts) -> Re
         kind: SnapshotKind::Logical,
         sequence: 1,
         previous: None,
+        set: None,
         started_at: now,
         finished_at: now,
         writer: WriterId([0; 16]),

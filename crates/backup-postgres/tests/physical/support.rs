@@ -77,6 +77,7 @@ fn snapshot(identity: SourceIdentity, evidence: Evidence, parts: &MemoryParts) -
         kind: SnapshotKind::Physical,
         sequence: 1,
         previous: None,
+        set: None,
         started_at: "2026-01-01T00:00:00Z".parse().unwrap(),
         finished_at: "2026-01-01T00:00:01Z".parse().unwrap(),
         writer: WriterId([1; 16]),

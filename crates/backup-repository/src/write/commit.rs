@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use backup_core::{
-    ChunkId, Error, ErrorKind, Event, Evidence, PackId, Result, Snapshot, SnapshotId,
+    ChunkId, Error, ErrorKind, Event, Evidence, PackId, Result, SetPlace, Snapshot, SnapshotId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -26,6 +26,19 @@ impl SnapshotWriter {
     /// prune has meanwhile marked something this snapshot needs for so long that it may be
     /// deleted; running the backup again stores what is missing. A snapshot is committed once.
     pub async fn commit(self, evidence: Evidence) -> Result<Snapshot> {
+        self.commit_in(evidence, None).await
+    }
+
+    /// As [`SnapshotWriter::commit`], with the place that the snapshot takes in a recovery set; one
+    /// that is another source's is `Usage`, and nothing is committed.
+    pub async fn commit_in(self, evidence: Evidence, set: Option<SetPlace>) -> Result<Snapshot> {
+        let source = &self.shared.draft.source;
+        if let Some(set) = set.as_ref().filter(|set| !set.is_of(source)) {
+            return Err(Error::new(ErrorKind::Usage, "commit snapshot")
+                .with("source", source)
+                .with("set", set.id)
+                .because("its place in the set is another source's"));
+        }
         let shared = &self.shared;
         shared.check()?;
         let parts = self.parts()?.commit()?;
@@ -51,6 +64,7 @@ impl SnapshotWriter {
             stored_bytes,
             parts,
             evidence,
+            set,
         };
         snapshots::store_manifest(&shared.repository, &snapshot).await?;
         let kept = async {

@@ -88,6 +88,7 @@ impl Work {
             accept_new_identity: false,
             plausibility: Plausibility::default(),
             verify: depth(settings.protection.level),
+            set: None,
         };
         let receipt = task
             .guard
@@ -214,14 +215,23 @@ impl Work {
             return Ok(());
         }
         let records = task.guard.asked.unless(self.repository.heads()).await?;
+        // What belongs to a set with another source's goes together with that, or not at all.
+        let mut able = vec![owner];
+        for name in backup_ops::group::mates(&records, source) {
+            let Ok(mate) = settings.source(name.as_str()) else { continue };
+            if !mate.retention.is_empty() && self.last_backup_was_good(&mate.name).await? {
+                able.push(mate);
+            }
+        }
         let rule = |name: &SourceName| {
-            (name == source).then(|| Retention {
-                policy: owner.retention,
-                required: owner.protection.level,
+            able.iter().find(|able| able.name == *name).map(|able| Retention {
+                policy: able.retention,
+                required: able.protection.level,
                 zone: settings.zone.clone(),
             })
         };
         let plans = forget::plan(&records, rule, self.clock.now());
+        let plans = forget::for_sources(plans, &records, |name| name == source);
         for plan in &plans {
             if let Some(refusal) = &plan.refused {
                 tracing::warn!(%source, %refusal, "nothing is forgotten");

@@ -231,6 +231,7 @@ pub(crate) fn taken(
         kind: SnapshotKind::Files,
         sequence: 1,
         previous: None,
+        set: None,
         started_at: at,
         finished_at: at,
         writer: WriterId([0; 16]),

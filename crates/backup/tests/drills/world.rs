@@ -86,6 +86,7 @@ impl<'a> World<'a> {
             accept_new_identity: false,
             plausibility: Plausibility::default(),
             verify: Depth::Exists,
+            set: None,
         };
         let (clock, observer) = (&self.clock, &self.observer);
         backup::ops::backup(
@@ -121,6 +122,7 @@ impl<'a> World<'a> {
         rehearse(parts, snapshot, &target, &request, clock, observer, &Interrupt::never())
             .await
             .unwrap()
+            .receipt
     }
 
     /// Databases of drills that are still there.
@@ -144,6 +146,7 @@ impl<'a> World<'a> {
             disaster: false,
             point: None,
             program: "test".into(),
+            keys: Vec::new(),
         }
     }
 }

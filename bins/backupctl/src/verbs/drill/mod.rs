@@ -1,13 +1,19 @@
 //! `drill`: restore somewhere disposable, question, throw away, keep the receipt.
 
 mod disaster;
+mod set;
 mod show;
 
 use backup::default_jobs;
 use backup::ops::Selector;
+use backup::ops::drill::DrillRequest;
 use backup::ops::drill::{self, DrillPoint, DrillReceipt};
+use backup::ops::group::{self, RecoverySet};
 use backup::ops::wal::RecoveryPlan;
-use backup_core::{Error, ErrorKind, Result, Secret, Snapshot, SourceName};
+use backup::postgres::scratch::Recovery;
+use backup_core::port::DrillTarget;
+use backup_core::{Error, ErrorKind, Result, Secret, Snapshot, SnapshotKind, SourceName};
+use std::sync::Arc;
 
 use crate::args::DrillArgs;
 use crate::exit::Ending;
@@ -71,11 +77,26 @@ fn worse(worst: Option<Error>, receipt: &DrillReceipt) -> Option<Error> {
 /// them were drilled.
 async fn drill_all(session: &Session, args: &DrillArgs) -> Result<Ending> {
     let mut worst: Option<Error> = None;
-    for (snapshot, plan) in subjects(session, args).await? {
-        let receipt = drill_one(session, args, &snapshot, plan.as_ref()).await?;
+    let mut note = |error: Option<Error>| {
+        let bad = |error: &Error| error.kind() == ErrorKind::Integrity;
+        if let Some(error) = error
+            && worst.as_ref().is_none_or(|worst| bad(&error) && !bad(worst))
+        {
+            worst = Some(error);
+        }
+    };
+    let (sets, args) = sets(session, args).await?;
+    for set in &sets {
+        note(set::run(session, &args, set).await?);
+    }
+    if !sets.is_empty() && args.what.is_empty() && !args.point.is_named() {
+        return worst.map_or(Ok(Ending::Ok), Err);
+    }
+    for (snapshot, plan) in subjects(session, &args).await? {
+        let receipt = drill_one(session, &args, &snapshot, plan.as_ref()).await?;
         show::receipt(session, &receipt)?;
         tell_left_behind(session, &receipt).await;
-        worst = worse(worst, &receipt);
+        note(worse(None, &receipt));
     }
     worst.map_or(Ok(Ending::Ok), Err)
 }
@@ -86,8 +107,26 @@ async fn drill_one(
     snapshot: &Snapshot,
     plan: Option<&RecoveryPlan>,
 ) -> Result<DrillReceipt> {
+    let repository = session.repository().await?;
+    let recovery = plan.map(|plan| backup::scratch_recovery(repository, &snapshot.source, plan));
+    let recovery = recovery.unwrap_or_default();
+    let (target, mut request) = place(session, args, &snapshot.source, snapshot.kind, recovery)?;
+    request.point = plan.map(DrillPoint::of);
+    let observer = session.observer();
+    let (clock, interrupt) = (&session.clock, &session.interrupt);
+    drill::drill(repository, &*target, snapshot, &request, clock, &observer, interrupt).await
+}
+
+/// Returns where a snapshot of a source is drilled, and what is asked.
+fn place(
+    session: &Session,
+    args: &DrillArgs,
+    source: &SourceName,
+    kind: SnapshotKind,
+    recovery: Recovery,
+) -> Result<(Arc<dyn DrillTarget>, DrillRequest)> {
     let composer = session.composer();
-    let mut settings = session.drill_settings(&snapshot.source);
+    let mut settings = session.drill_settings(source);
     if args.smoke.is_some() {
         settings.smoke.clone_from(&args.smoke);
     }
@@ -95,13 +134,12 @@ async fn drill_one(
         Some(url) => Some(Secret::new(url.clone())),
         None => composer.drill_url(&settings)?,
     };
-    let preferences = session.restore_preferences(&snapshot.source);
-    let repository = session.repository().await?;
-    let recovery = plan.map(|plan| backup::scratch_recovery(repository, &snapshot.source, plan));
-    let recovery = recovery.unwrap_or_default();
+    // A server of databases takes no files: those go where they do without one.
+    let to = to.filter(|to| kind != SnapshotKind::Files || !is_server(to));
+    let preferences = session.restore_preferences(source);
     let at_provider = to.as_ref().is_some_and(|to| to.expose() == backup::DRILL_AT_PROVIDER);
     let target = if at_provider {
-        let source = session.sources(std::slice::from_ref(&snapshot.source))?;
+        let source = session.sources(std::slice::from_ref(source))?;
         composer.copy_drill(source.first().copied())?
     } else {
         composer.drill_target_at(to.as_ref(), &preferences, recovery)?
@@ -109,18 +147,53 @@ async fn drill_one(
     let jobs = args.jobs.or(preferences.jobs).unwrap_or_else(default_jobs);
     let mut request = backup::drill_request(&settings, jobs, PROGRAM);
     request.disaster = args.disaster;
-    request.point = plan.map(DrillPoint::of);
-    let observer = session.observer();
-    drill::drill(
-        repository,
-        &*target,
-        snapshot,
-        &request,
-        &session.clock,
-        &observer,
-        &session.interrupt,
-    )
-    .await
+    Ok((target, request))
+}
+
+fn is_server(to: &Secret) -> bool {
+    to.expose() == backup::DRILL_AT_PROVIDER
+        || (to.expose().contains("://") && !to.expose().starts_with("file://"))
+}
+
+/// Takes the recovery sets out of what is to be drilled; without a word everything is: then each
+/// configured group's newest set, and every source that is in none. A point in time is no set's.
+async fn sets(session: &Session, args: &DrillArgs) -> Result<(Vec<RecoverySet>, DrillArgs)> {
+    let (mut found, mut rest) = (Vec::new(), args.clone());
+    if args.point.is_named() || args.disaster {
+        return Ok((found, rest));
+    }
+    if !args.what.is_empty() {
+        rest.what.clear();
+        for word in &args.what {
+            match session.set(&word.parse()?).await? {
+                Some(set) => found.push(set),
+                None => rest.what.push(word.clone()),
+            }
+        }
+        return Ok((found, rest));
+    }
+    let groups = &session.settings()?.groups;
+    if groups.is_empty() {
+        return Ok((found, rest));
+    }
+    let (heads, sets) = session.sets().await?;
+    let mut covered: Vec<&SourceName> = Vec::new();
+    for group in groups {
+        if let Some(set) = group::newest(&sets, &group.name) {
+            covered.extend(&group.sources);
+            found.push(set.clone());
+        }
+    }
+    let mut alone: Vec<String> = heads
+        .iter()
+        .map(|head| &head.snapshot.source)
+        .filter(|source| !covered.contains(source))
+        .map(ToString::to_string)
+        .collect();
+    alone.sort();
+    alone.dedup();
+    rest.what = alone;
+    Ok((found, rest))
 }
 
 /// Returns what is to be drilled: snapshots, each with the way to the point that was asked for.

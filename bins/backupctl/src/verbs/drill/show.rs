@@ -41,6 +41,7 @@ fn describe(receipt: &DrillReceipt) -> String {
         target = receipt.target,
         server = match receipt.kind.as_str() {
             "files" => String::new(),
+            "set" => "".into(),
             _ => format!(
                 ", {} (source {})",
                 render::server(&receipt.server_version),

@@ -180,6 +180,7 @@ impl One {
             server_version: "17.11".into(),
             program: "backupd 0.1.0".into(),
             findings: Vec::new(),
+            set: None,
         }
     }
 

@@ -1,16 +1,20 @@
-//! `backup`: a snapshot of each source.
+//! `backup`: a snapshot of each source, a recovery set of each group.
+
+mod group;
 
 use backup::config::SourceSettings;
 use backup::ops::document::BackupDocument;
 use backup::ops::{BackupReceipt, BackupRequest, Depth, Plausibility};
 use backup_core::port::{PhysicalAccess, PhysicalOptions};
-use backup_core::{ByteSize, Error, ErrorKind, Result, Snapshot, SnapshotKind};
+use backup_core::{
+    ByteSize, Error, ErrorKind, Result, SetPlace, Snapshot, SnapshotKind, SnapshotRecord,
+};
 
 use crate::alerts;
 use crate::args::{BackupArgs, FilesFrom, Mode, ProofArg};
 use crate::exit::Ending;
 use crate::render;
-use crate::session::Session;
+use crate::session::{Job, Session};
 
 pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
     if args.via_daemon && args.native {
@@ -22,48 +26,97 @@ pub(super) async fn run(session: &Session, args: BackupArgs) -> Result<Ending> {
     if args.native {
         return super::native::backup(session, &args.sources).await;
     }
-    let sources = session.sources(&args.sources)?;
-    let alone = sources.len() == 1;
-    // One source is opened together with the repository; many would each hear of its error.
-    if !alone {
-        session.repository().await?;
+    let jobs = session.jobs(&args.sources)?;
+    if let [Job::Source(source)] = jobs.as_slice() {
+        return alone(session, source, &args).await;
     }
-    let mut worst = None;
-    for source in sources {
-        match announced(session, source, &args).await {
-            Ok(receipt) => {
-                show(session, &receipt)?;
-                let alert = backup::ops::alert::backup(&receipt, session.clock.now());
-                alerts::tell(session, &alert).await;
-                let left = backup::ops::alert::left_behind(&receipt, session.clock.now());
-                if let Some(alert) = left {
-                    alerts::tell(session, &alert).await;
-                }
-                if receipt.record.snapshot.is_suspect() {
-                    worst = worse(worst, ErrorKind::Suspect);
-                }
+    // One source is opened together with the repository; many would each hear of its error.
+    session.repository().await?;
+    let mut tally = Tally::default();
+    for job in jobs {
+        match job {
+            Job::Source(source) => {
+                one_of_several(session, source, &args, None, &mut tally).await?;
             }
-            // A single source ends with its own error; so does a wish to stop.
-            Err(error) if alone => {
-                if session.screen.json() {
-                    session.screen.document(&BackupDocument::failed(&source.name, &error))?;
-                }
-                return Err(error.with("source", &source.name));
-            }
-            Err(error) => {
-                if session.screen.json() {
-                    session.screen.document(&BackupDocument::failed(&source.name, &error))?;
-                }
-                if stopped(&error) {
-                    return Err(error.with("source", &source.name));
-                }
-                alerts::failed(session, "backup", Some(source.name.as_str()), &error).await;
-                session.screen.error(&error.with("source", &source.name));
-                worst = worse(worst, ErrorKind::Failed);
-            }
+            Job::Group(settings) => group::run(session, settings, &args, &mut tally).await?,
         }
     }
-    Ok(worst.map_or(Ending::Ok, Ending::Found))
+    Ok(tally.worst.map_or(Ending::Ok, Ending::Found))
+}
+
+/// The worst that happened to any of several.
+#[derive(Default)]
+struct Tally {
+    worst: Option<ErrorKind>,
+}
+
+impl Tally {
+    /// A failure outweighs a doubt.
+    fn add(&mut self, kind: ErrorKind) {
+        if self.worst != Some(ErrorKind::Failed) {
+            self.worst = Some(kind);
+        }
+    }
+}
+
+/// A single source ends with its own error.
+async fn alone(session: &Session, source: &SourceSettings, args: &BackupArgs) -> Result<Ending> {
+    match announced(session, source, args, None).await {
+        Ok(receipt) => {
+            told(session, &receipt).await?;
+            let suspect = receipt.record.snapshot.is_suspect();
+            Ok(if suspect { Ending::Found(ErrorKind::Suspect) } else { Ending::Ok })
+        }
+        Err(error) => {
+            if session.screen.json() {
+                session.screen.document(&BackupDocument::failed(&source.name, &error))?;
+            }
+            Err(error.with("source", &source.name))
+        }
+    }
+}
+
+/// Returns the snapshot, or nothing where the source failed, which was told; an error is a wish to
+/// stop.
+async fn one_of_several(
+    session: &Session,
+    source: &SourceSettings,
+    args: &BackupArgs,
+    place: Option<&SetPlace>,
+    tally: &mut Tally,
+) -> Result<Option<SnapshotRecord>> {
+    match announced(session, source, args, place).await {
+        Ok(receipt) => {
+            told(session, &receipt).await?;
+            if receipt.record.snapshot.is_suspect() {
+                tally.add(ErrorKind::Suspect);
+            }
+            Ok(Some(receipt.record))
+        }
+        Err(error) => {
+            if session.screen.json() {
+                session.screen.document(&BackupDocument::failed(&source.name, &error))?;
+            }
+            if stopped(&error) {
+                return Err(error.with("source", &source.name));
+            }
+            alerts::failed(session, "backup", Some(source.name.as_str()), &error).await;
+            session.screen.error(&error.with("source", &source.name));
+            tally.add(ErrorKind::Failed);
+            Ok(None)
+        }
+    }
+}
+
+/// Shows what was taken, and tells those who want to know.
+async fn told(session: &Session, receipt: &BackupReceipt) -> Result<()> {
+    show(session, receipt)?;
+    let alert = backup::ops::alert::backup(receipt, session.clock.now());
+    alerts::tell(session, &alert).await;
+    if let Some(alert) = backup::ops::alert::left_behind(receipt, session.clock.now()) {
+        alerts::tell(session, &alert).await;
+    }
+    Ok(())
 }
 
 /// Who measures runs hears of the start meanwhile; that delays nothing but the end, which must
@@ -72,10 +125,12 @@ async fn announced(
     session: &Session,
     settings: &SourceSettings,
     args: &BackupArgs,
+    place: Option<&SetPlace>,
 ) -> Result<BackupReceipt> {
     let name = Some(settings.name.as_str());
     let start = backup::ops::alert::started("backup", name, session.clock.now());
-    let (result, ()) = tokio::join!(one(session, settings, args), alerts::tell(session, &start));
+    let (result, ()) =
+        tokio::join!(one(session, settings, args, place), alerts::tell(session, &start));
     result
 }
 
@@ -83,6 +138,7 @@ async fn one(
     session: &Session,
     settings: &SourceSettings,
     args: &BackupArgs,
+    place: Option<&SetPlace>,
 ) -> Result<BackupReceipt> {
     let source = session.choose(settings)?;
     let request = BackupRequest {
@@ -108,6 +164,7 @@ async fn one(
             ProofArg::Exists => Depth::Exists,
             ProofArg::Read => Depth::Read,
         },
+        set: place.cloned(),
     };
     backup::ops::backup_while_opening(
         session.repository(),
@@ -118,14 +175,6 @@ async fn one(
         &session.interrupt,
     )
     .await
-}
-
-/// A failure outweighs a doubt.
-fn worse(worst: Option<ErrorKind>, kind: ErrorKind) -> Option<ErrorKind> {
-    match worst {
-        Some(ErrorKind::Failed) => worst,
-        _ => Some(kind),
-    }
 }
 
 fn stopped(error: &Error) -> bool {

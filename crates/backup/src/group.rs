@@ -1,0 +1,33 @@
+//! Groups from settings.
+
+use std::sync::Arc;
+
+use backup_config::{GroupSettings, Settings};
+use backup_core::SourceName;
+use backup_core::port::{Holdings, PartSource};
+use backup_ops::group::KeysAsked;
+
+/// Returns what a group's drills ask about files.
+#[must_use]
+pub fn keys_asked(group: &GroupSettings) -> Vec<KeysAsked> {
+    let asked = group.drill.keys.iter().map(|keys| KeysAsked {
+        database: keys.database.clone(),
+        files: keys.files.clone(),
+        sql: keys.sql.clone(),
+        strip_prefix: keys.strip_prefix.clone(),
+        add_prefix: keys.add_prefix.clone(),
+    });
+    asked.collect()
+}
+
+/// Returns the names of the files that a snapshot holds.
+#[must_use]
+pub fn holdings(parts: Arc<dyn PartSource>) -> Arc<dyn Holdings> {
+    Arc::new(backup_files::StoredFiles::new(parts))
+}
+
+/// Returns the group of that name.
+#[must_use]
+pub fn group<'a>(settings: &'a Settings, name: &SourceName) -> Option<&'a GroupSettings> {
+    settings.groups.iter().find(|group| group.name == *name)
+}
