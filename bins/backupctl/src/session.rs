@@ -13,7 +13,7 @@ use backup::config::{
 use backup::daemon::{remembered, state_directory};
 use backup::ops::alert::Destination;
 use backup::ops::forget::Retention;
-use backup::ops::group::{self, RecoverySet};
+use backup::ops::group::{self, GroupStatus, RecoverySet};
 use backup::ops::prune::DEFAULT_GRACE;
 use backup::ops::report::Promised;
 use backup::ops::{Interrupt, Promise, Selector, SourceStatus};
@@ -282,6 +282,21 @@ impl Session {
         Ok(group::pick(&sets, selector, known)?.cloned())
     }
 
+    /// Returns selectors of single snapshots: a recovery set stands for those of its members.
+    pub(crate) async fn expand(&self, selectors: &[Selector]) -> Result<Vec<Selector>> {
+        let mut all = Vec::with_capacity(selectors.len());
+        for selector in selectors {
+            match self.set(selector).await? {
+                Some(set) => {
+                    let ids = set.records().map(|record| record.snapshot.id.to_string());
+                    all.extend(ids.map(Selector::Prefix));
+                }
+                None => all.push(selector.clone()),
+            }
+        }
+        Ok(all)
+    }
+
     /// Returns every snapshot in short, and the recovery sets they make. Damaged ones are passed
     /// over and said.
     pub(crate) async fn sets(&self) -> Result<(Vec<HeadRecord>, Vec<RecoverySet>)> {
@@ -342,22 +357,36 @@ impl Session {
         self.interrupt.unless(counting).await
     }
 
-    /// Returns how the sources stand: these, or all that are configured or stored.
-    pub(crate) async fn standings(&self, names: &[SourceName]) -> Result<Vec<SourceStatus>> {
+    /// Returns how sources and groups stand: these, or all that are configured or stored.
+    pub(crate) async fn standings(
+        &self,
+        names: &[SourceName],
+    ) -> Result<(Vec<SourceStatus>, Vec<GroupStatus>)> {
         let promises = self.promises()?;
+        let groups = backup::group_promises(self.settings()?);
         let repository = self.repository().await?;
         let now = self.clock.now();
-        let work = backup::ops::status(repository, &promises, now);
-        let mut sources = self.interrupt.unless(work).await?;
-        if let Some(absent) =
-            names.iter().find(|name| sources.iter().all(|source| source.source != **name))
-        {
+        let work = backup::ops::standings(repository, &promises, &groups, now);
+        let (mut sources, mut groups) = self.interrupt.unless(work).await?;
+        let known = |name: &SourceName| {
+            sources.iter().any(|source| source.source == *name)
+                || groups.iter().any(|group| group.group == *name)
+        };
+        if let Some(absent) = names.iter().find(|name| !known(name)) {
             return Err(Error::new(ErrorKind::NotFound, "find source")
                 .with("source", absent)
                 .hint("Run `backupctl status` to see every source."));
         }
-        sources.retain(|source| names.is_empty() || names.contains(&source.source));
-        Ok(sources)
+        // With a group its members are shown.
+        let members: Vec<SourceName> = groups
+            .iter()
+            .filter(|group| names.contains(&group.group))
+            .flat_map(|group| group.promise.members.clone())
+            .collect();
+        let asked = |name: &SourceName| names.is_empty() || names.contains(name);
+        groups.retain(|group| asked(&group.group));
+        sources.retain(|source| asked(&source.source) || members.contains(&source.source));
+        Ok((sources, groups))
     }
 
     /// Returns what the daemon of this repository remembers: of this directory, or of where it

@@ -55,5 +55,7 @@ pub use backup::{BackupReceipt, BackupRequest, backup, backup_while_opening};
 pub use interrupt::{Interrupt, Interrupter, interrupt};
 pub use plausible::{Plausibility, accept, compare};
 pub use select::{Selector, Which, newest_of, select};
-pub use status::{Promise, SourceStatus, Standing, assess, assess_with_drills, doubt, status};
+pub use status::{
+    Promise, SourceStatus, Standing, assess, assess_with_drills, doubt, standings, status,
+};
 pub use verify::Depth;

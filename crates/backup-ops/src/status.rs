@@ -11,6 +11,7 @@ use backup_repository::Repository;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::drill::{self, DrillPromise, DrillReceipt, DrillStanding};
+use crate::group::{GroupPromise, GroupStatus, assess_groups};
 use crate::health::{self, Rhythm, SourceHealth};
 use crate::managed::NativeStanding;
 
@@ -139,13 +140,26 @@ pub async fn status(
     promises: &BTreeMap<SourceName, Promise>,
     now: Timestamp,
 ) -> Result<Vec<SourceStatus>> {
+    Ok(standings(repository, promises, &BTreeMap::new(), now).await?.0)
+}
+
+/// As [`status`], with the groups in `groups`.
+pub async fn standings(
+    repository: &Repository,
+    promises: &BTreeMap<SourceName, Promise>,
+    groups: &BTreeMap<SourceName, GroupPromise>,
+    now: Timestamp,
+) -> Result<(Vec<SourceStatus>, Vec<GroupStatus>)> {
     let records = repository.heads().await?;
     let mut sources: BTreeSet<String> = promises.keys().map(ToString::to_string).collect();
     sources.extend(records.iter().map(|record| record.snapshot.source.to_string()));
+    sources.extend(groups.keys().map(ToString::to_string));
     let exercised = promises.iter().filter(|(_, promise)| promise.drill.disaster.is_some());
     let exercised = exercised.map(|(source, _)| source.to_string()).collect();
     let receipts = drill::newest(repository, &sources, &exercised).await?;
-    Ok(assess_with_drills(&records, &receipts, promises, now))
+    let sources = assess_with_drills(&records, &receipts, promises, now);
+    let groups = assess_groups(&records, &receipts, &sources, groups, now);
+    Ok((sources, groups))
 }
 
 /// Judges as [`assess`] does, and by receipts of drills, newest first.
@@ -304,7 +318,7 @@ pub(crate) fn begun_at(record: &HeadRecord) -> Timestamp {
     record.snapshot.started_at.min(record.stored_at)
 }
 
-fn hours(duration: Duration) -> String {
+pub(crate) fn hours(duration: Duration) -> String {
     let minutes = duration.as_secs() / 60;
     match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
         (0, 0, minutes) => format!("{minutes} min"),

@@ -74,7 +74,7 @@ pub use drill::drill_request;
 pub use embed::Backup;
 pub use export::{ExportOptions, ExportReport, export};
 pub use extract::{ExtractTarget, check_extract, describe_extract, extract};
-pub use group::{group, holdings, keys_asked};
+pub use group::{group, group_of, group_promises, holdings, keys_asked};
 #[cfg(unix)]
 pub use health::repository_health;
 pub use machine::{check_space, check_tools, default_jobs};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backup_config::{
-    ConfigFile, DrillEvery, Environment, Inputs, NotifySettings, Overrides, Secrets, Settings,
-    ShellRunner, SourceSettings,
+    ConfigFile, DrillEvery, Environment, Inputs, NotifySettings, Overrides, Schedule, Secrets,
+    Settings, ShellRunner, SourceSettings,
 };
 use backup_core::{Error, ErrorKind, JobKey, JobKind, Result, SourceName, VerifyLevel};
 use backup_ops::Promise;
@@ -82,7 +82,8 @@ pub fn promises(settings: &Settings) -> BTreeMap<SourceName, Promise> {
                 .map(Period::as_duration),
             rto: source.drill.rto.map(Period::as_duration),
         },
-        backups: rhythm(JobKind::Backup, source.schedule.backup.as_ref(), source, settings),
+        backups: rhythm(JobKind::Backup, source.schedule.backup.as_ref(), source, settings)
+            .or_else(|| sets_rhythm(source, settings)),
         rpo_of_both: source.native.rpo.map(Period::as_duration),
         verifications: rhythm(JobKind::Verify, source.schedule.verify.as_ref(), source, settings),
     };
@@ -120,6 +121,17 @@ fn rhythm(
     })
 }
 
+/// When a source is backed up with its group.
+fn sets_rhythm(source: &SourceSettings, settings: &Settings) -> Option<Rhythm> {
+    let group = crate::group_of(settings, &source.name)?;
+    let key = JobKey::of(JobKind::Backup, &group.name);
+    Some(Rhythm {
+        timetable: shifted(&key, group.schedule.backup.as_ref()?, &group.schedule, settings),
+        blackouts: group.schedule.blackouts.clone(),
+        zone: settings.zone.clone(),
+    })
+}
+
 /// Returns when a job of a source is due.
 pub(crate) fn timetable(
     key: &JobKey,
@@ -127,7 +139,17 @@ pub(crate) fn timetable(
     source: &SourceSettings,
     settings: &Settings,
 ) -> Timetable {
-    let shift = jitter(&key.to_string(), source.schedule.jitter.as_duration());
+    shifted(key, cron, &source.schedule, settings)
+}
+
+/// Returns when a job is due that has a schedule's jitter.
+pub(crate) fn shifted(
+    key: &JobKey,
+    cron: &Cron,
+    schedule: &Schedule,
+    settings: &Settings,
+) -> Timetable {
+    let shift = jitter(&key.to_string(), schedule.jitter.as_duration());
     Timetable { cron: cron.clone(), zone: settings.zone.clone(), shift }
 }
 

@@ -6,17 +6,24 @@ use backup::ops::document::{
     BackupDocument, BackupOutcome, ErrorDocument, NativeDocument, SnapshotDocument,
 };
 use backup::ops::drill::{self, DrillReceipt};
+use backup::ops::group::SET_KIND;
 use backup_core::{ByteSize, Error, ErrorKind, JobKey, JobKind, Result, Run, RunState, SourceName};
 
 use crate::args::BackupArgs;
 use crate::exit::Ending;
-use crate::session::Session;
+use crate::session::{Job, Session};
 
 /// Asks the daemon for a backup of each source, waits, and ends as if it had been taken here.
 pub(super) async fn backup(session: &Session, args: &BackupArgs) -> Result<Ending> {
     let daemon = Daemon::find(session).await?;
-    let names: Vec<SourceName> =
-        session.sources(&args.sources)?.iter().map(|source| source.name.clone()).collect();
+    let jobs = session.jobs(&args.sources)?;
+    let names: Vec<SourceName> = jobs
+        .iter()
+        .map(|job| match job {
+            Job::Source(source) => source.name.clone(),
+            Job::Group(group) => group.name.clone(),
+        })
+        .collect();
     let mut worst = Ending::Ok;
     for name in &names {
         let run = session.interrupt.unless(daemon.run(JobKind::Backup, name)).await?;
@@ -80,7 +87,7 @@ pub(super) async fn drill(session: &Session, source: &SourceName) -> Result<Dril
     let reading = drill::history(repository, Some(source), LOOKED_AT);
     let receipts = session.interrupt.unless(reading).await?;
     let its = |receipt: &DrillReceipt| {
-        receipt.snapshot == snapshot.to_string()
+        (receipt.snapshot == snapshot.to_string() || receipt.kind == SET_KIND)
             && receipt.at >= run.started_at
             && receipt.at <= ended
     };

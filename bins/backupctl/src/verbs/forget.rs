@@ -22,7 +22,8 @@ pub(super) async fn run(session: &Session, args: ForgetArgs) -> Result<Ending> {
         let refused = plans.iter().any(|plan| plan.refused.is_some());
         (ids, if refused { Ending::Found(ErrorKind::Suspect) } else { Ending::Ok })
     } else {
-        let chosen = forget::named(&records, &args.snapshots, args.force)?;
+        let selectors = session.expand(&args.snapshots).await?;
+        let chosen = forget::named(&records, &selectors, args.force)?;
         show_named(session, &chosen, args.dry_run)?;
         (chosen.iter().map(|record| record.snapshot.id).collect(), Ending::Ok)
     };

@@ -13,8 +13,8 @@ pub(super) async fn run(session: &Session, args: &PinArgs, pin: bool) -> Result<
     }
     let records = session.records().await?;
     // All of them are found before the first is touched.
-    let chosen = args
-        .snapshots
+    let selectors = session.expand(&args.snapshots).await?;
+    let chosen = selectors
         .iter()
         .map(|selector| backup::ops::select(&records, selector))
         .collect::<Result<Vec<_>>>()?;

@@ -1,6 +1,7 @@
 //! `status`: protected, or not, and why.
 
 use backup::ops::document::StatusDocument;
+use backup::ops::group::GroupStatus;
 use backup::ops::health::RepositoryHealth;
 use backup::ops::managed;
 use backup::ops::{SourceStatus, Standing};
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use std::time::Duration;
 
 pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> {
-    let mut sources = session.standings(&args.sources).await?;
+    let (mut sources, groups) = session.standings(&args.sources).await?;
     if sources.is_empty() {
         return Err(Error::new(ErrorKind::NotFound, "judge sources").hint(
             "No source is configured and the repository holds no snapshot; set DATABASE_URL \
@@ -33,19 +34,34 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> 
     let look = backup::repository_health(repository, &url, memory, &sources, now);
     let health = session.interrupt.unless(async { Ok(look.await) }).await?;
     if session.screen.json() {
-        let document = StatusDocument::new(&sources, now).with_repository(&health);
+        let document = StatusDocument::new(&sources, now).with_groups(&groups);
+        let document = document.with_repository(&health);
         session.screen.document(&document)?;
     } else {
-        session.screen.data(&(table(&sources, now) + &space(&health, now)));
+        session
+            .screen
+            .data(&(table(&sources, now) + &of_groups(&groups, now) + &space(&health, now)));
     }
     let bad: Vec<&SourceStatus> =
         sources.iter().filter(|source| source.standing != Standing::Protected).collect();
-    if bad.is_empty() {
+    let bad_groups: Vec<&GroupStatus> =
+        groups.iter().filter(|group| group.standing != Standing::Protected).collect();
+    if bad.is_empty() && bad_groups.is_empty() {
         return Ok(Ending::Ok);
     }
-    let title = format!("{} of {} sources not protected", bad.len(), sources.len());
-    alerts::tell(session, &backup::ops::alert::finding("status", None, title, reasons(&bad), now))
-        .await;
+    let title = match bad.len() {
+        0 => format!("{} of {} groups not protected", bad_groups.len(), groups.len()),
+        bad => format!("{bad} of {} sources not protected", sources.len()),
+    };
+    let mut why = reasons(&bad);
+    for group in bad_groups {
+        for reason in &group.reasons {
+            let how = group.standing.label();
+            why.push_str(&format!("\ngroup {}: {how}: {reason}", group.group));
+        }
+    }
+    let why = why.trim_start().to_owned();
+    alerts::tell(session, &backup::ops::alert::finding("status", None, title, why, now)).await;
     Ok(Ending::Found(ErrorKind::Suspect))
 }
 
@@ -115,6 +131,48 @@ fn table(sources: &[SourceStatus], now: Timestamp) -> String {
             let (name, share) = (&source.source, render::percent(month.good, month.all));
             let runs = render::count(month.all);
             text.push_str(&format!("{name}: {share} of {runs} backups in 30 days went well\n"));
+        }
+    }
+    text
+}
+
+/// The groups, with why they stand as they do.
+fn of_groups(groups: &[GroupStatus], now: Timestamp) -> String {
+    use Align::{Left, Right};
+    if groups.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&[
+        ("GROUP", Left),
+        ("STATE", Left),
+        ("AGE", Right),
+        ("RPO", Right),
+        ("DRILLED", Right),
+        ("NEWEST SET", Left),
+        ("SETS", Right),
+        ("INCOMPLETE", Right),
+    ]);
+    for group in groups {
+        let passed = group.drill.as_ref().and_then(|drill| drill.passed_at);
+        let since = |at| Duration::try_from(now.duration_since(at)).unwrap_or_default();
+        table.row([
+            group.group.to_string(),
+            group.standing.label().into(),
+            group.age.map_or_else(|| "-".into(), render::age),
+            render::age(group.promise.rpo),
+            match group.newest_passed {
+                Some(false) => "FAILED".into(),
+                _ => passed.map_or_else(|| "never".into(), |at| render::age(since(at))),
+            },
+            group.newest.as_ref().map_or_else(|| "-".into(), |set| set.id.short()),
+            group.complete.to_string(),
+            group.incomplete.to_string(),
+        ]);
+    }
+    let mut text = format!("\n{}", table.render());
+    for group in groups {
+        for reason in &group.reasons {
+            text.push_str(&format!("{}: {reason}\n", group.group));
         }
     }
     text

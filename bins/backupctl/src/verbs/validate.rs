@@ -42,10 +42,20 @@ pub(super) async fn run(session: &Session, args: &ValidateArgs) -> Result<Ending
     let mut ending = Ending::Ok;
     if args.repository {
         match session.standings(&[]).await {
-            Ok(mut sources) => {
+            Ok((mut sources, groups)) => {
                 let promised =
                     sources.iter_mut().filter(|source| source.promise.rpo_of_both.is_some());
                 session.count_natives(promised).await?;
+                for group in groups {
+                    let name = format!("protection of group {}", group.group);
+                    if group.standing == Standing::Protected {
+                        checks.push(Check::ok(name, "fresh, and a drill passed"));
+                        continue;
+                    }
+                    ending = Ending::Found(ErrorKind::Suspect);
+                    let why = group.reasons.join(" ");
+                    checks.push(Check::unmet(name, group.standing.label(), why));
+                }
                 for source in sources {
                     let name = format!("protection of {}", source.source);
                     if source.standing == Standing::Protected {

@@ -14,14 +14,9 @@ use crate::session::Session;
 
 pub(super) async fn run(session: &Session, args: VerifyArgs) -> Result<Ending> {
     let mut ids = Vec::new();
-    for selector in &args.snapshots {
-        match session.set(selector).await? {
-            Some(set) => {
-                // What there is of an incomplete one is looked at as well.
-                ids.extend(set.records().map(|record| record.snapshot.id));
-            }
-            None => ids.push(session.select(selector).await?.snapshot.id),
-        }
+    // What there is of an incomplete set is looked at as well.
+    for selector in &session.expand(&args.snapshots).await? {
+        ids.push(session.select(selector).await?.snapshot.id);
     }
     let depth = match args.read_data {
         None => Depth::Exists,

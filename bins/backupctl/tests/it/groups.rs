@@ -6,7 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
+use backup_testkit::mariadb::MariaDb;
 use backup_testkit::postgres::Cluster;
+use backup_testkit::s3;
 use serde_json::Value;
 
 use crate::program::{Done, Program};
@@ -118,6 +120,14 @@ fn a_database_and_its_uploads_come_back_as_one() {
     let old = format!("shop-all@{}", &set[..8]);
     ctl.ok(&["verify", &old, "--read-data"]);
     ctl.run(&["show", "shop-all@2020-01-01"]).fails(7);
+    // Pinned and forgotten as a whole.
+    ctl.ok(&["pin", "shop-all"]);
+    let pinned = ctl.json(&["show", &old]);
+    assert!(pinned["snapshots"].as_array().unwrap().iter().all(|one| one["pinned"] == true));
+    ctl.run(&["forget", &old, "--force"]).fails(8);
+    ctl.ok(&["unpin", &old]);
+    ctl.ok(&["forget", &old, "--force"]);
+    assert_eq!(ctl.json(&["snapshots"])["snapshots"].as_array().unwrap().len(), 0);
 }
 
 #[test]
@@ -133,6 +143,12 @@ fn a_drill_finds_the_upload_that_was_deleted() {
     assert_eq!(keys["detail"], "300 keys, a file for each, 1 rows have none");
     assert_eq!(receipt["members"][1]["source"], "uploads");
 
+    // Verified or not protected: the newest complete set passed.
+    let status = ctl.json(&["status"]);
+    let group = &status["groups"][0];
+    assert_eq!((&status["protected"], &group["state"]), (&true.into(), &"protected".into()));
+    assert_eq!((&group["newest_passed"], &group["complete"]), (&true.into(), &1.into()));
+
     // A row whose file went before the files were read.
     fs::remove_file(ctl.path("uploads/5/f12.txt")).unwrap();
     ctl.ok(&["backup", "shop-all"]);
@@ -142,6 +158,12 @@ fn a_drill_finds_the_upload_that_was_deleted() {
     assert_eq!(verdicts, ["passed", "passed", "failed"], "no member is to blame");
     let keys = &drilled[2]["questions"][1];
     assert_eq!(keys["detail"], "1 of 300 keys have no file: 5/f12.txt, 1 rows have none");
+    let status = ctl.json_ending(&["status", "shop-all"], 9);
+    assert_eq!(status["groups"][0]["state"], "at_risk", "{status:#}");
+    assert!(status["groups"][0]["reasons"].to_string().contains("5/f12.txt"), "{status:#}");
+    assert_eq!(status["sources"][1]["state"], "protected", "by its own rule: {status:#}");
+    assert!(ctl.run(&["status"]).expect(9).stdout.contains("shop-all"));
+    ctl.run(&["validate", "--repository"]).expect(9);
     let listed = ctl.json(&["snapshots", "shop"]);
     assert_eq!(listed["snapshots"][1]["verified"]["level"], "drilled");
     let history = ctl.json(&["drill", "--history", "shop-all"]);
@@ -210,4 +232,81 @@ fn a_member_that_fails_leaves_the_set_incomplete_and_the_others_backed_up() {
     fs::rename(ctl.path("away"), ctl.path("uploads")).unwrap();
     ctl.ok(&["backup", "shop-all"]);
     assert_eq!(states(&ctl), ["incomplete", "complete"]);
+}
+
+#[test]
+fn mariadb_and_a_tree_are_one_set() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    server.sql("", "CREATE DATABASE shop CHARACTER SET utf8mb4; CREATE USER app@localhost");
+    server.sql("", "GRANT ALL PRIVILEGES ON *.* TO app@localhost");
+    server.sql(
+        "shop",
+        "CREATE TABLE uploads (id int PRIMARY KEY, path varchar(90)) DEFAULT CHARSET=utf8mb4;
+         INSERT INTO uploads SELECT seq, CONCAT('f\u{fc} ', seq) FROM seq_1_to_40",
+    );
+    let mut ctl = Program::new();
+    fs::create_dir_all(ctl.path("uploads/jpg")).unwrap();
+    for n in 1..=40 {
+        fs::write(ctl.path(&format!("uploads/jpg/f\u{fc} {n}")), "x").unwrap();
+    }
+    ctl.set("SHOP_URL", server.url_of("app", "shop"));
+    let text = "[[source]]\nname = \"shop\"\nurl = \"env:SHOP_URL\"\nprovider = \"mysql\"\n\
+                [[source]]\nname = \"uploads\"\npath = \"uploads\"\n\
+                [[group]]\nname = \"all\"\nsources = [\"shop\", \"uploads\"]\n\
+                [[group.drill.keys]]\nsql = \"SELECT path FROM uploads\"\nadd_prefix = \"jpg/\"\n";
+    fs::write(ctl.path("backup.toml"), text).unwrap();
+    ctl.ok(&["init"]);
+    ctl.ok(&["backup", "all"]);
+    let to = server.url_of("app", "any");
+    let passed = lines(&ctl.run(&["--json", "drill", "all", "--to", &to]).expect(0));
+    assert_eq!(passed[2]["questions"][1]["detail"], "40 keys, a file for each");
+    let back = ctl.path("back").display().to_string();
+    let (shop, files) =
+        (format!("shop={}", server.url_of("app", "back")), format!("uploads={back}"));
+    ctl.ok(&["restore", "all", "--to", &shop, "--to", &files]);
+    assert_eq!(server.dump("shop"), server.dump("back"));
+    fs::remove_file(ctl.path("uploads/jpg/f\u{fc} 7")).unwrap();
+    ctl.ok(&["backup", "all"]);
+    let failed = lines(&ctl.run(&["--json", "drill", "all", "--to", &to]).expect(5));
+    let told = failed[2]["questions"][1]["detail"].as_str().unwrap();
+    assert_eq!(told, "1 of 40 keys have no file: jpg/f\u{fc} 7");
+}
+
+#[test]
+fn a_database_and_a_bucket_are_one_set() {
+    let Some(cluster) = Cluster::start_newest() else { return };
+    let Some(server) = s3::Server::start() else { return };
+    let mut ctl = shop(&cluster, "");
+    server.create_bucket("uploads").unwrap();
+    let bucket = |prefix: &str| {
+        format!("s3://uploads/{prefix}?endpoint={}&region=us-east-1", server.endpoint())
+    };
+    ctl.set("BACKUP_TARGET_ACCESS_KEY_ID", server.access_key());
+    ctl.set("BACKUP_TARGET_SECRET_ACCESS_KEY", server.secret_key());
+    ctl.set("UPLOADS_SECRET", server.secret_key());
+    ctl.ok(&["backup", "uploads"]);
+    ctl.ok(&["restore", "uploads@latest", "--to", &bucket("live")]);
+    let text = fs::read_to_string(ctl.path("backup.toml")).unwrap();
+    let place = format!(
+        "url = \"{}\"\nbucket.access_key_id = \"{}\"\nbucket.secret_access_key = \"env:UPLOADS_SECRET\"",
+        bucket("live"),
+        server.access_key()
+    );
+    let text = text.replace("path = \"uploads\"", &place).replace("\"uploads\"", "\"objects\"");
+    fs::write(ctl.path("backup.toml"), text).unwrap();
+    ctl.ok(&["backup", "shop-all"]);
+    let drilled = lines(&ctl.run(&["--json", "drill", "shop-all"]).expect(0));
+    assert_eq!(drilled[2]["questions"][1]["name"], "keys objects");
+    assert_eq!(drilled[2]["questions"][1]["outcome"], "passed", "{drilled:#?}");
+    let (shop, files) =
+        (format!("shop={}", cluster.url("back")), format!("objects={}", bucket("back")));
+    let restored = lines(
+        &ctl.run(&["--json", "restore", "shop-all", "--to", &shop, "--to", &files]).expect(0),
+    );
+    assert_eq!(restored[1]["files"], 301, "{restored:#?}");
+    // What stands in the new place now is refused before the database is touched.
+    let shop = format!("shop={}", cluster.url("again"));
+    ctl.run(&["restore", "shop-all", "--to", &shop, "--to", &files]).fails(8);
+    let there = cluster.sql("postgres", "select count(*) from pg_database where datname = 'again'");
+    assert_eq!(there.trim(), "0");
 }

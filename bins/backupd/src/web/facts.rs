@@ -78,14 +78,20 @@ impl Facts for Bridge {
         let settings = loaded.settings.source(source.as_str())?;
         let now = self.daemon.clock().now();
         let records = self.records.borrow().clone();
+        // What belongs to a set with other sources' goes, or stays, together with that.
         let rules = |name: &SourceName| {
-            (name == source).then(|| backup::ops::forget::Retention {
-                policy: settings.retention,
-                zone: loaded.settings.zone.clone(),
-                required: settings.protection.level,
+            let other = || loaded.settings.source(name.as_str()).ok();
+            let own = if name == source { Some(settings) } else { other() };
+            own.filter(|own| name == source || !own.retention.is_empty()).map(|own| {
+                backup::ops::forget::Retention {
+                    policy: own.retention,
+                    zone: loaded.settings.zone.clone(),
+                    required: own.protection.level,
+                }
             })
         };
-        let plans = backup::ops::forget::plan(&records, rules, now);
+        let mut plans = backup::ops::forget::plan(&records, rules, now);
+        plans.retain(|plan| plan.source.as_ref() == Some(source));
         let document = ForgetDocument::planned(&plans, true);
         Ok(Plan {
             at: now,

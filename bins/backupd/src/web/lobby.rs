@@ -73,6 +73,7 @@ impl Lobby {
             },
             streams: <_>::default(),
             standings: Arc::default(),
+            groups: Arc::default(),
             records: Arc::default(),
             problems,
             undelivered,

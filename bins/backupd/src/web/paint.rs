@@ -10,11 +10,12 @@ use backup::ops::SourceStatus;
 use backup::ops::alerting::Undelivered;
 use backup::ops::document::{ConditionDocument, SizeDocument};
 use backup::ops::drill::DrillReceipt;
+use backup::ops::group::{GroupStatus, RecoverySet};
 use backup::ops::health::{Condition, RepositoryHealth};
 use backup_api::port::Job;
 use backup_api::view::{
-    Alert, Delivery, Fleet, LastRun, Next, Program, Repository, RunTotal, SizePoint, Source, State,
-    SuccessRate, Window,
+    Alert, Delivery, Fleet, Group, LastRun, Next, Program, Repository, RunTotal, SizePoint, Source,
+    State, SuccessRate, Window,
 };
 use backup_core::port::OpenProblem;
 use backup_core::{HeadRecord, JobKey, JobKind, Run, RunState, Severity, SourceName};
@@ -34,6 +35,7 @@ pub(super) struct Facts {
     pub(super) status: Status,
     pub(super) streams: BTreeMap<SourceName, StreamStanding>,
     pub(super) standings: Arc<Vec<SourceStatus>>,
+    pub(super) groups: Arc<Vec<GroupStatus>>,
     pub(super) records: Arc<Vec<HeadRecord>>,
     pub(super) problems: Vec<OpenProblem>,
     pub(super) undelivered: Vec<Undelivered>,
@@ -52,6 +54,7 @@ impl Facts {
             status: daemon.status(),
             streams: daemon.streams(),
             standings: daemon.standings().borrow().clone(),
+            groups: daemon.group_standings(),
             records: Arc::default(),
             problems: Vec::new(),
             undelivered: Vec::new(),
@@ -107,12 +110,37 @@ pub(super) fn fleet(facts: &Facts, past: &Past) -> Fleet {
         program: Program {
             version: facts.status.version.clone(),
             started_at: facts.started_at,
-            enabled: facts.loaded.settings.sources.iter().any(|s| s.schedule.backup.is_some()),
+            enabled: {
+                let settings = &facts.loaded.settings;
+                let own = settings.sources.iter().any(|s| s.schedule.backup.is_some());
+                own || settings.groups.iter().any(|group| group.schedule.backup.is_some())
+            },
             problems: facts.status.problems.clone(),
         },
         sources,
+        groups: facts.groups.iter().map(|status| group(facts, status)).collect(),
         repositories: facts.repository.iter().map(|found| repository(facts, found)).collect(),
         alerts: alerts(facts),
+    }
+}
+
+fn group(facts: &Facts, status: &GroupStatus) -> Group {
+    let drill = status.drill.as_ref();
+    let key = JobKey::of(JobKind::Backup, &status.group);
+    let next = facts.status.next.iter().find(|(known, _)| *known == key);
+    Group {
+        name: status.group.clone(),
+        members: status.promise.members.clone(),
+        state: status.standing.into(),
+        reasons: status.reasons.clone(),
+        rpo_seconds: status.promise.rpo.as_secs(),
+        newest_set: status.newest.as_ref().map(|set| set.id.to_string()),
+        newest_at: status.newest.as_ref().map(RecoverySet::begun_at),
+        complete: status.complete as u64,
+        incomplete: status.incomplete as u64,
+        drill_verdict: drill.map(|drill| drill.newest.verdict.clone()),
+        drill_passed_at: drill.and_then(|drill| drill.passed_at),
+        next_at: next.map(|(_, at)| *at),
     }
 }
 

@@ -15,6 +15,7 @@ mod config;
 mod drill;
 mod faults;
 mod files;
+mod groups;
 mod http;
 mod kills;
 mod mysql;

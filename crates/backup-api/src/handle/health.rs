@@ -95,12 +95,25 @@ pub(crate) async fn detailed(app: Arc<App>, _: Call) -> Result<Reply, Refused> {
 pub(crate) struct Backups {
     /// The instant these facts are from.
     at: Timestamp,
-    /// Whether there is a source and every one is protected.
+    /// Whether there is a source and every one is protected, and every group.
     protected: bool,
     /// How many sources stand how.
     states: BTreeMap<String, u64>,
     /// Those that are not protected.
     attention: Vec<Attention>,
+    /// Groups that are not protected; absent where every one is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    attention_groups: Vec<GroupAttention>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct GroupAttention {
+    /// The group.
+    group: String,
+    /// How it stands.
+    state: State,
+    /// Why, a sentence each.
+    reasons: Vec<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -129,6 +142,16 @@ pub(crate) async fn backups(app: Arc<App>, call: Call) -> Result<Reply, Refused>
                 source: source.name.to_string(),
                 state: source.state,
                 reasons: source.reasons.clone(),
+            })
+            .collect(),
+        attention_groups: fleet
+            .groups
+            .iter()
+            .filter(|group| group.state != State::Protected)
+            .map(|group| GroupAttention {
+                group: group.name.to_string(),
+                state: group.state,
+                reasons: group.reasons.clone(),
             })
             .collect(),
     };

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::http::{App, Call, Problem, Refused, Reply};
 use crate::port::Job;
-use crate::view::{Fleet, Source, State, SuccessRate};
+use crate::view::{Fleet, Group, Source, State, SuccessRate};
 
 /// `GET /api/backup/status`. The spelling of its names is older than ours and kept.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -20,6 +20,42 @@ pub(crate) struct Status {
     backup: Summary,
     /// Each source.
     sources: Vec<SourceSummary>,
+    /// Each group; absent where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<GroupSummary>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct GroupSummary {
+    /// Its name.
+    name: String,
+    /// Its members in the order in which they are taken.
+    members: Vec<String>,
+    /// How it stands.
+    state: State,
+    /// Why, a sentence each.
+    reasons: Vec<String>,
+    /// Whether it is protected.
+    protected: bool,
+    /// The newest complete set's id.
+    newest_set: Option<String>,
+    /// When that was begun.
+    newest_set_at: Option<Timestamp>,
+    /// Seconds since then.
+    age_seconds: Option<u64>,
+    /// How old it may get.
+    rpo_seconds: u64,
+    /// How many complete sets there are.
+    complete_sets: u64,
+    /// How many incomplete ones.
+    incomplete_sets: u64,
+    /// What the newest drill of a set found.
+    last_drill: Option<String>,
+    /// When the newest that passed began.
+    last_drill_passed: Option<Timestamp>,
+    /// When the next set is taken.
+    next_backup: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -163,7 +199,10 @@ fn of(fleet: &Fleet) -> Status {
             enabled: fleet.program.enabled,
             last_backup: last.and_then(|source| source.last_backup),
             last_backup_success: last.and_then(|source| source.last_backup_success),
-            next_backup: sources.iter().filter_map(|source| source.next_backup).min(),
+            next_backup: {
+                let groups = fleet.groups.iter().filter_map(|group| group.next_at);
+                sources.iter().filter_map(|source| source.next_backup).chain(groups).min()
+            },
             total_backups: sources.iter().map(|source| source.total_backups).sum(),
             last_error: failed.and_then(|source| source.last_error.clone()),
             disk_usage: DiskUsage {
@@ -173,6 +212,26 @@ fn of(fleet: &Fleet) -> Status {
             },
         },
         sources,
+        groups: fleet.groups.iter().map(|group| of_group(group, fleet.at)).collect(),
+    }
+}
+
+fn of_group(group: &Group, now: Timestamp) -> GroupSummary {
+    GroupSummary {
+        name: group.name.to_string(),
+        members: group.members.iter().map(ToString::to_string).collect(),
+        state: group.state,
+        reasons: group.reasons.clone(),
+        protected: group.state == State::Protected,
+        newest_set: group.newest_set.clone(),
+        newest_set_at: group.newest_at,
+        age_seconds: group.newest_at.map(|at| now.duration_since(at).as_secs().max(0) as u64),
+        rpo_seconds: group.rpo_seconds,
+        complete_sets: group.complete,
+        incomplete_sets: group.incomplete,
+        last_drill: group.drill_verdict.clone(),
+        last_drill_passed: group.drill_passed_at,
+        next_backup: group.next_at,
     }
 }
 

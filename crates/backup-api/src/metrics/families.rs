@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::text::Page;
-use crate::view::{AlertSeverity, Fleet, Repository, Source, State};
+use crate::view::{AlertSeverity, Fleet, Group, Repository, Source, State};
 
 /// What a family counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +100,18 @@ families! {
         "Share of backups that went well over so many days, of those that ended by themselves."
     OVERDUE Gauge "backup_overdue_seconds" ["source", "job"]
         "For how long a job should have run and did not; 0 when it is not overdue."
+    GROUP_PROTECTED Gauge "backup_group_protected" ["group"]
+        "1 while each member is protected, the newest complete set is young enough and a drill passed."
+    GROUP_STATE Gauge "backup_group_state" ["group", "state"]
+        "1 for the state a group is in, 0 for the others."
+    GROUP_RPO Gauge "backup_group_rpo_seconds" ["group"]
+        "How old the newest complete set may get."
+    GROUP_NEWEST Gauge "backup_newest_complete_set_timestamp_seconds" ["group"]
+        "When the newest complete set of a group was begun."
+    GROUP_INCOMPLETE Gauge "backup_incomplete_sets" ["group"]
+        "Sets of a group that are not complete."
+    GROUP_DRILLED Gauge "backup_group_drill_passed_timestamp_seconds" ["group"]
+        "When the newest drill of a set that passed began."
     WAL_UP Gauge "backup_wal_streaming" ["source"]
         "1 while WAL arrives at this daemon, 0 while it should and does not; no sample while another daemon receives it."
     WAL_LAG Gauge "backup_wal_lag_seconds" ["source"]
@@ -163,6 +175,9 @@ pub(super) fn write(fleet: &Fleet, page: &mut Page) {
     for source in &fleet.sources {
         of_source(source, fleet.at, page);
     }
+    for group in &fleet.groups {
+        of_group(group, page);
+    }
     for repository in &fleet.repositories {
         of_repository(repository, page);
     }
@@ -173,6 +188,23 @@ pub(super) fn write(fleet: &Fleet, page: &mut Page) {
     }
     let failed = |alert: &&crate::view::Alert| alert.deliveries.iter().any(|d| d.error.is_some());
     page.add(&UNDELIVERED, &[], fleet.alerts.iter().filter(failed).count() as f64);
+}
+
+fn of_group(group: &Group, page: &mut Page) {
+    let labels = [("group", group.name.as_str())];
+    page.add(&GROUP_PROTECTED, &labels, truth(group.state == State::Protected));
+    for state in State::ALL {
+        let labels = [("group", group.name.as_str()), ("state", state.as_str())];
+        page.add(&GROUP_STATE, &labels, truth(group.state == state));
+    }
+    page.add(&GROUP_RPO, &labels, group.rpo_seconds as f64);
+    if let Some(at) = group.newest_at {
+        page.add(&GROUP_NEWEST, &labels, seconds(at));
+    }
+    page.add(&GROUP_INCOMPLETE, &labels, group.incomplete as f64);
+    if let Some(at) = group.drill_passed_at {
+        page.add(&GROUP_DRILLED, &labels, seconds(at));
+    }
 }
 
 fn of_source(source: &Source, now: Timestamp, page: &mut Page) {

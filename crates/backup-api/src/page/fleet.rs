@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use backup_core::SourceName;
 use http::HeaderValue;
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -13,7 +14,7 @@ use super::{chart, words};
 use crate::handle::sources::find;
 use crate::http::{App, Call, Refused, Reply, kept};
 use crate::port::Job;
-use crate::view::{Fleet, Source, State};
+use crate::view::{Fleet, Group, Source, State};
 
 /// Sources a page shows.
 const PAGE: usize = 50;
@@ -82,6 +83,7 @@ fn tag_of(fleet: &Fleet, call: &Call, asked: &Asked) -> HeaderValue {
 
 fn title(fleet: &Fleet) -> String {
     let bad = fleet.sources.iter().filter(|source| source.state != State::Protected).count();
+    let bad = bad + fleet.groups.iter().filter(|group| group.state != State::Protected).count();
     match bad {
         0 => "Fleet · backupd".into(),
         bad => format!("({bad}) Fleet · backupd"),
@@ -111,7 +113,44 @@ fn main(fleet: &Fleet, mut sources: Vec<&Source>, asked: &Asked) -> Html {
     if sources.is_empty() {
         html!(out; "<p class=\"quiet\">No source is like that. <a href=\"/\">Show all</a></p>");
     }
-    html!(out; [pager(asked, sources.len())] [legend()]);
+    html!(out; [pager(asked, sources.len())] [groups(fleet)] [legend()]);
+    out
+}
+
+/// Databases and their files as recovery sets.
+fn groups(fleet: &Fleet) -> Html {
+    let mut out = Html::new();
+    if fleet.groups.is_empty() {
+        return out;
+    }
+    html!(out; "<table class=\"fleet\" id=\"groups\"><caption>Recovery sets</caption><thead><tr><th scope=\"col\">Group</th>"
+        "<th scope=\"col\">State</th><th scope=\"col\">Newest complete set</th><th scope=\"col\">Last drill that passed</th>"
+        "<th scope=\"col\" class=\"number\">Sets</th><th scope=\"col\">Next backup</th></tr></thead><tbody>");
+    for group in &fleet.groups {
+        let members: Vec<&str> = group.members.iter().map(SourceName::as_str).collect();
+        html!(out; "<tr><th scope=\"row\">" (group.name) "<small>" (members.join(", ")) "</small></th><td data-label=\"State\">"
+            [frame::state(group.state)]);
+        if let Some(reason) = group.reasons.first() {
+            html!(out; "<small class=\"why\">" [words::sentence(reason)] "</small>");
+        }
+        html!(out; "</td><td data-label=\"Newest complete set\">" [when(group.newest_at, fleet.at)]
+            "</td><td data-label=\"Last drill that passed\">" [when(group.drill_passed_at, fleet.at)]
+            "</td><td data-label=\"Sets\" class=\"number\">" (group.complete));
+        if group.incomplete > 0 {
+            html!(out; "<small>" (group.incomplete) " incomplete</small>");
+        }
+        html!(out; "</td><td data-label=\"Next backup\">" [when(group.next_at, fleet.at)] "</td></tr>");
+    }
+    html!(out; "</tbody></table>");
+    out
+}
+
+fn when(at: Option<Timestamp>, now: Timestamp) -> Html {
+    let mut out = Html::new();
+    match at {
+        Some(at) => html!(out; [words::ago(at, now)]),
+        None => html!(out; "<span class=\"none\">none</span>"),
+    }
     out
 }
 
@@ -185,6 +224,16 @@ fn now(fleet: &Fleet) -> Html {
         }
         None if fleet.sources.is_empty() => {
             html!(out; "\"><b>Nothing is protected</b> No source is configured.");
+        }
+        None if fleet.groups.iter().any(|group| group.state != State::Protected) => {
+            let bad = |group: &&Group| group.state != State::Protected;
+            if let Some(group) = fleet.groups.iter().find(bad) {
+                html!(out; (group.state.as_str()) "\"><b>Do this now</b> <a href=\"#groups\">" (group.name) "</a> ");
+                match group.reasons.first() {
+                    Some(reason) => html!(out; [words::sentence(reason)]),
+                    None => html!(out; "is " (group.state.label()) "."),
+                }
+            }
         }
         None => {
             html!(out; "protected\"><b>Nothing to do</b> Every source has a proved snapshot inside its RPO.");

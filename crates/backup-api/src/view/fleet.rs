@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Repository, RunState, Source, State};
+use super::{Group, Repository, RunState, Source, State};
 use crate::port::Job;
 
 /// Everything a daemon is responsible for, at one instant.
@@ -16,6 +16,9 @@ pub struct Fleet {
     pub program: Program,
     /// Every source, by name.
     pub sources: Vec<Source>,
+    /// Every group, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
     /// Where snapshots rest.
     pub repositories: Vec<Repository>,
     /// Alerts that are open, and those that could not be delivered.
@@ -29,10 +32,12 @@ impl Fleet {
         self.sources.iter().find(|source| source.name.as_str() == name)
     }
 
-    /// Returns whether there is a source and every one is protected.
+    /// Returns whether there is a source and every one is protected, and every group.
     #[must_use]
     pub fn is_protected(&self) -> bool {
-        !self.sources.is_empty() && self.sources.iter().all(|s| s.state == State::Protected)
+        !self.sources.is_empty()
+            && self.sources.iter().all(|s| s.state == State::Protected)
+            && self.groups.iter().all(|group| group.state == State::Protected)
     }
 }
 

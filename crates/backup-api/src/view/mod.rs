@@ -4,6 +4,7 @@
 //! not known is absent, never zero. None of it may hold a secret.
 
 mod fleet;
+mod group;
 mod live;
 mod plan;
 mod run;
@@ -11,6 +12,7 @@ mod source;
 mod storage;
 
 pub use fleet::{Alert, AlertSeverity, Delivery, Fleet, Program, RunTotal};
+pub use group::Group;
 pub use live::{LiveEvent, LiveKind};
 pub use plan::{Plan, PrunePreview, RestorePreview};
 pub use run::{LogLevel, LogLine, Phase, Run, RunCause, RunDetail, RunState};

@@ -129,7 +129,7 @@ async fn status_has_the_shape_that_dashboards_read() {
     let served = Served::new(loopback()).await;
     let status = served.get("/api/backup/status").await.json();
     let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&status), ["backup", "sources", "timestamp"]);
+    assert_eq!(names(&status), ["backup", "groups", "sources", "timestamp"]);
     let backup = &status["backup"];
     let mut known = names(backup);
     known.sort();

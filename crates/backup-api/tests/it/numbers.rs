@@ -81,7 +81,7 @@ async fn promtool_finds_nothing_to_say() {
 fn names_follow_the_rule() {
     const UNITS: [&str; 5] = ["_seconds", "_bytes", "_total", "_info", "_ratio"];
     // Counts of things are named after the things.
-    const THINGS: [&str; 18] = [
+    const THINGS: [&str; 21] = [
         "backup_schedules_enabled",
         "backup_daemon_problems",
         "backup_source_protected",
@@ -100,6 +100,9 @@ fn names_follow_the_rule() {
         "backup_open_alerts",
         "backup_undelivered_alerts",
         "backup_build_info",
+        "backup_group_protected",
+        "backup_group_state",
+        "backup_incomplete_sets",
     ];
     for family in FAMILIES {
         assert!(family.name.starts_with("backup_"), "{}", family.name);

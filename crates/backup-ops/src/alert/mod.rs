@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::backup::BackupReceipt;
 use crate::managed::LEFT_BEHIND;
 pub use health::heed;
-pub use protection::protection;
+pub use protection::{group_protection, protection};
 pub use route::{Destination, Route, announce};
 
 /// Returns the name of the problem that a verb can have with a source, or with the repository.

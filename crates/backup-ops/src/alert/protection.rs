@@ -5,6 +5,7 @@ use backup_core::port::{Alert, Phase};
 use jiff::Timestamp;
 
 use super::problem;
+use crate::group::GroupStatus;
 use crate::status::{SourceStatus, Standing};
 
 /// Returns what a source's standing is to its owner: a problem called `protection/SOURCE`, or,
@@ -12,12 +13,7 @@ use crate::status::{SourceStatus, Standing};
 /// what is known already tells nobody anything.
 #[must_use]
 pub fn protection(status: &SourceStatus, at: Timestamp) -> Alert {
-    let (severity, event, phase) = match status.standing {
-        Standing::Protected => (Severity::Info, "protection.restored", Phase::Solved),
-        Standing::AtRisk => (Severity::Warning, "protection.at_risk", Phase::Open),
-        Standing::Unprotected => (Severity::Critical, "protection.lost", Phase::Open),
-        Standing::NeverBackedUp => (Severity::Critical, "protection.never", Phase::Open),
-    };
+    let (severity, event, phase) = what(status.standing);
     let mut facts = vec![("standing".into(), status.standing.as_str().into())];
     if let Some(record) = &status.newest {
         facts.push(("newest".into(), record.snapshot.id.to_string()));
@@ -38,6 +34,42 @@ pub fn protection(status: &SourceStatus, at: Timestamp) -> Alert {
         facts,
         problem: Some(problem("protection", Some(status.source.as_str()))),
         phase,
+    }
+}
+
+/// Returns what a group's standing is to its owner, as [`protection`] does for a source.
+#[must_use]
+pub fn group_protection(status: &GroupStatus, at: Timestamp) -> Alert {
+    let (severity, event, phase) = what(status.standing);
+    let mut facts = vec![("standing".into(), status.standing.as_str().into())];
+    if let Some(set) = &status.newest {
+        facts.push(("newest".into(), set.id.to_string()));
+        facts.push(("newest_at".into(), set.begun_at().to_string()));
+        facts.push(("verified".into(), set.level().as_str().into()));
+    }
+    let body = match status.standing {
+        Standing::Protected => "The newest complete set is fresh, and a drill passed.".into(),
+        _ => status.reasons.join("\n"),
+    };
+    Alert {
+        severity,
+        event: event.into(),
+        source: Some(status.group.to_string()),
+        title: format!("group {} is {}", status.group, status.standing.label()),
+        body,
+        at,
+        facts,
+        problem: Some(problem("protection", Some(status.group.as_str()))),
+        phase,
+    }
+}
+
+fn what(standing: Standing) -> (Severity, &'static str, Phase) {
+    match standing {
+        Standing::Protected => (Severity::Info, "protection.restored", Phase::Solved),
+        Standing::AtRisk => (Severity::Warning, "protection.at_risk", Phase::Open),
+        Standing::Unprotected => (Severity::Critical, "protection.lost", Phase::Open),
+        Standing::NeverBackedUp => (Severity::Critical, "protection.never", Phase::Open),
     }
 }
 

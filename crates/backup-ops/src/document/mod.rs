@@ -44,7 +44,9 @@ pub use receipt::ReceiptDocument;
 pub use restore::{
     PhaseDocument, RecoveredDocument, RestoreDocument, RestorePlanDocument, StepDocument,
 };
-pub use set::{SetDocument, SetMemberDocument, SetPlaceDocument, ShowSetDocument};
+pub use set::{
+    GroupStatusDocument, SetDocument, SetMemberDocument, SetPlaceDocument, ShowSetDocument,
+};
 pub use snapshot::{
     FindingDocument, IdentityDocument, PartDocument, PartsDocument, ShowDocument, SnapshotDocument,
     SnapshotsDocument, TableDocument, VerifiedDocument,

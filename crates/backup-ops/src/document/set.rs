@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SnapshotDocument;
-use crate::group::{RecoverySet, SetState};
+use crate::group::{GroupStatus, RecoverySet, SetState};
 
 /// Where a snapshot stands in a recovery set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +60,63 @@ pub struct ShowSetDocument {
     pub set: SetDocument,
     /// Its snapshots, in the order of its members.
     pub snapshots: Vec<SnapshotDocument>,
+}
+
+/// One group's standing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupStatusDocument {
+    /// The group's name.
+    pub group: String,
+    /// `protected`, `at_risk`, `unprotected` or `never_backed_up`.
+    #[schemars(extend("enum" = ["protected", "at_risk", "unprotected", "never_backed_up"]))]
+    pub state: String,
+    /// Why, as sentences; empty when protected.
+    pub reasons: Vec<String>,
+    /// Its members, in order.
+    pub members: Vec<String>,
+    /// How old the newest complete set may get, in seconds.
+    pub rpo_seconds: u64,
+    /// Age of its oldest data in seconds.
+    pub age_seconds: Option<u64>,
+    /// The newest complete set; null when there is none.
+    pub newest: Option<SetDocument>,
+    /// How many complete sets there are.
+    pub complete: u64,
+    /// How many incomplete ones.
+    pub incomplete: u64,
+    /// How long ago the last drill that passed may be, in seconds; null where the newest complete
+    /// set itself must have passed one.
+    pub drill_interval_seconds: Option<u64>,
+    /// When the newest drill of a set that passed began.
+    #[schemars(with = "Option<String>")]
+    pub drill_passed_at: Option<Timestamp>,
+    /// What the newest drill of a set found.
+    pub drill_verdict: Option<String>,
+    /// Whether the newest complete set passed its drill; null when it had none that could tell.
+    pub newest_passed: Option<bool>,
+}
+
+impl GroupStatusDocument {
+    /// Returns the document of a group's standing.
+    #[must_use]
+    pub fn new(status: &GroupStatus) -> Self {
+        let drill = status.drill.as_ref();
+        Self {
+            group: status.group.to_string(),
+            state: status.standing.as_str().into(),
+            reasons: status.reasons.clone(),
+            members: status.promise.members.iter().map(ToString::to_string).collect(),
+            rpo_seconds: status.promise.rpo.as_secs(),
+            age_seconds: status.age.map(|age| age.as_secs()),
+            newest: status.newest.as_ref().map(SetDocument::new),
+            complete: status.complete as u64,
+            incomplete: status.incomplete as u64,
+            drill_interval_seconds: status.promise.drill_interval.map(|period| period.as_secs()),
+            drill_passed_at: drill.and_then(|drill| drill.passed_at),
+            drill_verdict: drill.map(|drill| drill.newest.verdict.clone()),
+            newest_passed: status.newest_passed,
+        }
+    }
 }
 
 impl SetPlaceDocument {

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::health::{ConditionDocument, RepositoryHealthDocument, SizeDocument, SuccessDocument};
-use super::{NativeStandingDocument, SnapshotDocument};
+use super::{GroupStatusDocument, NativeStandingDocument, SnapshotDocument};
+use crate::group::GroupStatus;
 use crate::health::RepositoryHealth;
 use crate::status::{SourceStatus, Standing};
 
@@ -19,10 +20,13 @@ pub struct StatusDocument {
     /// When it was asked.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
-    /// Whether every source is protected.
+    /// Whether every source is protected, and every group.
     pub protected: bool,
     /// Each source, by name.
     pub sources: Vec<SourceStatusDocument>,
+    /// Each configured group, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupStatusDocument>,
     /// The repository's space and keys; absent where they were not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryHealthDocument>,
@@ -136,9 +140,18 @@ impl StatusDocument {
             schema: "backupctl.status.v1".into(),
             at,
             protected: sources.iter().all(|source| source.standing == Standing::Protected),
+            groups: Vec::new(),
             sources: sources.iter().map(|source| one(source, at)).collect(),
             repository: None,
         }
+    }
+
+    /// Adds how the groups stand; each of them has to be protected too.
+    #[must_use]
+    pub fn with_groups(mut self, groups: &[GroupStatus]) -> Self {
+        self.protected &= groups.iter().all(|group| group.standing == Standing::Protected);
+        self.groups = groups.iter().map(GroupStatusDocument::new).collect();
+        self
     }
 
     /// Adds how the repository stands.

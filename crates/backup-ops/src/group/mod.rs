@@ -9,6 +9,7 @@ mod keys;
 mod pick;
 mod restore;
 mod set;
+mod status;
 
 pub use drill::{KeysAsked, MemberDrill, SET_KIND, SetDrill, SetRehearsal, drill_set, whole};
 pub(crate) use keys::KeyCheck;
@@ -16,3 +17,4 @@ pub use keys::{KeyAnswer, KeyQuestion};
 pub use pick::{demand_complete, pick};
 pub use restore::{MemberTarget, plan_set, restore_set};
 pub use set::{RecoverySet, SetMember, SetState, kept_together, mates, newest, sets};
+pub use status::{GroupPromise, GroupStatus, assess_groups, doubt_groups};

@@ -6,6 +6,7 @@ use backup_core::port::{Alert, AlertLedger, Clock, Phase};
 use backup_core::{Error, JobKey, Result, Severity, SourceName};
 use backup_ops::alert::{self, Destination};
 use backup_ops::alerting::{AlertDesk, AlertPolicy};
+use backup_ops::group::GroupStatus;
 use backup_ops::health::RepositoryHealth;
 use backup_ops::{BackupReceipt, SourceStatus};
 use jiff::Timestamp;
@@ -108,6 +109,13 @@ impl Voice {
     pub(super) async fn stand(&self, sources: &[SourceStatus], now: Timestamp) {
         let alerts: Vec<Alert> =
             sources.iter().map(|source| alert::protection(source, now)).collect();
+        self.desk().tell(&alerts).await;
+    }
+
+    /// Tells how every group stands, as [`Voice::stand`] does for sources.
+    pub(super) async fn groups_stand(&self, groups: &[GroupStatus], now: Timestamp) {
+        let alerts: Vec<Alert> =
+            groups.iter().map(|group| alert::group_protection(group, now)).collect();
         self.desk().tell(&alerts).await;
     }
 

@@ -4,7 +4,7 @@ use backup_config::Settings;
 use backup_core::{JobKey, JobKind};
 use backup_schedule::{Blackouts, Job, Timetable};
 
-use crate::settings::timetable;
+use crate::settings::{shifted, timetable};
 
 /// Returns every job that can run: those with a schedule, and those that run by request alone.
 pub(super) fn jobs(settings: &Settings) -> Vec<Job> {
@@ -34,6 +34,21 @@ pub(super) fn jobs(settings: &Settings) -> Vec<Job> {
             });
         }
     }
+    for group in &settings.groups {
+        let schedule = &group.schedule;
+        for (kind, cron) in [(JobKind::Backup, &schedule.backup), (JobKind::Drill, &schedule.drill)]
+        {
+            let key = JobKey::of(kind, &group.name);
+            jobs.push(Job {
+                timetable: cron.as_ref().map(|cron| shifted(&key, cron, schedule, settings)),
+                key,
+                blackouts: schedule.blackouts.clone(),
+                zone: settings.zone.clone(),
+                catch_up: !schedule.no_catch_up,
+                retry: settings.daemon.retry,
+            });
+        }
+    }
     jobs.push(Job {
         key: JobKey::whole(JobKind::Prune),
         timetable: settings.prune.schedule.as_ref().map(|cron| Timetable {
@@ -54,6 +69,30 @@ mod tests {
     use backup_config::{Environment, Overrides};
 
     use super::*;
+
+    #[test]
+    fn a_group_runs_for_its_members() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("backup.toml");
+        let text = "[schedule]\nbackup = \"0 2 * * *\"\ndrill = \"0 4 * * sun\"\n\
+                    [[source]]\nname = \"shop\"\nurl = \"env:A\"\n\
+                    [[source]]\nname = \"uploads\"\npath = \"/srv/uploads\"\n\
+                    schedule.backup = \"30 * * * *\"\n\
+                    [[group]]\nname = \"all\"\nsources = [\"shop\", \"uploads\"]\n";
+        std::fs::write(&file, text).unwrap();
+        let environment = Environment::default();
+        let settings = crate::load_settings(Some(&file), &environment, &Overrides::default());
+        let settings = settings.unwrap();
+        let planned: Vec<_> = jobs(&settings)
+            .iter()
+            .filter(|job| job.timetable.is_some())
+            .map(|job| job.key.to_string())
+            .collect();
+        assert_eq!(planned, ["backup uploads", "backup all", "drill all"]);
+        // A member that only its group backs up is expected when the group runs.
+        let promises = crate::promises(&settings);
+        assert!(promises.values().all(|promise| promise.backups.is_some()));
+    }
 
     #[test]
     fn what_has_a_schedule_is_due_by_it_and_everything_runs_by_request() {

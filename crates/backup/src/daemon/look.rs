@@ -7,6 +7,7 @@ use backup_core::port::{Catalog, Clock, OpenProblem};
 use backup_core::{HeadRecord, Result, Run, RunId, SnapshotId, SnapshotRecord};
 use backup_ops::SourceStatus;
 use backup_ops::alerting::Undelivered;
+use backup_ops::group::GroupStatus;
 use backup_ops::health::{RepositoryHealth, Room};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
@@ -49,6 +50,12 @@ impl Daemon {
     #[must_use]
     pub fn standings(&self) -> watch::Receiver<Arc<Vec<SourceStatus>>> {
         self.inner.scene.sources.subscribe()
+    }
+
+    /// Returns how the groups stand.
+    #[must_use]
+    pub fn group_standings(&self) -> Arc<Vec<GroupStatus>> {
+        self.inner.scene.groups.borrow().clone()
     }
 
     /// Returns how the repository stands; nothing until it was looked at.

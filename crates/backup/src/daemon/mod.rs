@@ -8,6 +8,7 @@ mod alerts;
 mod control;
 mod drill;
 mod evidence;
+mod group;
 mod guard;
 mod hand_over;
 mod hook;

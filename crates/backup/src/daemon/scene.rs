@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use backup_core::{JobKey, JobKind, Run, SourceName};
 use backup_ops::SourceStatus;
 use backup_ops::daemon::{Board, Watcher};
+use backup_ops::group::GroupStatus;
 use backup_ops::health::{Ended, RepositoryHealth};
 use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast, watch};
@@ -20,6 +21,7 @@ pub(super) struct Scene {
     pub(super) board: watch::Sender<Arc<Board>>,
     pub(super) changes: broadcast::Sender<Run>,
     pub(super) sources: watch::Sender<Arc<Vec<SourceStatus>>>,
+    pub(super) groups: watch::Sender<Arc<Vec<GroupStatus>>>,
     /// When the newest drill of each source was that has been seen.
     pub(super) drilled: Mutex<BTreeMap<SourceName, Timestamp>>,
     pub(super) repository: watch::Sender<Option<Arc<RepositoryHealth>>>,
@@ -52,6 +54,7 @@ impl Default for Scene {
             board: watch::Sender::default(),
             changes: broadcast::Sender::new(1024),
             sources: watch::Sender::default(),
+            groups: watch::Sender::default(),
             drilled: Mutex::default(),
             repository: watch::Sender::default(),
             ended: Mutex::default(),

@@ -165,12 +165,13 @@ impl Daemon {
         if !inner.work.repository.can_read() {
             return;
         }
-        let promises = crate::promises(&inner.work.loaded().settings);
+        let settings = &inner.work.loaded().settings;
+        let (promises, asked) = (crate::promises(settings), crate::group_promises(settings));
         let now = inner.clock.now();
-        let judged = backup_ops::status(&inner.work.repository, &promises, now).await;
+        let judged = backup_ops::standings(&inner.work.repository, &promises, &asked, now).await;
         super::remembered::retain(inner.catalog.as_ref(), &inner.work.repository).await;
         match judged {
-            Ok(mut sources) => {
+            Ok((mut sources, groups)) => {
                 inner.scene.hear(&mut sources, now);
                 inner.scene.keep_stored(&sources);
                 self.judge_streams(&mut sources, now);
@@ -187,6 +188,9 @@ impl Daemon {
                 let told: Vec<SourceStatus> =
                     sources.iter().filter(|source| !soon(source)).cloned().collect();
                 inner.work.voice.stand(&told, now).await;
+                self.follow_sets(&groups).await;
+                inner.work.voice.groups_stand(&groups, now).await;
+                inner.scene.groups.send_replace(Arc::new(groups));
                 self.note_drills(&sources).await;
                 let repository = self.look_at_repository(&sources, now).await;
                 inner.work.voice.heed(&sources, Some(&repository), now).await;
@@ -204,6 +208,10 @@ impl Daemon {
                 self.judge_streams(&mut sources, now);
                 self.judge_natives(&mut sources, now).await;
                 inner.work.voice.stand(&sources, now).await;
+                let groups = inner.scene.groups.borrow().clone();
+                let groups = backup_ops::group::doubt_groups(&groups, &error, now);
+                inner.work.voice.groups_stand(&groups, now).await;
+                inner.scene.groups.send_replace(Arc::new(groups));
                 inner.scene.sources.send_replace(Arc::new(sources));
             }
         }

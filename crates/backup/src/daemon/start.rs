@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock};
 use backup_catalog::{Found, SqliteCatalog};
 use backup_config::{Environment, Overrides};
 use backup_core::port::{Catalog, Clock};
-use backup_core::{Error, ErrorKind, JobKey, Result, RunId};
+use backup_core::{JobKey, Result, RunId};
 use backup_ops::daemon::{Handle, RunIds, Setup, Supervisor, handle, rebuild, recover, states_of};
 use backup_repository::Repository;
 use backup_schedule::{JobState, Scheduler};
@@ -176,12 +176,6 @@ pub(super) fn load(config: Option<&Path>, environment: &Environment) -> Result<L
         tracing::warn!("{note}");
     }
     settings.select(&[])?;
-    if let Some(group) = settings.groups.first() {
-        return Err(Error::new(ErrorKind::Unsupported, "start daemon")
-            .with("group", &group.name)
-            .because("it takes no groups yet")
-            .hint("Run `backupctl backup` by cron for it, or leave the [[group]] out."));
-    }
     // A daemon without a directory does not start; that is said where it is looked for.
     let state = state_directory(&settings, environment).ok();
     let composer = Composer::new(environment.clone(), crate::system_clock()).with_state(state);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use backup_config::{HookMoment, SourceSettings};
 use backup_core::port::RunFilter;
-use backup_core::{ErrorKind, JobKey, JobKind, Result, RunState, SourceName, VerifyLevel};
+use backup_core::{
+    ErrorKind, JobKey, JobKind, Result, Run, RunState, SetPlace, SourceName, VerifyLevel,
+};
 use backup_ops::daemon::{Report, Verdict};
 use backup_ops::forget::{self, Retention};
 use backup_ops::prune;
@@ -26,11 +28,28 @@ impl Work {
         report: &mut Report,
     ) -> Result<Verdict> {
         let settings = task.loaded.settings.source(source.as_str())?;
+        let verdict = self.take(task, settings, &task.order.key, None, report).await?;
+        if verdict == Verdict::Good {
+            self.let_go(task, settings, std::slice::from_ref(source), report).await;
+        }
+        Ok(verdict)
+    }
+
+    /// Hooks and the backup of one source with its proof; `key` is what is told to begin.
+    pub(super) async fn take(
+        &self,
+        task: &Task<'_>,
+        settings: &SourceSettings,
+        key: &JobKey,
+        place: Option<SetPlace>,
+        report: &mut Report,
+    ) -> Result<Verdict> {
+        let source = &settings.name;
         let mut occasion =
             Occasion { source, run: task.order.run.to_string(), snapshot: None, error: None };
         self.hooks(task, HookMoment::Before, &occasion).await?;
-        self.voice.started(&task.order.key, self.clock.now()).await;
-        let done = self.copy(task, settings, report).await;
+        self.voice.started(key, self.clock.now()).await;
+        let done = self.copy(task, settings, place, report).await;
         occasion.snapshot = report.snapshot.map(|id| id.to_string());
         let verdict = match &done {
             Ok(verdict) => *verdict,
@@ -46,18 +65,30 @@ impl Work {
             return done;
         }
         self.hooks(task, HookMoment::After, &occasion).await?;
-        if settings.schedule.forget.is_none() && self.repository.can_read() {
-            // The backup is good whatever becomes of this; it is said and tried after the next.
-            let key = JobKey::of(JobKind::Forget, source);
-            match self.forget_by_policy(task, source, report).await {
-                Ok(()) => self.voice.solved(&key, self.clock.now()).await,
-                Err(error) => {
-                    tracing::error!(%source, %error, "retention could not be applied");
-                    self.voice.failed(&key, &error, self.clock.now()).await;
-                }
+        done
+    }
+
+    /// Applies the retention of a source after a good backup of it and of the others in `good`. The
+    /// backup is good whatever becomes of this; it is said and tried after the next.
+    pub(super) async fn let_go(
+        &self,
+        task: &Task<'_>,
+        settings: &SourceSettings,
+        good: &[SourceName],
+        report: &mut Report,
+    ) {
+        if settings.schedule.forget.is_some() || !self.repository.can_read() {
+            return;
+        }
+        let source = &settings.name;
+        let key = JobKey::of(JobKind::Forget, source);
+        match self.forget_by_policy(task, source, good, report).await {
+            Ok(()) => self.voice.solved(&key, self.clock.now()).await,
+            Err(error) => {
+                tracing::error!(%source, %error, "retention could not be applied");
+                self.voice.failed(&key, &error, self.clock.now()).await;
             }
         }
-        done
     }
 
     async fn hooks(
@@ -76,6 +107,7 @@ impl Work {
         &self,
         task: &Task<'_>,
         settings: &SourceSettings,
+        place: Option<SetPlace>,
         report: &mut Report,
     ) -> Result<Verdict> {
         let provider = task.loaded.composer.source(settings)?;
@@ -88,7 +120,7 @@ impl Work {
             accept_new_identity: false,
             plausibility: Plausibility::default(),
             verify: depth(settings.protection.level),
-            set: None,
+            set: place,
         };
         let receipt = task
             .guard
@@ -181,24 +213,29 @@ impl Work {
             tracing::warn!(%source, "nothing is forgotten: the last backup did not succeed");
             return Ok(Verdict::Good);
         }
-        self.forget_by_policy(task, source, report).await?;
+        self.forget_by_policy(task, source, &[], report).await?;
         self.voice.solved(&task.order.key, self.clock.now()).await;
         Ok(Verdict::Good)
     }
 
     /// Returns whether nothing speaks against the newest backup that ended by itself.
     async fn last_backup_was_good(&self, source: &SourceName) -> Result<bool> {
-        let filter = RunFilter {
-            source: Some(source.clone()),
-            kind: Some(JobKind::Backup),
-            limit: Some(20),
-            ..RunFilter::default()
-        };
-        let runs = self.catalog.runs(&filter).await?;
-        let last = runs.iter().find(|run| {
-            !matches!(run.state, RunState::Queued | RunState::Running | RunState::Cancelled)
-        });
-        Ok(last.is_none_or(|run| run.state == RunState::Succeeded))
+        let loaded = self.loaded();
+        let group = crate::group_of(&loaded.settings, source).map(|group| group.name.clone());
+        let mut newest: Option<Run> = None;
+        for name in [Some(source.clone()), group].into_iter().flatten() {
+            let filter = RunFilter {
+                source: Some(name),
+                kind: Some(JobKind::Backup),
+                limit: Some(20),
+                ..RunFilter::default()
+            };
+            let ended = self.catalog.runs(&filter).await?.into_iter().find(|run| {
+                !matches!(run.state, RunState::Queued | RunState::Running | RunState::Cancelled)
+            });
+            newest = newest.into_iter().chain(ended).max_by_key(|run| run.id);
+        }
+        Ok(newest.is_none_or(|run| run.state == RunState::Succeeded))
     }
 
     /// Forgets what the policy lets go. The plan itself refuses after a suspect snapshot, and
@@ -207,6 +244,7 @@ impl Work {
         &self,
         task: &Task<'_>,
         source: &SourceName,
+        good: &[SourceName],
         report: &mut Report,
     ) -> Result<()> {
         let settings = &task.loaded.settings;
@@ -219,7 +257,8 @@ impl Work {
         let mut able = vec![owner];
         for name in backup_ops::group::mates(&records, source) {
             let Ok(mate) = settings.source(name.as_str()) else { continue };
-            if !mate.retention.is_empty() && self.last_backup_was_good(&mate.name).await? {
+            let good = good.contains(&name) || self.last_backup_was_good(&name).await?;
+            if good && !mate.retention.is_empty() {
                 able.push(mate);
             }
         }

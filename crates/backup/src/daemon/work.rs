@@ -78,6 +78,9 @@ impl Work {
     /// Whether another daemon has served this due time while this one waited for the lease.
     async fn done_elsewhere(&self, order: &Order) -> Result<bool> {
         let (Some(due), Some(source)) = (order.due, &order.key.source) else { return Ok(false) };
+        if crate::group(&self.loaded().settings, source).is_some() {
+            return self.group_done_elsewhere(order, source).await;
+        }
         match order.key.kind {
             _ if !self.repository.can_read() => return Ok(false),
             JobKind::Backup => {}
@@ -111,6 +114,17 @@ impl Work {
                     .hint("Name a source.")
             })
         };
+        let settings = &task.loaded.settings;
+        let name = task.order.key.source.as_ref();
+        if let Some(group) = name.and_then(|name| crate::group(settings, name)) {
+            return match task.order.key.kind {
+                JobKind::Backup => self.backup_group(task, group, report).await,
+                JobKind::Drill => Box::pin(self.drill_group(task, group, report)).await,
+                kind => Err(Error::new(ErrorKind::Unsupported, "run job of group")
+                    .with("job", kind.as_str())
+                    .hint("Ask for it of a member.")),
+            };
+        }
         match task.order.key.kind {
             JobKind::Backup => self.backup(task, &source()?, report).await,
             JobKind::Native => self.native(task, &source()?, report).await,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::args::DrillArgs;
 use crate::exit::Ending;
-use crate::session::Session;
+use crate::session::{Job, Session};
 
 use super::recovery;
 
@@ -44,10 +44,13 @@ pub(super) async fn run(session: &Session, args: DrillArgs) -> Result<Ending> {
 async fn via_daemon(session: &Session, args: &DrillArgs) -> Result<Ending> {
     let names: Vec<SourceName> =
         args.what.iter().map(|word| word.parse()).collect::<Result<_>>()?;
-    let sources = session.sources(&names)?;
     let mut worst = None;
-    for source in sources {
-        let receipt = super::daemon::drill(session, &source.name).await?;
+    for job in session.jobs(&names)? {
+        let name = match job {
+            Job::Source(source) => &source.name,
+            Job::Group(group) => &group.name,
+        };
+        let receipt = super::daemon::drill(session, name).await?;
         show::receipt(session, &receipt)?;
         worst = worse(worst, &receipt);
     }

@@ -20,15 +20,22 @@ fn describe(receipt: &DrillReceipt) -> String {
     let id = receipt.snapshot.get(..8).unwrap_or_default();
     let what = if receipt.disaster { "DISASTER DRILL" } else { "DRILL" };
     let mut text = format!(
-        "{what} {verdict}: snapshot {id} of {source}\n\
+        "{what} {verdict}: {kind} {id} of {source}\n\
          data from  {from} ({rpo} old when the drill began)\n\
          restored   {restored}, {bytes}; {fetched} fetched\n\
          into       {target}{server}\n",
         verdict = receipt.verdict.to_uppercase(),
+        kind = if receipt.kind == "set" { "set" } else { "snapshot" },
         source = receipt.source,
         from = render::time(receipt.data_from),
         rpo = render::age(std::time::Duration::from_secs(receipt.rpo_seconds)),
         restored = match receipt.kind.as_str() {
+            "set" => format!(
+                "{} rows in {} tables, {} files",
+                render::count(receipt.rows),
+                render::count(receipt.tables),
+                render::count(receipt.files)
+            ),
             "logical" => format!(
                 "{} rows in {} tables",
                 render::count(receipt.rows),
@@ -40,8 +47,7 @@ fn describe(receipt: &DrillReceipt) -> String {
         fetched = ByteSize(receipt.fetched_bytes),
         target = receipt.target,
         server = match receipt.kind.as_str() {
-            "files" => String::new(),
-            "set" => "".into(),
+            "files" | "set" => String::new(),
             _ => format!(
                 ", {} (source {})",
                 render::server(&receipt.server_version),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use backup_api::port::Job;
 use backup_api::view::{
-    Alert, AlertSeverity, Day, DayState, Delivery, Drill, Fleet, Forecast, Gap, Growth, LastRun,
-    LogLevel, LogLine, Native, Next, Phase, Plan, Program, PrunePreview, Repository, Run, RunCause,
-    RunDetail, RunState, RunTotal, SizePoint, Source, SourceHistory, State, SuccessRate, Wal,
-    Window,
+    Alert, AlertSeverity, Day, DayState, Delivery, Drill, Fleet, Forecast, Gap, Group, Growth,
+    LastRun, LogLevel, LogLine, Native, Next, Phase, Plan, Program, PrunePreview, Repository, Run,
+    RunCause, RunDetail, RunState, RunTotal, SizePoint, Source, SourceHistory, State, SuccessRate,
+    Wal, Window,
 };
 use backup_core::{SourceName, VerifyLevel};
 use backup_ops::document::{
@@ -43,6 +43,7 @@ pub(crate) fn picture(now: Timestamp, sources: &[(&str, State)]) -> Picture {
                 problems: Vec::new(),
             },
             sources: Vec::new(),
+            groups: Vec::new(),
             repositories: Vec::new(),
             alerts: Vec::new(),
         },
@@ -55,8 +56,28 @@ pub(crate) fn picture(now: Timestamp, sources: &[(&str, State)]) -> Picture {
         One { now, number, name: name.parse().unwrap(), state: *state }.paint(&mut picture);
     }
     picture.fleet.sources.sort_by(|a, b| a.name.cmp(&b.name));
+    picture.fleet.groups.push(group(now, sources));
     picture.fleet.repositories.push(repository(now, &picture));
     picture
+}
+
+/// A database with its files, as one set.
+fn group(now: Timestamp, sources: &[(&str, State)]) -> Group {
+    let database = sources.first().map_or("orders", |(name, _)| name);
+    Group {
+        name: "with-files".parse().unwrap(),
+        members: vec![database.parse().unwrap(), "uploads".parse().unwrap()],
+        state: State::Protected,
+        reasons: Vec::new(),
+        rpo_seconds: 93_600,
+        newest_set: Some("5e7".repeat(10) + "5e"),
+        newest_at: Some(before(now, 7 * HOUR)),
+        complete: 30,
+        incomplete: 1,
+        drill_verdict: Some("passed".into()),
+        drill_passed_at: Some(before(now, 5 * DAY)),
+        next_at: None,
+    }
 }
 
 fn before(now: Timestamp, seconds: i64) -> Timestamp {

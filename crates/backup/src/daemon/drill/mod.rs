@@ -18,7 +18,7 @@ use super::start::Daemon;
 use super::work::{Task, Work};
 
 /// The program that drills.
-const PROGRAM: &str = concat!("backupd ", env!("CARGO_PKG_VERSION"));
+pub(super) const PROGRAM: &str = concat!("backupd ", env!("CARGO_PKG_VERSION"));
 
 /// Drills of a source that are remembered; the repository has them all.
 const REMEMBERED: usize = 50;
@@ -163,7 +163,7 @@ fn key(receipt: &DrillReceipt) -> String {
 
 /// Keeps a drill, and lets go of the oldest. That it is remembered is a convenience: the receipt
 /// is in the repository.
-async fn remember(catalog: &dyn Catalog, source: &SourceName, held: &HeldDrill) {
+pub(super) async fn remember(catalog: &dyn Catalog, source: &SourceName, held: &HeldDrill) {
     let keeping = async {
         let Ok(text) = serde_json::to_string(held) else { return Ok(()) };
         let kept = catalog.all(&space(source)).await?;
