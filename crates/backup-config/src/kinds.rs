@@ -75,8 +75,14 @@ impl ProviderKind {
         let host = authority.rsplit('@').next().unwrap_or_default();
         let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
         let ends = |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
-        let postgres = matches!(scheme.to_ascii_lowercase().as_str(), "postgres" | "postgresql");
-        HOSTS.iter().find(|(domain, _)| postgres && ends(domain)).map(|(_, kind)| *kind)
+        let engine = Self::from_scheme(scheme)?;
+        let hosts = |kind: Self| match engine {
+            Self::Postgres => true,
+            Self::Mysql => kind == Self::Planetscale,
+            _ => false,
+        };
+        let found = HOSTS.iter().find(|(domain, kind)| hosts(*kind) && ends(domain));
+        found.map(|(_, kind)| *kind)
     }
 }
 

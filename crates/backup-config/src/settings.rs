@@ -404,6 +404,9 @@ pub struct WalSettings {
 pub struct NativeSettings {
     /// Whether a frozen copy is dumped instead of the database itself, where the provider can.
     pub freeze: bool,
+    /// How old a provider snapshot may be that is read instead of a new one; absent: a new one is
+    /// taken.
+    pub reuse: Option<Period>,
     /// When the daemon has the provider take a snapshot.
     pub schedule: Option<Cron>,
     /// Which provider snapshots of ours are kept; absent: all, until they expire.
@@ -419,6 +422,7 @@ impl Default for NativeSettings {
     fn default() -> Self {
         Self {
             freeze: true,
+            reuse: None,
             schedule: None,
             retention: None,
             keep_for: Period::from_days(7),

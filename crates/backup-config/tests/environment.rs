@@ -305,7 +305,8 @@ fn a_host_that_belongs_to_a_vendor_says_who_hosts_the_source() {
         ("postgres://a:b@neon.tech.example.com/d", ProviderKind::Postgres),
         ("postgres://a:b@notneon.tech/d", ProviderKind::Postgres),
         ("postgres://x.neon.tech:b@db/d", ProviderKind::Postgres),
-        ("mysql://a:b@aws.connect.psdb.cloud/shop", ProviderKind::Mysql),
+        ("mysql://a:b@aws.connect.psdb.cloud/shop", ProviderKind::Planetscale),
+        ("mysql://a:b@monorail.proxy.rlwy.net:12345/railway", ProviderKind::Mysql),
     ] {
         let settings = from_env(&[("DATABASE_URL", url)]).unwrap();
         assert_eq!(settings.sources[0].provider, provider, "{url}");

@@ -161,7 +161,7 @@ provider = "neon"
 neon.api_key = "env:NEON"
 neon.project_id = "quiet-sun-1"
 neon.api_url = "https://neon.example.com/api/v2"
-native = { freeze = false, schedule = "0 * * * *", retention = "24 hourly", keep_for = "2d", rpo = "2h" }
+native = { freeze = false, reuse = "6h", schedule = "0 * * * *", retention = "24 hourly", keep_for = "2d", rpo = "2h" }
 supabase = { access_token = "env:SB", project_ref = "abcdefghijklmnopqrst", api_url = "https://api.example.com" }
 railway = { api_token = "env:RW", project_token = "env:RWP", environment_id = "e-1", service = "Postgres", wal_archive = "/srv/wal" }
 

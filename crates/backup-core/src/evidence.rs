@@ -179,4 +179,19 @@ impl Finding {
     pub fn suspect(message: impl Into<String>) -> Self {
         Self { kind: FindingKind::Suspect, message: message.into() }
     }
+
+    /// Creates the reason for distrust that nobody can lift: what was read is no instant.
+    #[must_use]
+    pub fn fuzzy(message: &str) -> Self {
+        Self::suspect(format!("{FUZZY}{message}"))
+    }
+
+    /// Returns whether it says that what was read is no instant.
+    #[must_use]
+    pub fn is_fuzzy(&self) -> bool {
+        self.kind == FindingKind::Suspect && self.message.starts_with(FUZZY)
+    }
 }
+
+/// What the finding begins with that says so.
+const FUZZY: &str = "fuzzy: ";

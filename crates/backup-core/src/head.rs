@@ -23,7 +23,8 @@ pub struct SnapshotHead {
     pub kind: SnapshotKind,
     /// Its place among the snapshots of its source.
     pub sequence: u64,
-    /// When the run started, by the writer's clock.
+    /// When the run started, by the writer's clock; where it read an older copy at a provider, the
+    /// instant of that.
     pub started_at: Timestamp,
     /// When the last byte was stored, by the writer's clock.
     pub finished_at: Timestamp,
@@ -56,6 +57,12 @@ impl SnapshotHead {
     #[must_use]
     pub fn is_suspect(&self) -> bool {
         self.findings.iter().any(|finding| finding.kind == FindingKind::Suspect)
+    }
+
+    /// Returns whether it is no instant of its source, and so never a protection.
+    #[must_use]
+    pub fn is_fuzzy(&self) -> bool {
+        self.findings.iter().any(crate::Finding::is_fuzzy)
     }
 }
 

@@ -26,7 +26,8 @@ pub struct Snapshot {
     /// The snapshot that served as base for deltas; it may be forgotten at any time, the
     /// chunks that are still needed stay.
     pub previous: Option<SnapshotId>,
-    /// When the run started, by the writer's clock.
+    /// When the run started, by the writer's clock; where it read an older copy at a provider, the
+    /// instant of that.
     pub started_at: Timestamp,
     /// When the last byte was stored, by the writer's clock.
     pub finished_at: Timestamp,
@@ -54,6 +55,12 @@ impl Snapshot {
     #[must_use]
     pub fn is_suspect(&self) -> bool {
         self.evidence.findings.iter().any(|finding| finding.kind == FindingKind::Suspect)
+    }
+
+    /// Returns whether it is no instant of its source, and so never a protection.
+    #[must_use]
+    pub fn is_fuzzy(&self) -> bool {
+        self.evidence.findings.iter().any(crate::Finding::is_fuzzy)
     }
 
     /// Returns the bytes of rows, or of files, that a restore of it writes.

@@ -26,5 +26,5 @@ mod wire;
 /// The engine's word in the identity of a source.
 pub const ENGINE: &str = "mysql";
 
-pub use connect::{ConnectOptions, Host, SslMode};
+pub use connect::{ConnectOptions, Host, SslMode, VitessReading};
 pub use wire::{Client, DbError, Row, error_code, quote_name, quote_text};

@@ -105,6 +105,8 @@ pub async fn backup_while_opening<'r>(
         expected_bytes: Some(source.facts().estimated_bytes),
     });
     check_identity(&records, request, &source.facts().identity)?;
+    // The age of a snapshot is that of its data.
+    let started_at = source.instant().map_or(started_at, |instant| instant.min(started_at));
     let draft = SnapshotDraft {
         source: request.source.clone(),
         identity: source.facts().identity.clone(),

@@ -30,9 +30,11 @@ impl Default for Plausibility {
 }
 
 /// Turns every suspicion among `findings` into a note, because a person said that the data really
-/// did shrink.
+/// did shrink. What is no instant stays suspect, whatever anybody says.
 pub fn accept(findings: &mut [Finding]) {
-    for finding in findings.iter_mut().filter(|finding| finding.kind == FindingKind::Suspect) {
+    let liftable =
+        |finding: &&mut Finding| finding.kind == FindingKind::Suspect && !finding.is_fuzzy();
+    for finding in findings.iter_mut().filter(liftable) {
         finding.kind = FindingKind::Note;
         finding.message.push_str(" (accepted by the person who ran the backup)");
     }
@@ -155,6 +157,15 @@ mod tests {
             .into_iter()
             .map(|finding| finding.kind)
             .collect()
+    }
+
+    #[test]
+    fn what_is_no_instant_stays_suspect_whoever_accepts_it() {
+        let mut findings =
+            [Finding::suspect("t has no rows"), Finding::fuzzy("read piece by piece")];
+        accept(&mut findings);
+        assert_eq!(findings[0].kind, FindingKind::Note);
+        assert!(findings[1].is_fuzzy() && findings[1].kind == FindingKind::Suspect);
     }
 
     #[test]

@@ -278,7 +278,11 @@ fn judge(record: &HeadRecord, age: Duration, promise: &Promise) -> (Standing, Ve
             hours(promise.rpo)
         ));
     }
-    if record.snapshot.is_suspect() {
+    if record.snapshot.is_fuzzy() {
+        reasons.push(format!(
+            "The newest snapshot {id} is fuzzy: it is no instant of the database, and never protects."
+        ));
+    } else if record.snapshot.is_suspect() {
         reasons
             .push(format!("The newest snapshot {id} is suspect; `backupctl show {id}` says why."));
     }
@@ -363,6 +367,11 @@ mod tests {
         let mut bad = proved(young(), read);
         bad.snapshot.evidence.findings.push(Finding::suspect("no rows"));
         assert_eq!(stand(&[bad]).standing, Standing::AtRisk);
+        let mut fuzzy = proved(young(), VerifyLevel::Drilled);
+        fuzzy.snapshot.evidence.findings.push(Finding::fuzzy("read piece by piece"));
+        let fuzzy = stand(&[fuzzy]);
+        assert_eq!(fuzzy.standing, Standing::AtRisk);
+        assert!(fuzzy.reasons[0].contains("is fuzzy"), "{:?}", fuzzy.reasons);
     }
 
     #[test]

@@ -29,6 +29,11 @@ pub(crate) struct Branch {
     pub(crate) state: String,
     #[serde(default)]
     pub(crate) ready: bool,
+    /// Whether its schema can be used: of MySQL it comes after the branch itself.
+    #[serde(default)]
+    pub(crate) schema_ready: bool,
+    #[serde(default)]
+    pub(crate) safe_migrations: bool,
     #[serde(default)]
     pub(crate) production: bool,
     #[serde(default)]
@@ -43,6 +48,8 @@ pub(crate) struct Backup {
     pub(crate) state: String,
     #[serde(default)]
     pub(crate) size: Option<u64>,
+    #[serde(default)]
+    pub(crate) uncompressed_size: Option<u64>,
     pub(crate) created_at: Timestamp,
     #[serde(default)]
     pub(crate) started_at: Option<Timestamp>,
@@ -72,6 +79,41 @@ pub(crate) struct Role {
     pub(crate) database_name: String,
     #[serde(default)]
     pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// A credential of a MySQL branch.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Password {
+    pub(crate) id: String,
+    pub(crate) username: String,
+    #[serde(default)]
+    pub(crate) plain_text: Option<String>,
+    pub(crate) access_host_url: String,
+    #[serde(default)]
+    pub(crate) expires_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) expired: bool,
+}
+
+/// A part of a MySQL branch with servers of its own.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Keyspace {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) shards: u64,
+    #[serde(default)]
+    pub(crate) cluster_name: Option<String>,
+}
+
+/// A size that a cluster may have.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Size {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) storage: Option<u64>,
+    pub(crate) enabled: bool,
+    pub(crate) production: bool,
+    pub(crate) sort_order: i64,
 }
 
 /// When PlanetScale makes backups by itself.

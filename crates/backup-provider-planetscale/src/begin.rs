@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use backup_core::port::{CopyFrom, Done, Handle, Intent, NativeState, Platform, Progress};
+use backup_core::port::{Ability, CopyFrom, Done, Handle, Intent, NativeState, Platform, Progress};
 use backup_core::{Error, ErrorKind, OwnedName, Result};
 use backup_http::{ApiError, create_or_adopt};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::config::Kind;
 use crate::platform::{PlanetscalePlatform, state};
 
 impl PlanetscalePlatform {
@@ -27,7 +28,9 @@ impl PlanetscalePlatform {
             }
             Intent::Copy {
                 name, from: from @ (CopyFrom::At(_) | CopyFrom::Snapshot(_)), ..
-            } => self.copy(name, from).await?,
+            } if matches!(from, CopyFrom::Snapshot(_)) || self.can(Ability::CopyAt) => {
+                self.copy(name, from).await?
+            }
             Intent::DropCopy { id } => {
                 self.drop_copy(id).await?;
                 id.clone()
@@ -81,9 +84,12 @@ impl PlanetscalePlatform {
                 return Err(self.unsupported("copy database at the provider"));
             }
         }
-        let size = match &self.config.cluster_size {
-            Some(size) => Some(size.clone()),
-            None => self.client.branch(&parent).await?.cluster_name,
+        let size = match (&self.config.cluster_size, from) {
+            (Some(size), _) => Some(size.clone()),
+            (None, CopyFrom::Snapshot(id)) if self.kind == Kind::Mysql => {
+                self.size_for(&parent, id).await?
+            }
+            (None, _) => self.client.branch(&parent).await?.cluster_name,
         };
         if let Some(size) = size {
             body["cluster_size"] = size.into();
@@ -123,6 +129,7 @@ impl PlanetscalePlatform {
         let id = handle.made.clone();
         let made = id.as_deref().unwrap_or_else(|| handle.intent.object());
         let branch = self.branch_name().await?;
+        let mut safe_migrations = false;
         let (word, progress) = match &handle.intent {
             Intent::CreateSnapshot { .. } => {
                 let backup = self.client.backup(&branch, made).await?;
@@ -131,7 +138,10 @@ impl PlanetscalePlatform {
             }
             Intent::Copy { .. } => {
                 let branch = self.client.branch(made).await?;
-                let ready = branch.state == "ready" && branch.ready;
+                // Of MySQL the schema comes last.
+                let whole = self.kind == Kind::Postgres || branch.schema_ready;
+                let ready = branch.state == "ready" && branch.ready && whole;
+                safe_migrations = branch.safe_migrations;
                 (branch.state, if ready { NativeState::Ready } else { NativeState::Running })
             }
             Intent::DropCopy { .. } => {
@@ -145,7 +155,13 @@ impl PlanetscalePlatform {
             }
         };
         Ok(match progress {
-            NativeState::Ready => Progress::Done(Done { id, notes: notes(&handle.intent) }),
+            NativeState::Ready => {
+                let mut notes = notes(&handle.intent);
+                if safe_migrations && !notes.is_empty() {
+                    notes.push(SAFE_MIGRATIONS.to_owned());
+                }
+                Progress::Done(Done { id, notes })
+            }
             NativeState::Failed => Progress::Failed { reason: format!("the backup is {word}") },
             NativeState::Running | NativeState::Other(_) => self.running(handle, word),
         })
@@ -168,6 +184,9 @@ fn gone(answer: Result<String, ApiError>) -> Result<(String, NativeState)> {
         Err(error) => Err(error.into()),
     }
 }
+
+const SAFE_MIGRATIONS: &str = "the branch has safe migrations on: its schema is changed by deploy requests \
+                               only, and nothing can be restored into it until they are switched off";
 
 fn notes(intent: &Intent) -> Vec<String> {
     match intent {

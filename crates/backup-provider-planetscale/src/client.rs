@@ -8,7 +8,7 @@ use backup_http::{Api, ApiError, Auth, Call, Method, Rules};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::answers::{Backup, Branch, Database, Page, Policy, Role};
+use crate::answers::{Backup, Branch, Database, Keyspace, Page, Password, Policy, Role, Size};
 use crate::config::{API, PlanetscaleConfig};
 
 /// How many things one page holds.
@@ -41,6 +41,38 @@ impl Client {
         let mut path = vec!["organizations", &self.organization, "databases", &self.database];
         path.extend(below);
         self.api.call(method, operation, &path)
+    }
+
+    pub(crate) async fn keyspaces(&self, branch: &str) -> Answer<Vec<Keyspace>> {
+        self.pages("list keyspaces", &["branches", branch, "keyspaces"], &[]).await
+    }
+
+    /// Sizes that a MySQL cluster of this database may have.
+    pub(crate) async fn sizes(&self) -> Answer<Vec<Size>> {
+        let path = ["organizations", &self.organization, "cluster-size-skus"];
+        let call = self.api.call(Method::GET, "list cluster sizes", &path);
+        call.query("engine", "mysql").query("database", &self.database).send().await
+    }
+
+    pub(crate) async fn passwords(&self, branch: &str) -> Answer<Vec<Password>> {
+        self.pages("list passwords", &["branches", branch, "passwords"], &[]).await
+    }
+
+    pub(crate) async fn create_password(&self, branch: &str, body: &Value) -> Answer<Password> {
+        self.call(Method::POST, "create password", &["branches", branch, "passwords"])
+            .json(body)
+            .send()
+            .await
+    }
+
+    pub(crate) async fn renew_password(&self, branch: &str, id: &str) -> Answer<Password> {
+        let path = ["branches", branch, "passwords", id, "renew"];
+        self.call(Method::POST, "renew password", &path).repeatable().send().await
+    }
+
+    pub(crate) async fn delete_password(&self, branch: &str, id: &str) -> Answer<()> {
+        let path = ["branches", branch, "passwords", id];
+        gone(self.call(Method::DELETE, "delete password", &path).repeatable().send_unit().await)
     }
 
     async fn pages<T: DeserializeOwned>(

@@ -14,8 +14,19 @@ use serde_json::json;
 
 use crate::answers::{Backup, Database, Policy, Role};
 use crate::client::Client;
-use crate::config::{DIRECT_PORT, PlanetscaleConfig, database_of};
+use crate::config::{DIRECT_PORT, Kind, PlanetscaleConfig, database_of, is_fuzzy};
+use crate::mysql::Reading;
 
+const MYSQL_ABILITIES: &[Ability] = &[
+    Ability::ListSnapshots,
+    Ability::CreateSnapshot,
+    Ability::ExpireSnapshot,
+    Ability::DeleteSnapshot,
+    Ability::ProtectSnapshot,
+    Ability::CopySnapshot,
+    Ability::DropCopy,
+    Ability::ShortLivedCredential,
+];
 const ABILITIES: &[Ability] = &[
     Ability::ListSnapshots,
     Ability::CreateSnapshot,
@@ -29,7 +40,7 @@ const ABILITIES: &[Ability] = &[
 ];
 /// How long a role for one run lives unless it is renewed, which a run does while it reads: what a
 /// killed one leaves behind ends soon.
-const ROLE_LIFE: SignedDuration = SignedDuration::from_hours(1);
+pub(crate) const ROLE_LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// What a dump's role is a member of.
 const READER: &str = "pg_read_all_data";
 /// The role that owns a cluster.
@@ -43,6 +54,7 @@ pub struct PlanetscalePlatform {
     pub(crate) client: Client,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: Arc<PlanetscaleConfig>,
+    pub(crate) kind: Kind,
 }
 
 impl PlanetscalePlatform {
@@ -55,7 +67,8 @@ impl PlanetscalePlatform {
                 .hint("Set PLANETSCALE_SERVICE_TOKEN_ID and PLANETSCALE_SERVICE_TOKEN."));
         }
         let client = Client::new(&config, Arc::clone(&clock))?;
-        Ok(Self { client, clock, config: Arc::new(config) })
+        let kind = Kind::of(&config.url);
+        Ok(Self { client, clock, config: Arc::new(config), kind })
     }
 
     /// Returns when PlanetScale makes backups by itself.
@@ -77,11 +90,15 @@ impl PlanetscalePlatform {
             "PlanetScale database {}, branch {branch}, plan {plan}; the service token may read it",
             self.config.database
         ))];
-        if database.kind != "postgresql" {
+        if database.kind != self.kind.word() {
             findings.push(Finding::suspect(format!(
-                "the database is {}, not PostgreSQL: this provider does not dump it",
-                database.kind
+                "the database is of kind {}, but the URL is one of {}: nothing can be dumped so",
+                database.kind,
+                self.kind.word()
             )));
+        }
+        if self.kind == Kind::Mysql {
+            findings.extend(self.mysql_findings(branch).await?);
         }
         if database.state != "ready" {
             findings.push(Finding::warning(format!("the database is {}", database.state)));
@@ -214,7 +231,14 @@ impl Platform for PlanetscalePlatform {
     }
 
     fn capabilities(&self) -> &'static [Ability] {
-        ABILITIES
+        match self.kind {
+            Kind::Postgres => ABILITIES,
+            Kind::Mysql => MYSQL_ABILITIES,
+        }
+    }
+
+    fn needs_copy(&self) -> bool {
+        self.kind == Kind::Mysql && !is_fuzzy(&self.config.url)
     }
 
     async fn facts(&self) -> Result<PlatformFacts> {
@@ -222,7 +246,10 @@ impl Platform for PlanetscalePlatform {
         let branch = self.config.branch.clone().unwrap_or_else(|| database.default_branch.clone());
         let findings = self.findings(&database, &branch).await?;
         let (organization, cluster) = (&self.config.organization, &self.config.database);
-        let inside = database_of(&self.config.url).unwrap_or_default();
+        let inside = match self.kind {
+            Kind::Mysql => self.keyspace(),
+            Kind::Postgres => database_of(&self.config.url).unwrap_or_default(),
+        };
         Ok(PlatformFacts {
             location: format!("planetscale {organization}/{cluster}/{branch}/{inside}"),
             system: format!("planetscale:{organization}/{cluster}/{branch}"),
@@ -235,15 +262,24 @@ impl Platform for PlanetscalePlatform {
 
     async fn endpoint(&self) -> Result<Endpoint> {
         let branch = self.branch_name().await?;
-        self.way_to(&branch, READER).await
+        match self.kind {
+            Kind::Postgres => self.way_to(&branch, READER).await,
+            Kind::Mysql => self.mysql_way(&branch, Reading::Live).await,
+        }
     }
 
     async fn copy_endpoint(&self, copy: &str) -> Result<Endpoint> {
-        self.way_to(copy, READER).await
+        match self.kind {
+            Kind::Postgres => self.way_to(copy, READER).await,
+            Kind::Mysql => self.mysql_way(copy, Reading::Copy).await,
+        }
     }
 
     /// The role acts as the cluster's owner: the right to make databases is none that is inherited.
     async fn drill_endpoint(&self, copy: &str) -> Result<Endpoint> {
+        if self.kind == Kind::Mysql {
+            return Err(self.unsupported("drill on a copy at the provider"));
+        }
         let endpoint = self.way_to(copy, OWNER).await?;
         let url = endpoint.url.expose();
         let join = if url.contains('?') { '&' } else { '?' };
@@ -253,6 +289,9 @@ impl Platform for PlanetscalePlatform {
 
     async fn renew(&self, endpoint: &Endpoint) -> Result<Option<Timestamp>> {
         let Some((branch, role)) = credential(endpoint) else { return Ok(None) };
+        if self.kind == Kind::Mysql {
+            return Ok(self.client.renew_password(branch, role).await?.expires_at);
+        }
         Ok(self.client.renew_role(branch, role).await?.expires_at)
     }
 
@@ -262,6 +301,9 @@ impl Platform for PlanetscalePlatform {
 
     async fn release(&self, endpoint: &Endpoint) -> Result<()> {
         let Some((branch, role)) = credential(endpoint) else { return Ok(()) };
+        if self.kind == Kind::Mysql {
+            return Ok(self.client.delete_password(branch, role).await?);
+        }
         Ok(self.client.delete_role(branch, role).await?)
     }
 
@@ -287,6 +329,9 @@ impl Platform for PlanetscalePlatform {
     }
 
     async fn window(&self) -> Result<Option<Window>> {
+        if self.kind == Kind::Mysql {
+            return Ok(None);
+        }
         let branch = self.branch_name().await?;
         let backups = self.client.backups(&branch).await?;
         let ready = backups.iter().filter(|backup| backup.state == "success");

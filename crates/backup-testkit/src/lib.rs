@@ -3,7 +3,8 @@
 //! **What it is.** [`MemoryStore`] and [`FakeClock`] stand in for a store and for time;
 //! [`FaultStore`] wraps any store and breaks it on demand; [`conformance`] holds every adapter
 //! to its port's contract; [`postgres`], [`s3`], [`azure`], [`sftp`] and [`smtp`] start real servers; [`vendor`]
-//! serves fakes of vendors' control planes, held to the vendors' schemas.
+//! serves fakes of vendors' control planes, held to the vendors' schemas; [`vitess`] puts Vitess's rules in
+//! front of a real MariaDB.
 //!
 //! **What it is not.** It is never linked into a program. Nothing here imitates a database or
 //! a storage service: those are started for real, behind fake control planes too.
@@ -45,6 +46,7 @@ pub mod supabase;
 mod sync;
 pub mod tools;
 pub mod vendor;
+pub mod vitess;
 
 pub use book::MemoryBook;
 pub use clock::FakeClock;

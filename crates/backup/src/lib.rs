@@ -79,7 +79,7 @@ pub use group::{group, group_of, group_promises, holdings, keys_asked};
 pub use health::repository_health;
 pub use machine::{check_space, check_tools, default_jobs};
 pub use managed::{DRILL_AT_PROVIDER, FileBook, count_native, run_id};
-pub use provider::{database_name, has_password, provider};
+pub use provider::{database_name, has_password, location, provider};
 pub use scratch::{scratch_cluster, scratch_recovery};
 pub use settings::{load_channels, load_settings, promises, settings_from_nothing, wal_retention};
 pub use smoke::SmokeCommand;

@@ -32,6 +32,16 @@ pub fn database_name(url: &str) -> Result<String> {
     Ok(ConnectOptions::parse(url)?.database().to_owned())
 }
 
+/// Returns where a database URL leads to, for people, without secrets; `unknown` for what is none.
+#[must_use]
+pub fn location(url: &str) -> String {
+    let found = match is_mysql(url) {
+        true => backup_mysql::ConnectOptions::parse(url).map(|options| options.location()),
+        false => ConnectOptions::parse(url).map(|options| options.location()),
+    };
+    found.unwrap_or_else(|_| "unknown".to_owned())
+}
+
 /// Returns whether a URL holds a password; `false` for what is no database URL.
 #[must_use]
 pub fn has_password(url: &str) -> bool {
@@ -193,5 +203,8 @@ mod tests {
         assert!(!has_password("postgres://u@h/d"));
         assert!(has_password("mysql://u:p@h/d") && !has_password("mysql://u@h/d"));
         assert!(!has_password("/srv/backups"));
+        assert_eq!(location("mysql://u:p@h/d"), "u@h:3306/d");
+        assert_eq!(location("postgres://u:p@h/d"), "u@h:5432/d");
+        assert_eq!(location("nowhere"), "unknown");
     }
 }

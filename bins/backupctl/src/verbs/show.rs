@@ -63,6 +63,9 @@ fn describe(record: &SnapshotRecord) -> String {
         |at| format!("{} at {}", record.verified.level.as_str(), render::time(at)),
     );
     let mut standing = String::from("committed");
+    if snapshot.is_fuzzy() {
+        standing.push_str(", FUZZY");
+    }
     if snapshot.is_suspect() {
         standing.push_str(", SUSPECT");
     }

@@ -70,6 +70,9 @@ fn table(records: &[SnapshotRecord]) -> String {
     for record in records {
         let snapshot = &record.snapshot;
         let mut notes = Vec::new();
+        if snapshot.is_fuzzy() {
+            notes.push("fuzzy");
+        }
         if snapshot.is_suspect() {
             notes.push("suspect".to_owned());
         }

@@ -30,6 +30,7 @@ mod offline;
 mod physical;
 mod physical_drill;
 mod planetscale;
+mod planetscale_mysql;
 mod pooler;
 mod program;
 mod quiet;

@@ -495,7 +495,8 @@ pub(crate) struct RawPlanetscale {
     pub(crate) database: Option<String>,
     /// The branch; default the database's default branch.
     pub(crate) branch: Option<String>,
-    /// The size of clusters that restores make, such as `PS-10`; default the source's own.
+    /// The size of clusters that restores make, such as `PS-10`; default the source's own, or of
+    /// MySQL the smallest that fits.
     pub(crate) cluster_size: Option<String>,
     /// The API's address, where it is not PlanetScale's own.
     pub(crate) api_url: Option<String>,
@@ -508,6 +509,10 @@ pub(crate) struct RawNative {
     /// Whether a frozen copy is dumped instead of the database itself, where the provider can
     /// make one; default `true`.
     pub(crate) freeze: Option<bool>,
+    /// How old a provider snapshot may be that is read instead of a new one, such as `6h`, where
+    /// only copies of the database can be read; the snapshot is as old as that. Default a new one is
+    /// taken.
+    pub(crate) reuse: Option<Text<Period>>,
     /// When backupd has the provider take a snapshot, such as `0 * * * *`; `schedule.jitter`,
     /// `schedule.blackout` and `schedule.catch_up` hold for it too. Default never.
     pub(crate) schedule: Option<Text<Cron>>,

@@ -327,6 +327,7 @@ fn native(raw: &RawNative, provider: ProviderKind) -> Result<NativeSettings> {
     let default = NativeSettings::default();
     Ok(NativeSettings {
         freeze: raw.freeze.unwrap_or(default.freeze),
+        reuse: raw.reuse.as_ref().map(|period| period.0),
         schedule: raw.schedule.as_ref().map(|cron| cron.0.clone()),
         retention: raw.retention.as_ref().map(|policy| policy.0),
         keep_for: raw.keep_for.as_ref().map_or(default.keep_for, |period| period.0),

@@ -13,6 +13,11 @@ pub trait DataPlane: Send + Sync + std::fmt::Debug {
     /// Returns the database at an endpoint as a source and a target.
     fn database(&self, endpoint: &Endpoint) -> Result<Arc<dyn Provider>>;
 
+    /// Returns a copy at an endpoint that nobody writes to, as a source.
+    fn frozen(&self, endpoint: &Endpoint) -> Result<Arc<dyn Provider>> {
+        self.database(endpoint)
+    }
+
     /// Returns the server at an endpoint as a place for drills: throw-away databases on it.
     fn drills(&self, endpoint: &Endpoint) -> Result<Arc<dyn DrillTarget>>;
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::{Observer, PartSink, PartSource, RecoverySettings, Replay, Restored, Survey};
 use crate::{Error, ErrorKind, Evidence, Finding, Result, Snapshot, SnapshotKind, SourceIdentity};
@@ -139,6 +140,12 @@ pub enum PhysicalAccess {
 pub trait Source: Send {
     /// Returns what was read on opening.
     fn facts(&self) -> &SourceFacts;
+
+    /// Returns the instant that the data is from, where that is not the run's: of a copy that was
+    /// made earlier.
+    fn instant(&self) -> Option<Timestamp> {
+        None
+    }
 
     /// Copies every part into `sink` and returns what the server stated. An error means that
     /// nothing may be committed.

@@ -20,16 +20,19 @@ impl Database {
     pub(crate) async fn read(client: &mut Client, name: &str) -> Result<Option<Self>> {
         let name = quote_text(name);
         let sql = format!(
-            "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME, \
-             (SELECT COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES \
-              WHERE TABLE_SCHEMA = {name}) \
+            "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME \
              FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {name}"
         );
-        let row = client.first(&sql).await?;
-        Ok(row.map(|row| Self {
+        let Some(row) = client.first(&sql).await? else { return Ok(None) };
+        let sql = format!(
+            "SELECT COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES \
+             WHERE TABLE_SCHEMA = {name}"
+        );
+        let size = client.first(&sql).await?;
+        Ok(Some(Self {
             charset: row.text(0),
             collation: row.text(1),
-            bytes: row.number(2).unwrap_or(0),
+            bytes: size.and_then(|row| row.number(0)).unwrap_or(0),
         }))
     }
 

@@ -26,6 +26,13 @@ impl Grants {
         Ok(grants)
     }
 
+    /// Returns those of whoever may do all that is asked about here: what the server prints says
+    /// nothing about this user.
+    pub(crate) fn everything() -> Self {
+        let everywhere = BTreeSet::from(["ALL PRIVILEGES".to_owned()]);
+        Self { account: "this user@%".to_owned(), everywhere, ..Self::default() }
+    }
+
     /// Reads `GRANT SELECT, RELOAD ON *.* TO …`; anything else says nothing about a database.
     fn take(&mut self, line: &str, database: &str) {
         let Some(rest) = line.strip_prefix("GRANT ") else { return };

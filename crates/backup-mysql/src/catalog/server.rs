@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use backup_core::{Error, ErrorKind, Result};
 
-use crate::{Client, ConnectOptions};
+use crate::{Client, ConnectOptions, error_code};
 
 /// The oldest servers whose dictionary and statements this engine relies on.
 const OLDEST_MARIADB: (u16, u16) = (10, 4);
@@ -37,6 +37,8 @@ pub(crate) struct Server {
     /// What names it, and where that is from.
     pub(crate) system: String,
     pub(crate) identity_from: &'static str,
+    /// Whether Vitess's gate answers in its place.
+    pub(crate) vitess: bool,
     variables: BTreeMap<String, String>,
 }
 
@@ -52,10 +54,15 @@ impl Server {
         let comment = variables.get("version_comment").map_or("", String::as_str);
         let flavor = flavor_of(&version, comment);
         let number = number_of(&version);
-        let (system, identity_from) = identity(&variables, connect);
-        let server = Self { flavor, version, number, system, identity_from, variables };
+        let vitess = is_vitess(client, flavor, &version, comment).await?;
+        let (system, identity_from) = if vitess {
+            // Each variable is some tablet's, and another's tomorrow.
+            (format!("vitess at {}", connect.address()), "location")
+        } else {
+            identity(&variables, connect)
+        };
+        let server = Self { flavor, version, number, system, identity_from, vitess, variables };
         server.check_age()?;
-        server.check_snapshots()?;
         Ok(server)
     }
 
@@ -73,17 +80,6 @@ impl Server {
                 "MariaDB {}.{} or MySQL {}.{} is the oldest that is understood.",
                 OLDEST_MARIADB.0, OLDEST_MARIADB.1, OLDEST_MYSQL.0, OLDEST_MYSQL.1
             )))
-    }
-
-    /// Behind Vitess a transaction ends after seconds, so that nothing larger is one instant.
-    fn check_snapshots(&self) -> Result<()> {
-        if !self.version.to_ascii_lowercase().contains("vitess") {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::Unsupported, "use server")
-            .with("server", &self.version)
-            .because("Vitess offers no consistent snapshot that outlives a few seconds")
-            .hint("This version does not back up PlanetScale's MySQL, or Vitess."))
     }
 
     /// Returns a global variable, empty where the server has none of that name.
@@ -129,6 +125,30 @@ const VARIABLES: [&str; 20] = [
     "character_set_server",
     "event_scheduler",
 ];
+
+/// Whether Vitess's gate answers: it says so itself, or knows a statement that MySQL does not.
+async fn is_vitess(
+    client: &mut Client,
+    flavor: Flavor,
+    version: &str,
+    comment: &str,
+) -> Result<bool> {
+    let says = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        text.contains("vitess") || text.contains("planetscale")
+    };
+    if says(version) || says(comment) {
+        return Ok(true);
+    }
+    if flavor == Flavor::MariaDb {
+        return Ok(false);
+    }
+    match client.query("SHOW VITESS_SHARDS").await {
+        Ok(_) => Ok(true),
+        Err(error) if error_code(&error).is_some() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
 
 fn flavor_of(version: &str, comment: &str) -> Flavor {
     let is_maria = |text: &str| text.to_ascii_lowercase().contains("mariadb");

@@ -48,6 +48,8 @@ pub(crate) struct Column {
     pub(crate) full_type: String,
     /// Computed by the server.
     pub(crate) generated: bool,
+    /// Whether the server converts its text on the way, whatever is asked of it.
+    pub(crate) converted: bool,
 }
 
 /// A column of the key.
@@ -164,6 +166,7 @@ async fn columns(
             generated: is_generated(&row.text(4)),
             collation: row.get(5).map(str::to_owned),
             full_type: row.text(6).to_ascii_lowercase(),
+            converted: false,
         });
     }
     Ok(())
@@ -277,6 +280,7 @@ mod tests {
             generated: false,
             collation: None,
             full_type: data_type.into(),
+            converted: false,
         };
         let table = Table {
             name: "t".into(),

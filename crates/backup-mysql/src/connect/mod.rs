@@ -2,6 +2,7 @@
 
 mod security;
 mod url;
+mod vitess;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use mysql_async::{Opts, OptsBuilder};
 
 use security::Security;
 pub use security::SslMode;
+pub use vitess::VitessReading;
 
 /// The socket of a local server when a URL names no host.
 const DEFAULT_SOCKET: &str = "/run/mysqld/mysqld.sock";
@@ -45,12 +47,14 @@ pub struct ConnectOptions {
     security: Security,
     connect_timeout: Duration,
     program: String,
+    vitess: VitessReading,
 }
 
 impl ConnectOptions {
     /// Reads a `mysql://` or `mariadb://` URL: `mysql://user:password@host:3306/database`.
     ///
-    /// Parameters: `socket`, `ssl-mode`, `ssl-ca`, `ssl-name`, `ssl-cert`, `ssl-key`, `connect-timeout`.
+    /// Parameters: `socket`, `ssl-mode`, `ssl-ca`, `ssl-name`, `ssl-cert`, `ssl-key`, `connect-timeout`,
+    /// `fuzzy`.
     /// Without `ssl-mode`, servers of this machine are spoken to without TLS and all others with
     /// TLS whose certificate and name are verified. A database must be named. `ConfigInvalid`
     /// says what is wrong, without the URL.
@@ -140,6 +144,7 @@ impl ConnectOptions {
             security: Security::default(),
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             program: "backupctl".to_owned(),
+            vitess: VitessReading::default(),
         }
     }
 

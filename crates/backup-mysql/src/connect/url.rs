@@ -10,7 +10,9 @@ use backup_core::{Error, ErrorKind, Result, Secret};
 use percent_encoding::percent_decode_str;
 
 use super::security::{Security, SslMode};
-use super::{ConnectOptions, DEFAULT_CONNECT_TIMEOUT, DEFAULT_PORT, DEFAULT_SOCKET, Host};
+use super::{
+    ConnectOptions, DEFAULT_CONNECT_TIMEOUT, DEFAULT_PORT, DEFAULT_SOCKET, Host, VitessReading,
+};
 
 pub(super) fn parse(url: &str) -> Result<ConnectOptions> {
     let rest = ["mysql://", "mariadb://"]
@@ -40,6 +42,7 @@ pub(super) fn parse(url: &str) -> Result<ConnectOptions> {
         security: Security::default(),
         connect_timeout: DEFAULT_CONNECT_TIMEOUT,
         program: "backupctl".to_owned(),
+        vitess: VitessReading::default(),
     };
     let mut given = Given::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -96,14 +99,22 @@ impl Given {
                     invalid("connect-timeout is not a number of seconds above 0")
                 })?);
             }
+            "fuzzy" => match value.as_str() {
+                "true" | "1" | "yes" => options.vitess = VitessReading::Fuzzy,
+                "false" | "0" | "no" => {}
+                _ => {
+                    return Err(invalid("fuzzy is neither true nor false")
+                        .hint("Write fuzzy=true, or leave it out."));
+                }
+            },
             // Every session of ours is utf8mb4, and rows are read as they are stored.
             "charset" if value.eq_ignore_ascii_case("utf8mb4") => {}
             _ => {
                 return Err(invalid("it holds a parameter that is not known")
                     .with("parameter", name)
                     .hint(
-                        "Known are socket, ssl-mode, ssl-ca, ssl-name, ssl-cert, ssl-key and \
-                         connect-timeout.",
+                        "Known are socket, ssl-mode, ssl-ca, ssl-name, ssl-cert, ssl-key, \
+                         connect-timeout and fuzzy.",
                     ));
             }
         }
@@ -241,6 +252,7 @@ mod tests {
             "mysql://u@h/d?ssl-mode=verify-ca",
             "mysql://u@h/d?ssl-cert=/c",
             "mysql://u@h/d?nonsense=1",
+            "mysql://u@h/d?fuzzy=perhaps",
             "mysql://u@[::1/d",
         ] {
             let error = ConnectOptions::parse(url).unwrap_err();

@@ -80,6 +80,15 @@ pub(crate) fn condition(
     }
 }
 
+/// Returns the condition for the keys beyond one, up to a border (exclusive).
+pub(crate) fn beyond(columns: &[KeyColumn], last: &Key, to: Option<&Key>) -> String {
+    let last = bound(columns, last, ">", ">");
+    match to {
+        Some(to) => format!("{last} AND {}", bound(columns, to, "<", "<")),
+        None => last,
+    }
+}
+
 /// `(a, b) >= (x, y)` in words whose ranges every optimizer finds.
 fn bound(columns: &[KeyColumn], key: &Key, beyond: &str, at: &str) -> String {
     let Some(((column, value), rest)) = columns.iter().zip(key).next().map(|one| (one, 1)) else {
@@ -234,6 +243,11 @@ mod tests {
         assert_eq!(
             condition(&two, None, Some(&key(&["", "7"]))).unwrap(),
             "(`c` <= _latin1 x'' AND (`c` < _latin1 x'' OR (`n` < 7)))"
+        );
+        assert_eq!(beyond(&one, &key(&["10"]), Some(&key(&["20"]))), "`id` > 10 AND `id` < 20");
+        assert_eq!(
+            beyond(&two, &key(&["a", "7"]), None),
+            "(`c` >= _latin1 x'61' AND (`c` > _latin1 x'61' OR (`n` > 7)))"
         );
     }
 

@@ -9,7 +9,7 @@ use crate::catalog::server::{Flavor, Server};
 use crate::catalog::tables::{self, Kind, Table};
 use crate::logical::backup::check_finished;
 use crate::wire::code;
-use crate::{Client, ConnectOptions, accounts, error_code};
+use crate::{Client, ConnectOptions, VitessReading, accounts, error_code};
 
 /// What was seen of server, database and rights.
 #[derive(Clone, Debug)]
@@ -29,7 +29,11 @@ pub(crate) async fn look(client: &mut Client, connect: &ConnectOptions) -> Resul
             .with("database", connect.database())
             .hint("Check the database's name, and that the user may use it.")
     })?;
-    let grants = Grants::read(client, connect.database()).await?;
+    // Behind Vitess the server prints what its own programs may.
+    let grants = match server.vitess {
+        true => Grants::everything(),
+        false => Grants::read(client, connect.database()).await?,
+    };
     Ok(Look { server, database, grants })
 }
 
@@ -111,9 +115,15 @@ pub async fn discover(connect: &ConnectOptions) -> Result<Discovery> {
             )));
         }
     }
-    findings.push(instant(&look, database));
+    if look.server.vitess {
+        findings.push(behind_vitess(connect));
+    } else {
+        findings.push(instant(&look, database));
+    }
     findings.extend(coverage(&look, database, &tables));
-    findings.push(log(&look.server));
+    if !look.server.vitess {
+        findings.push(log(&look.server));
+    }
     findings.push(Finding::note(format!(
         "the server's sql_mode is {}",
         match look.server.variable("sql_mode") {
@@ -136,6 +146,28 @@ pub async fn discover_accounts(connect: &ConnectOptions) -> Result<Finding> {
             error.remedy().unwrap_or_default()
         )),
     })
+}
+
+/// What can be read behind Vitess.
+fn behind_vitess(connect: &ConnectOptions) -> Finding {
+    match connect.vitess() {
+        VitessReading::ByCopy => Finding::note(
+            "behind Vitess no transaction is long enough to be one instant of a database: a branch \
+             restored from a backup is read, which nobody writes to",
+        ),
+        VitessReading::Frozen => {
+            Finding::note("read behind Vitess as a copy that nobody writes to, which is proved")
+        }
+        VitessReading::Fuzzy => Finding::warning(
+            "fuzzy (fuzzy=true): each piece is read as it is at its own time. No snapshot of it is \
+             one instant, all are suspect, and none counts as a protection",
+        ),
+        VitessReading::Refused => Finding::warning(
+            "no backup is possible of this address: behind Vitess no transaction is long enough to \
+             be one instant of a database. With PlanetScale's service token a branch restored from a \
+             backup is read (docs/providers/planetscale-mysql.md)",
+        ),
+    }
 }
 
 /// How one instant can be had.

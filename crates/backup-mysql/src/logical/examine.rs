@@ -16,9 +16,9 @@ use backup_core::{Layout, Part, PartName, Result, Snapshot, SnapshotKind};
 use super::backup::LogicalSource;
 use super::names::SCHEMA;
 use super::restore::read_schema;
-use crate::ConnectOptions;
 use crate::accounts::RoleMap;
 use crate::schema;
+use crate::{ConnectOptions, VitessReading};
 
 /// How a restored database is looked at.
 #[derive(Clone)]
@@ -50,6 +50,8 @@ pub async fn examine(
     };
     let title = snapshot.evidence.facts.get("database").map_or("", String::as_str);
     let nowhere = Nowhere::default();
+    // Behind Vitess it is a copy as well: who writes to it meanwhile is found out.
+    let connect = &connect.clone().with_vitess(VitessReading::Frozen);
     let mut source = LogicalSource::open(connect.clone(), &options).await?.titled(title);
     let evidence = source.copy_to(&nowhere).await?;
     let restored = schema::parse(&nowhere.schema())?;
@@ -65,7 +67,7 @@ pub async fn examine(
 
 /// A sink that forgets everything but the schema.
 #[derive(Default)]
-struct Nowhere {
+pub(super) struct Nowhere {
     schema: Arc<Mutex<Vec<u8>>>,
 }
 

@@ -13,7 +13,8 @@
 //! `identity_from`, `row_fingerprint`, `freeze` (how the instant was had),
 //! `instant`, `binlog_file`, `binlog_position`, `gtid`, `sql_mode`,
 //! `explicit_defaults_for_timestamp`, `lower_case_table_names`, `max_allowed_packet`, `log_bin`,
-//! `binlog_format`, `accounts` (how many are kept).
+//! `binlog_format`, `accounts` (how many are kept); behind Vitess also `consistency` (`frozen` or
+//! `fuzzy`), `frozen_by`, `vitess` and `shards`.
 
 mod backup;
 mod borders;

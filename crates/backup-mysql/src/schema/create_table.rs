@@ -64,7 +64,15 @@ impl CreateTable {
     /// Returns the statement to begin with, and what to add once the rows are in: indexes, and
     /// foreign keys.
     pub(crate) fn staged(&self) -> Staged {
-        let later = self.may_wait();
+        self.staged_if(self.may_wait())
+    }
+
+    /// Returns the same with all indexes at once; only foreign keys come later.
+    pub(crate) fn with_indexes(&self) -> Staged {
+        self.staged_if(false)
+    }
+
+    fn staged_if(&self, later: bool) -> Staged {
         let mut staged = Staged::default();
         let mut first = Vec::new();
         for one in &self.definitions {
@@ -238,6 +246,9 @@ mod tests {
         assert_eq!(staged.foreign_keys[0].parent(), "oth`er");
         assert!(staged.create.contains("FULLTEXT KEY") && staged.create.contains("CHECK"));
         assert!(!staged.create.contains("KEY `k`") && !staged.create.contains("FOREIGN"));
+        let staged = CreateTable::parse(ORDERS).unwrap().with_indexes();
+        assert!(staged.indexes.is_empty() && staged.foreign_keys.len() == 1);
+        assert!(staged.create.contains("KEY `k`") && !staged.create.contains("FOREIGN"));
     }
 
     #[test]

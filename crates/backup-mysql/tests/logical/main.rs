@@ -10,4 +10,6 @@ mod refusals;
 mod round_trip;
 mod support;
 mod targets;
+mod vitess;
+mod vitess_targets;
 mod ways_out;

@@ -20,7 +20,7 @@ pub struct SnapshotDocument {
     /// Its place among the snapshots of its source.
     pub sequence: u64,
     /// When the run started, by the writer's clock: the instant the data is from, or just
-    /// before.
+    /// before. Where an older copy at a provider was read, the instant of that.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub started_at: Timestamp,
     /// When the last byte was stored, by the writer's clock.
@@ -41,6 +41,8 @@ pub struct SnapshotDocument {
     pub rows: u64,
     /// Whether it cannot be trusted; the findings say why.
     pub suspect: bool,
+    /// Whether it is no instant of its source: then it is suspect, and never a protection.
+    pub fuzzy: bool,
     /// Whether retention passes over it.
     pub pinned: bool,
     /// The best proof on record.
@@ -178,6 +180,7 @@ impl SnapshotDocument {
             tables: snapshot.tables,
             rows: snapshot.rows,
             suspect: snapshot.is_suspect(),
+            fuzzy: snapshot.is_fuzzy(),
             pinned: record.pinned,
             verified: VerifiedDocument {
                 level: record.verified.level.as_str().into(),

@@ -280,6 +280,20 @@ impl Conductor {
         Ok(findings)
     }
 
+    /// Returns the name of the provider snapshot that a process which died had begun last, within a
+    /// day, and takes it over: whoever takes one of that name goes on with it.
+    pub(super) async fn snapshot_under_way(&self) -> Result<Option<String>> {
+        let wanted: Wanted = |handle| matches!(handle.intent, Intent::CreateSnapshot { .. });
+        let oldest = self.clock.now().checked_sub(LEFTOVER_AGE).ok();
+        let left = self.book.abandoned(&self.source, wanted).await?;
+        let young = left.into_iter().map(|(_, handle)| handle).filter(|handle| {
+            handle.platform == self.platform.name()
+                && oldest.is_none_or(|oldest| handle.begun_at >= oldest)
+        });
+        let newest = young.max_by_key(|handle| handle.begun_at);
+        Ok(newest.map(|handle| handle.intent.object().to_owned()))
+    }
+
     async fn resume_one(&self, key: &str, handle: Handle) -> Result<&'static str> {
         if let Intent::Copy { name, .. } = &handle.intent
             && is_temporary(name)

@@ -20,7 +20,7 @@ mod tests;
 pub use conductor::{Conductor, Patience};
 pub use drill::CopyDrill;
 pub use leftovers::{LEFT_BEHIND, LEFTOVER_AGE, leftovers};
-pub use provider::{ManagedProvider, Strategy};
+pub use provider::{BackupToRead, ManagedProvider, Strategy};
 pub use retention::{NativeKept, NativePlan, plan_native};
 pub use snapshots::{
     NativeReceipt, is_ours, newest_native, retain_snapshots, take_or_adopt, take_snapshot,

@@ -5,22 +5,27 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backup_core::port::{
-    Ability, Capability, CopyFrom, DataPlane, Discovery, Endpoint, Intent, Observer, PartSink,
-    PartSource, PlatformFacts, Provider, RateFacts, RestoreOptions, Restored, Source, SourceFacts,
-    SourceOptions, Survey, Target,
+    Ability, Capability, CopyFrom, DataPlane, Discovery, Endpoint, Intent, NativeSnapshot,
+    NativeState, Observer, PartSink, PartSource, PlatformFacts, Provider, RateFacts,
+    RestoreOptions, Restored, Source, SourceFacts, SourceOptions, Survey, Target,
 };
 use backup_core::{
     Error, ErrorKind, ErrorStatus, Event, Evidence, Finding, Purpose, Result, RunId, Snapshot,
     SnapshotKind, SourceIdentity,
 };
 
+use jiff::Timestamp;
+
 use super::lease::Lease;
 use super::leftovers::LEFT_BEHIND;
 use super::renewal::Renewal;
+use super::snapshots::{newest_native, take_named, take_or_adopt};
 use super::{Conductor, Patience};
 
 /// How long a copy may live if nobody drops it.
 const COPY_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// How old a provider snapshot may be that a run which died had made for itself.
+const LATELY: Duration = Duration::from_secs(3600);
 /// How often a database that sleeps is knocked at.
 const KNOCKS: u32 = 6;
 
@@ -42,6 +47,16 @@ pub struct ManagedProvider {
     plane: Arc<dyn DataPlane>,
     strategy: Strategy,
     run: RunId,
+    reading: BackupToRead,
+}
+
+/// Which provider snapshot is read where only copies of the database can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackupToRead {
+    /// How old one may be that is there already; absent: a new one is taken.
+    pub reuse: Option<Duration>,
+    /// How long the vendor keeps a new one; absent: as long as it likes.
+    pub keep_for: Option<Duration>,
 }
 
 impl ManagedProvider {
@@ -54,7 +69,13 @@ impl ManagedProvider {
         strategy: Strategy,
         run: RunId,
     ) -> Self {
-        Self { conductor, plane, strategy, run }
+        Self { conductor, plane, strategy, run, reading: BackupToRead::default() }
+    }
+
+    /// Says which provider snapshot is read where only copies of the database can be.
+    #[must_use]
+    pub fn reading(self, reading: BackupToRead) -> Self {
+        Self { reading, ..self }
     }
 
     fn watched_by(&self, observer: &Arc<dyn Observer>) -> Self {
@@ -63,15 +84,58 @@ impl ManagedProvider {
     }
 
     fn freezes(&self) -> bool {
-        self.strategy == Strategy::Freeze && self.conductor.platform.can(Ability::CopyNow)
+        let platform = &self.conductor.platform;
+        self.strategy == Strategy::Freeze
+            && (platform.can(Ability::CopyNow) || platform.needs_copy())
     }
 
-    /// Makes a copy for a while.
-    async fn copy(&self) -> Result<Lease> {
+    /// Makes a copy for a while, of the database as it is or of a provider snapshot, which is told.
+    async fn copy(&self) -> Result<(Lease, Option<NativeSnapshot>)> {
         let conductor = &self.conductor;
+        let (from, taken) = if conductor.platform.needs_copy() {
+            let taken = self.backup_to_read().await?;
+            (CopyFrom::Snapshot(taken.id.clone()), Some(taken))
+        } else {
+            (CopyFrom::Now, None)
+        };
         let name = conductor.name(Purpose::Freeze, self.run).to_string();
         let expires_at = conductor.clock.now().checked_add(COPY_LIFE).ok();
-        conductor.lease(Intent::Copy { name, from: CopyFrom::Now, expires_at }).await
+        let lease = conductor.lease(Intent::Copy { name, from, expires_at }).await?;
+        Ok((lease, taken))
+    }
+
+    /// Returns a provider snapshot to copy: one that is young enough, else one that a run which died
+    /// had begun, else a new one.
+    async fn backup_to_read(&self) -> Result<NativeSnapshot> {
+        let conductor = &self.conductor;
+        let (now, keep_for) = (conductor.clock.now(), self.reading.keep_for);
+        let since = self.reading.reuse.and_then(|reuse| now.checked_sub(reuse).ok());
+        if let Some(since) = since {
+            let listed = conductor.platform.snapshots().await?;
+            if let Some(newest) = newest_native(&listed).filter(|one| one.created_at >= since) {
+                return Ok(newest.clone());
+            }
+        }
+        let taken = match self.begun_by_the_dead(since).await? {
+            Some(name) => take_named(conductor, name, keep_for).await?,
+            None => take_or_adopt(conductor, self.run, keep_for, since.unwrap_or(now)).await?,
+        };
+        Ok(taken.snapshot)
+    }
+
+    /// Returns the name of a provider snapshot that a run which died had begun: one that is being
+    /// made, or was made so lately that nobody would call it old.
+    async fn begun_by_the_dead(&self, since: Option<Timestamp>) -> Result<Option<String>> {
+        let conductor = &self.conductor;
+        let Some(name) = conductor.snapshot_under_way().await? else { return Ok(None) };
+        let oldest = since.or_else(|| conductor.clock.now().checked_sub(LATELY).ok());
+        let good = |one: &NativeSnapshot| match one.state {
+            NativeState::Ready => oldest.is_none_or(|oldest| one.created_at >= oldest),
+            NativeState::Failed => false,
+            NativeState::Running | NativeState::Other(_) => true,
+        };
+        let listed = conductor.platform.snapshots().await?;
+        Ok(listed.iter().any(|one| one.name == name && good(one)).then_some(name))
     }
 
     /// Ends what earlier runs left behind; that it cannot be, or takes more than a minute, is no
@@ -86,11 +150,15 @@ impl ManagedProvider {
     }
 
     /// Opens the database at an endpoint; one that sleeps is woken by the first knock.
-    async fn open(&self, endpoint: &Endpoint, options: &SourceOptions) -> Result<Box<dyn Source>> {
+    async fn open(
+        &self,
+        database: Arc<dyn Provider>,
+        endpoint: &Endpoint,
+        options: &SourceOptions,
+    ) -> Result<Box<dyn Source>> {
         for finding in &endpoint.findings {
             options.observer.on_event(&Event::Found(finding.clone()));
         }
-        let database = self.plane.database(endpoint)?;
         let mut pause = Duration::from_secs(1);
         for attempt in 1.. {
             match database.open_source(options).await {
@@ -117,14 +185,26 @@ impl ManagedProvider {
         options: &SourceOptions,
         facts: &PlatformFacts,
     ) -> Result<ManagedSource> {
-        let lease = self.copy().await?;
+        let (lease, taken) = self.copy().await?;
         let opened = async {
             let endpoint = self.conductor.platform.copy_endpoint(lease.id()).await?;
-            let source = self.open(&endpoint, options).await?;
-            Ok::<_, Error>((endpoint, source))
+            let opened = match self.plane.frozen(&endpoint) {
+                Ok(database) => self.open(database, &endpoint, options).await,
+                Err(error) => Err(error),
+            };
+            match opened {
+                Ok(source) => Ok((endpoint, source)),
+                Err(error) => {
+                    self.give_back(&endpoint).await;
+                    Err(error)
+                }
+            }
         };
         match opened.await {
-            Ok((endpoint, source)) => Ok(self.wrap(source, facts, endpoint, Some(lease))),
+            Ok((endpoint, source)) => {
+                let source = self.wrap(source, facts, endpoint, Some(lease));
+                Ok(ManagedSource { taken, ..source })
+            }
             Err(error) => {
                 let name = lease.name().to_owned();
                 Err(stayed(lease.end().await, &name, error, &*options.observer))
@@ -155,6 +235,7 @@ impl ManagedProvider {
             facts,
             endpoint,
             lease,
+            taken: None,
             findings: Vec::new(),
         }
     }
@@ -245,8 +326,8 @@ impl Provider for ManagedProvider {
             source.findings = tidied;
             return Ok(Box::new(source));
         }
-        let endpoint = self.conductor.platform.endpoint().await?;
-        match self.open(&endpoint, options).await {
+        let (endpoint, database) = self.database().await?;
+        match self.open(database, &endpoint, options).await {
             Ok(source) => {
                 let mut source = self.wrap(source, &facts, endpoint, None);
                 source.findings = tidied;
@@ -292,6 +373,8 @@ struct ManagedSource {
     facts: SourceFacts,
     endpoint: Endpoint,
     lease: Option<Lease>,
+    /// The provider snapshot that the copy is of.
+    taken: Option<NativeSnapshot>,
     /// What earlier runs left behind, and what became of it.
     findings: Vec<Finding>,
 }
@@ -300,6 +383,10 @@ struct ManagedSource {
 impl Source for ManagedSource {
     fn facts(&self) -> &SourceFacts {
         &self.facts
+    }
+
+    fn instant(&self) -> Option<Timestamp> {
+        self.taken.as_ref().map(|taken| taken.created_at)
     }
 
     async fn copy_to(&mut self, sink: &dyn PartSink) -> Result<Evidence> {
@@ -313,6 +400,16 @@ impl Source for ManagedSource {
         let copied = copied.map(|mut evidence| {
             evidence.findings.extend(self.endpoint.findings.iter().cloned());
             evidence.findings.append(&mut self.findings);
+            if let Some(taken) = &self.taken {
+                let facts = &mut evidence.facts;
+                facts.insert("instant".to_owned(), taken.created_at.to_string());
+                facts.insert("provider_backup".to_owned(), taken.id.clone());
+                evidence.findings.push(Finding::note(format!(
+                    "the data is of the provider's backup {} ({}), begun at {}: that is its recovery \
+                     point",
+                    taken.name, taken.id, taken.created_at
+                )));
+            }
             evidence
         });
         let Some(lease) = self.lease.take() else { return copied };

@@ -29,7 +29,7 @@ pub async fn take_snapshot(
     keep_for: Option<Duration>,
 ) -> Result<NativeReceipt> {
     let name = conductor.name(Purpose::Snapshot, run).to_string();
-    take(conductor, name, keep_for).await
+    take_named(conductor, name, keep_for).await
 }
 
 /// Takes a provider snapshot unless one of ours was begun at `since` or later, by whatever process:
@@ -44,7 +44,7 @@ pub async fn take_or_adopt(
     if platform.can(Ability::CreateSnapshot) && platform.can(Ability::ListSnapshots) {
         let listed = platform.snapshots().await?;
         if let Some(there) = begun_since(&listed, &conductor.source, since) {
-            return take(conductor, there.name.clone(), keep_for).await;
+            return take_named(conductor, there.name.clone(), keep_for).await;
         }
     }
     take_snapshot(conductor, run, keep_for).await
@@ -71,7 +71,7 @@ fn begun_since<'a>(
 }
 
 /// Takes one of that name, or goes on with what is there.
-async fn take(
+pub(super) async fn take_named(
     conductor: &Conductor,
     name: String,
     keep_for: Option<Duration>,

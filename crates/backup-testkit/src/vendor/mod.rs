@@ -3,7 +3,8 @@
 //!
 //! A fake is a [`Vendor`]: a state machine that answers requests. [`FakeVendor`] serves it, brings
 //! about [`Trouble`], and, with a [`Contract`], compares every request of ours and every answer of
-//! the fake with the vendor's OpenAPI document. An [`Estate`] is its data plane.
+//! the fake with the vendor's OpenAPI document. An [`Estate`] is its data plane, a
+//! [`MysqlEstate`] that of a vendor of MySQL.
 //!
 //! The documents belong to the vendors and are not part of this repository: they are read from
 //! `BACKUP_PROVIDER_APIS`, or from `shared/provider-apis` beside it; a test that lacks them says so
@@ -12,6 +13,7 @@
 mod contract;
 mod estate;
 mod exchange;
+mod mysql_estate;
 pub mod neon;
 pub mod planetscale;
 pub mod railway;
@@ -23,5 +25,6 @@ mod trouble;
 pub use contract::{Contract, provider_apis};
 pub use estate::Estate;
 pub use exchange::{Ask, Reply};
+pub use mysql_estate::{MysqlBranch, MysqlEstate};
 pub use server::{FakeVendor, Vendor};
 pub use trouble::{Trouble, Upset};

@@ -8,9 +8,13 @@ mod vendors;
 use std::sync::Arc;
 
 use backup_config::{ProviderKind, SourceSettings};
-use backup_core::port::{DrillTarget, HandleBook, NoObserver, Observer, Platform, Provider};
+use backup_core::port::{
+    DataPlane, DrillTarget, HandleBook, NoObserver, Observer, Platform, Provider,
+};
 use backup_core::{Error, ErrorKind, Result, RunId, Secret};
-use backup_ops::managed::{Conductor, CopyDrill, ManagedProvider, Patience, Strategy};
+use backup_ops::managed::{
+    BackupToRead, Conductor, CopyDrill, ManagedProvider, Patience, Strategy,
+};
 use backup_provider_neon::{NeonConfig, NeonDirect, NeonPlatform};
 use backup_provider_planetscale::{PlanetscaleConfig, PlanetscalePlatform};
 
@@ -20,7 +24,7 @@ pub use native::count_native;
 
 /// The word that makes drills use a throw-away copy at the source's provider.
 pub const DRILL_AT_PROVIDER: &str = "provider";
-use plane::PostgresPlane;
+use plane::{PostgresPlane, VitessPlane, no_drills_there};
 
 use crate::Composer;
 use crate::provider::is_mysql;
@@ -38,8 +42,9 @@ impl Composer {
             return Ok(None);
         }
         let url = self.resolve(&settings.url)?;
-        // What is done at a vendor's is done for PostgreSQL; other engines are plain servers.
-        if is_mysql(url.expose()) {
+        // What is done at a vendor's is done for PostgreSQL, and at PlanetScale's for MySQL too; other
+        // engines are plain servers.
+        if is_mysql(url.expose()) && settings.provider != ProviderKind::Planetscale {
             return Ok(None);
         }
         let named = |error: Error| error.with("source", &settings.name);
@@ -133,10 +138,21 @@ impl Composer {
         let Some(conductor) = self.conductor(settings, Arc::new(NoObserver))? else {
             return Ok(None);
         };
+        if settings.users && self.is_vitess(settings)? {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "back up accounts")
+                .with("source", &settings.name)
+                .because("behind Vitess nobody sees the accounts of the servers")
+                .hint("Leave backup.users out for this source."));
+        }
         let strategy = if settings.native.freeze { Strategy::Freeze } else { Strategy::Live };
-        let provider =
-            ManagedProvider::new(conductor, self.plane(settings.provider)?, strategy, run_id()?);
-        Ok(Some(Arc::new(provider)))
+        let native = &settings.native;
+        let reading = BackupToRead {
+            reuse: native.reuse.map(backup_retention::Period::as_duration),
+            keep_for: Some(native.keep_for.as_duration()),
+        };
+        let plane = self.plane(settings)?;
+        let provider = ManagedProvider::new(conductor, plane, strategy, run_id()?);
+        Ok(Some(Arc::new(provider.reading(reading))))
     }
 
     /// Returns a place for drills on copies at the vendor's; `Unsupported` where the source's has
@@ -151,13 +167,25 @@ impl Composer {
                 .because("the source has no provider with an API here")
                 .hint("Drill on this machine, or name a server with --to.")
         })?;
-        let provider = settings.map_or(ProviderKind::Postgres, |settings| settings.provider);
-        Ok(Arc::new(CopyDrill::new(conductor, self.plane(provider)?, run_id()?)))
+        let plane = match settings {
+            Some(settings) if !self.is_vitess(settings)? => self.plane(settings)?,
+            // Before a copy is made, which costs money.
+            _ => return Err(no_drills_there()),
+        };
+        Ok(Arc::new(CopyDrill::new(conductor, plane, run_id()?)))
     }
 
-    fn plane(&self, provider: ProviderKind) -> Result<Arc<PostgresPlane>> {
+    fn plane(&self, settings: &SourceSettings) -> Result<Arc<dyn DataPlane>> {
+        if self.is_vitess(settings)? {
+            return Ok(Arc::new(VitessPlane));
+        }
         let (tools, password) = (self.tools().clone(), self.password()?);
-        Ok(Arc::new(PostgresPlane { provider, tools, password }))
+        Ok(Arc::new(PostgresPlane { provider: settings.provider, tools, password }))
+    }
+
+    fn is_vitess(&self, settings: &SourceSettings) -> Result<bool> {
+        Ok(settings.provider == ProviderKind::Planetscale
+            && is_mysql(self.resolve(&settings.url)?.expose()))
     }
 }
 

@@ -225,7 +225,12 @@ fn show(session: &Session, receipt: &BackupReceipt) -> Result<()> {
     for finding in &snapshot.evidence.findings {
         screen.say(&render::finding(finding));
     }
-    if snapshot.is_suspect() {
+    if snapshot.is_fuzzy() {
+        screen.hint(
+            "The snapshot is kept, and is no instant of the database: it never counts as a backup. \
+             docs/mysql.md says how one is had behind Vitess.",
+        );
+    } else if snapshot.is_suspect() {
         screen.hint(
             "The snapshot is kept but does not count as a backup. Look at the database; if the \
              data really did shrink, run again with --accept-shrink.",

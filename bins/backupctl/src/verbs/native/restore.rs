@@ -88,8 +88,7 @@ pub(crate) async fn restore(
         .fact("made", &id);
     if matches!(intent, Intent::Copy { .. }) {
         let endpoint = session.interrupt.unless(conductor.platform.copy_endpoint(&id)).await?;
-        let location = backup::postgres::ConnectOptions::parse(endpoint.url.expose())
-            .map_or_else(|_| "unknown".to_owned(), |options| options.location());
+        let location = backup::location(endpoint.url.expose());
         receipt = receipt.fact("location", &location);
         session.interrupt.unless(conductor.platform.release(&endpoint)).await?;
         if !session.screen.json() {

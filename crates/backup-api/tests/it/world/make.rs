@@ -191,6 +191,7 @@ impl One {
             tables: 20 + self.wobble(3, 90),
             rows: size.read_bytes / 140,
             suspect: size.suspect,
+            fuzzy: false,
             pinned: order == 0,
             verified: VerifiedDocument { level: level.into(), at: Some(finished) },
             identity: IdentityDocument {

@@ -37,6 +37,12 @@ pub trait Platform: Send + Sync + std::fmt::Debug {
     /// Returns what this control plane can do.
     fn capabilities(&self) -> &'static [Ability];
 
+    /// Whether the database itself cannot be read at one instant, so that only a copy of it can be
+    /// backed up.
+    fn needs_copy(&self) -> bool {
+        false
+    }
+
     /// Looks at the account, the project and the database's host; reads only. Its findings say
     /// what a token lacks, what the plan does not include, and what cannot be protected.
     async fn facts(&self) -> Result<PlatformFacts>;

@@ -8,18 +8,16 @@ use backup_core::port::{BaseSnapshot, Observer, PartSink};
 use backup_core::{Error, ErrorKind, Event, Fingerprint, Layout, Result, TableEvidence};
 
 use super::plan::{Before, Cutter, key_attribute};
+use super::pour::{Pour, Poured};
 use super::queue::{Queue, Task};
 use super::select;
+use super::vitess::Shards;
 use crate::Client;
 use crate::catalog::tables::Table;
 use crate::logical::borders::{self, Border};
-use crate::logical::fingerprint::of;
 use crate::logical::names::{borders_part, table_part};
 use crate::logical::rate::RateLimit;
-use crate::logical::text::push_row;
 
-/// Text that is gathered before it is handed on.
-const PIECE: usize = 256 << 10;
 /// Releases the lock on a table's definition once a piece of it was read, so that nobody who wants
 /// to change it waits for the whole backup: such a change fails the backup instead.
 const MARK: &str = "backup_piece";
@@ -37,6 +35,8 @@ pub(super) struct Reading<'a> {
     /// Tables without transactions that are still to be read, and who holds them still.
     loose: AtomicUsize,
     keeper: tokio::sync::Mutex<Option<Client>>,
+    /// Behind Vitess there is no transaction to read in.
+    shards: Option<&'a Shards>,
 }
 
 /// How far a table is.
@@ -88,7 +88,13 @@ impl<'a> Reading<'a> {
             states: tables.iter().map(|_| Mutex::new(State::default())).collect(),
             loose: AtomicUsize::new(loose.count()),
             keeper: tokio::sync::Mutex::new(keeper),
+            shards: None,
         }
+    }
+
+    /// Reads shard by shard, without a transaction.
+    pub(super) fn through(self, shards: &'a Shards) -> Self {
+        Self { shards: Some(shards), ..self }
     }
 
     /// Reads everything and returns what was read.
@@ -140,16 +146,19 @@ impl<'a> Reading<'a> {
         if !table.key.is_empty() {
             let previous = self.sink.previous(&part);
             let before = Before::read(self.base.as_ref(), previous.as_ref(), table).await;
-            client.execute(&format!("SAVEPOINT {MARK}")).await?;
             let row_bytes = (table.bytes / table.rows.max(1)).max(table.row_bytes).max(16);
             let rows = borders::rows_per_segment(row_bytes);
-            let mut cutter = Cutter { client, table, rows };
-            let found = |border: Border| {
+            let mut found = |border: Border| {
                 let from = std::mem::replace(&mut last, border.clone());
                 self.open(number, from, Some(border));
             };
-            cutter.cut(before, found).await?;
-            client.execute(&format!("ROLLBACK TO SAVEPOINT {MARK}")).await?;
+            if let Some(shards) = self.shards {
+                shards.cut(client, table, rows, before).await?.into_iter().for_each(found);
+            } else {
+                client.execute(&format!("SAVEPOINT {MARK}")).await?;
+                Cutter { client, table, rows }.cut(before, &mut found).await?;
+                client.execute(&format!("ROLLBACK TO SAVEPOINT {MARK}")).await?;
+            }
         }
         self.open(number, last, None);
         self.state(number, |state| state.planned = true)?;
@@ -177,37 +186,24 @@ impl<'a> Reading<'a> {
     ) -> Result<()> {
         let table = self.table(number)?;
         let part = table_part(&table.name);
-        let sql =
-            select::rows(table, from.key.as_ref(), to.as_ref().and_then(|to| to.key.as_ref()));
-        client.execute(&format!("SAVEPOINT {MARK}")).await?;
-        let mut segment = self.sink.segment(&part, from.address).await?;
-        let (mut rows, mut bytes, mut sum) = (0_u64, 0_u64, Fingerprint::default());
-        let mut text = Vec::with_capacity(PIECE + PIECE / 4);
-        let computed = table.stored().next().is_none();
-        let mut stream = client.rows(&sql).await?;
-        while let Some(mut row) = stream.next().await? {
-            if computed {
-                row.clear();
+        let to = to.as_ref().and_then(|to| to.key.as_ref());
+        let segment = self.sink.segment(&part, from.address).await?;
+        let mut pour = Pour::new(segment, self.rate, self.observer);
+        if let Some(shards) = self.shards {
+            shards.copy(client, table, (from.key.as_ref(), to), &mut pour).await?;
+        } else {
+            let sql = select::rows(table, from.key.as_ref(), to);
+            client.execute(&format!("SAVEPOINT {MARK}")).await?;
+            let mut stream = client.rows(&sql).await?;
+            while let Some(row) = stream.next().await? {
+                pour.row(table, row).await?;
             }
-            let begin = text.len();
-            push_row(&mut text, &row);
-            rows += 1;
-            sum += of(text.get(begin..text.len() - 1).unwrap_or_default());
-            if text.len() >= PIECE {
-                bytes += text.len() as u64;
-                self.rate.take(text.len()).await;
-                segment.write(&text).await?;
-                self.observer.on_event(&Event::Progress { bytes: text.len() as u64 });
-                text.clear();
-            }
+            drop(stream);
         }
-        drop(stream);
-        bytes += text.len() as u64;
-        self.rate.take(text.len()).await;
-        segment.write(&text).await?;
-        self.observer.on_event(&Event::Progress { bytes: text.len() as u64 });
-        segment.finish().await?;
-        client.execute(&format!("ROLLBACK TO SAVEPOINT {MARK}")).await?;
+        let Poured { rows, bytes, sum } = pour.end().await?;
+        if self.shards.is_none() {
+            client.execute(&format!("ROLLBACK TO SAVEPOINT {MARK}")).await?;
+        }
         let whole = self.state(number, |state| {
             state.rows += rows;
             state.bytes += bytes;

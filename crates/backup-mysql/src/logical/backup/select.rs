@@ -27,6 +27,15 @@ pub(super) async fn reading(connect: &ConnectOptions, lock_wait: Duration) -> Re
 
 /// Returns the statement that reads rows whose keys are from one border up to another.
 pub(super) fn rows(table: &Table, from: Option<&Key>, to: Option<&Key>) -> String {
+    rows_where(table, borders::condition(&table.key, from, to))
+}
+
+/// Returns the statement that reads rows whose keys are beyond one, up to a border.
+pub(super) fn rows_beyond(table: &Table, last: &Key, to: Option<&Key>) -> String {
+    rows_where(table, Some(borders::beyond(&table.key, last, to)))
+}
+
+fn rows_where(table: &Table, condition: Option<String>) -> String {
     let columns: Vec<String> = table.stored().map(expression).collect();
     // A table whose columns are all computed still has rows.
     let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
@@ -34,7 +43,6 @@ pub(super) fn rows(table: &Table, from: Option<&Key>, to: Option<&Key>) -> Strin
     if table.key.is_empty() {
         return format!("{select} {columns} FROM {name}");
     }
-    let condition = borders::condition(&table.key, from, to);
     let condition = condition.map(|text| format!(" WHERE {text}")).unwrap_or_default();
     format!(
         "{select} {columns} FROM {name} FORCE INDEX ({}){condition} ORDER BY {}",
@@ -48,11 +56,12 @@ pub(super) fn step(table: &Table, from: Option<&Key>, to: Option<&Key>, skip: u6
     let condition = borders::condition(&table.key, from, to);
     let condition = condition.map(|text| format!(" WHERE {text}")).unwrap_or_default();
     format!(
-        "{select} {keys} FROM {} FORCE INDEX ({}){condition} ORDER BY {keys} \
+        "{select} {values} FROM {} FORCE INDEX ({}){condition} ORDER BY {keys} \
          LIMIT 1 OFFSET {skip}",
         quote_name(&table.name),
         quote_name(&table.key_index),
         select = verb(table),
+        values = key_values(table),
         keys = key_columns(table),
     )
 }
@@ -80,11 +89,25 @@ fn key_columns(table: &Table) -> String {
     names.join(", ")
 }
 
+/// The values of a key, each as it is stored.
+fn key_values(table: &Table) -> String {
+    let converted = |name: &str| table.columns.iter().any(|c| c.name == name && c.converted);
+    let each = table.key.iter().map(|column| {
+        let name = quote_name(&column.name);
+        if converted(&column.name) { format!("CAST({name} AS BINARY)") } else { name }
+    });
+    each.collect::<Vec<String>>().join(", ")
+}
+
 /// A float is printed with six digits unless it is made a double first; every float is a double,
 /// and reading that back gives the float.
 fn expression(column: &Column) -> String {
     let name = quote_name(&column.name);
-    if column.data_type == "float" { format!("{name} * 1e0") } else { name }
+    match column.data_type.as_str() {
+        "float" => format!("{name} * 1e0"),
+        _ if column.converted => format!("CAST({name} AS BINARY)"),
+        _ => name,
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +124,7 @@ mod tests {
             generated,
             collation: None,
             full_type: data_type.into(),
+            converted: false,
         };
         let mut table = Table {
             name: "a`b".into(),
@@ -133,6 +157,14 @@ mod tests {
             step(&table, None, Some(&key), 9),
             "SELECT SQL_NO_CACHE `id` FROM `a``b` FORCE INDEX (`PRIMARY`) WHERE `id` < 5 ORDER BY `id` LIMIT 1 OFFSET 9"
         );
+        assert_eq!(
+            rows_beyond(&table, &key, None),
+            "SELECT SQL_NO_CACHE `id`, `f` * 1e0 FROM `a``b` FORCE INDEX (`PRIMARY`) WHERE `id` > 5 ORDER BY `id`"
+        );
+        table.columns[0].converted = true;
+        assert!(rows(&table, None, None).starts_with("SELECT SQL_NO_CACHE CAST(`id` AS BINARY), "));
+        assert!(step(&table, None, None, 9).contains("CAST(`id` AS BINARY) FROM"));
+        table.columns[0].converted = false;
         table.key.clear();
         assert_eq!(rows(&table, None, None), "SELECT SQL_NO_CACHE `id`, `f` * 1e0 FROM `a``b`");
     }

@@ -14,6 +14,7 @@ use super::instant::{Freeze, Moment};
 use super::queue::Queue;
 use super::rows::{Reading, order};
 use super::select::reading;
+use super::vitess;
 use crate::catalog::objects;
 use crate::catalog::storage::Numbers;
 use crate::catalog::tables::{self, Kind, Table};
@@ -33,15 +34,15 @@ const MANY_ROWS: u64 = 1000;
 
 /// A MySQL or MariaDB database opened for one logical backup.
 pub struct LogicalSource {
-    connect: ConnectOptions,
-    options: SourceOptions,
+    pub(super) connect: ConnectOptions,
+    pub(super) options: SourceOptions,
     lock_wait: Duration,
     freeze: Option<Freeze>,
     /// Whether the server's accounts are kept too.
     accounts: bool,
     /// The name under which tables are recorded.
-    title: String,
-    look: Look,
+    pub(super) title: String,
+    pub(super) look: Look,
     facts: SourceFacts,
 }
 
@@ -61,6 +62,7 @@ impl LogicalSource {
         let look = look(&mut client, &connect).await?;
         client.close().await;
         look.check_readable(connect.database())?;
+        vitess::check_allowed(&look.server, &connect)?;
         let facts = look.facts(&connect);
         let title = connect.database().to_owned();
         let options = options.clone();
@@ -79,6 +81,7 @@ impl LogicalSource {
     /// Keeps the server's accounts and grants too; `SourceUnavailable` where the user does not see
     /// them.
     pub async fn with_accounts(mut self) -> Result<Self> {
+        vitess::check_accounts(&self.look.server)?;
         let mut client = Client::connect(&self.connect).await?;
         accounts::check_readable(&mut client).await?;
         client.close().await;
@@ -131,6 +134,9 @@ impl LogicalSource {
     }
 
     async fn copy_once(&self, sink: &dyn PartSink) -> Result<Evidence> {
+        if self.look.server.vitess {
+            return self.copy_pieces(sink).await;
+        }
         let database = self.connect.database();
         let (server, observer) = (&self.look.server, &*self.options.observer);
         self.phase("take a consistent instant");
@@ -152,7 +158,7 @@ impl LogicalSource {
         let mut items = schema::read(&mut holder, database, &tables).await?;
         let abroad = other_databases(&mut holder, database, &mut items).await?;
         see_all_columns(&tables, &items)?;
-        let objects = objects::count(&mut holder, database).await?;
+        let objects = objects::count(&mut holder, database, &[]).await?;
         write_schema(sink, &items).await?;
         if self.accounts {
             let records = accounts::read(&mut holder, server).await?;
@@ -198,7 +204,7 @@ impl LogicalSource {
         })
     }
 
-    fn phase(&self, phase: &str) {
+    pub(super) fn phase(&self, phase: &str) {
         self.options.observer.on_event(&Event::PhaseStarted { phase: phase.to_owned() });
     }
 }
@@ -229,7 +235,7 @@ pub(crate) fn check_finished(tables: &[Table], database: &str) -> Result<()> {
 }
 
 /// The error by which a changed schema is told.
-fn changed(what: String) -> Error {
+pub(super) fn changed(what: String) -> Error {
     Error::new(ErrorKind::Failed, "copy a schema that does not change").because(what).temporary()
 }
 
@@ -240,7 +246,7 @@ fn is_in_the_way(error: &Error) -> bool {
             && error.status() == backup_core::ErrorStatus::Temporary)
 }
 
-fn same_tables(before: &[Table], after: &[Table]) -> Result<()> {
+pub(super) fn same_tables(before: &[Table], after: &[Table]) -> Result<()> {
     let names = |tables: &[Table]| -> Vec<(String, Kind, String)> {
         tables.iter().map(|t| (t.name.clone(), t.kind, t.engine.clone())).collect()
     };
@@ -262,7 +268,7 @@ fn not_renamed(before: &[Numbers], after: &Numbers, database: &str) -> Result<()
     }
 }
 
-fn same_schema(before: &[Item], after: &[Item], database: &str) -> Result<()> {
+pub(super) fn same_schema(before: &[Item], after: &[Item], database: &str) -> Result<()> {
     let differences = schema::differences((before, database), (after, database), true);
     match differences.first() {
         None => Ok(()),
@@ -271,7 +277,7 @@ fn same_schema(before: &[Item], after: &[Item], database: &str) -> Result<()> {
 }
 
 /// The dictionary hides columns from users that may not read them: the statement does not.
-fn see_all_columns(tables: &[Table], items: &[Item]) -> Result<()> {
+pub(super) fn see_all_columns(tables: &[Table], items: &[Item]) -> Result<()> {
     let plain = tables.iter().filter(|table| table.kind == Kind::Plain);
     for table in plain {
         let item = items.iter().find(|i| i.kind == schema::Kind::Table && i.name == table.name);
@@ -295,7 +301,7 @@ fn see_all_columns(tables: &[Table], items: &[Item]) -> Result<()> {
 }
 
 /// Tells of what depends on other databases, which no snapshot of this one holds.
-async fn other_databases(
+pub(super) async fn other_databases(
     client: &mut Client,
     database: &str,
     items: &mut [Item],
@@ -337,7 +343,7 @@ async fn other_databases(
     Ok(findings)
 }
 
-async fn write_schema(sink: &dyn PartSink, items: &[Item]) -> Result<()> {
+pub(super) async fn write_schema(sink: &dyn PartSink, items: &[Item]) -> Result<()> {
     write_lines(sink, SCHEMA, &schema::write(items)?, items.len()).await
 }
 
@@ -364,7 +370,11 @@ fn sequences(database: &str, items: &[Item]) -> Vec<SequenceEvidence> {
     items.iter().filter_map(of).collect()
 }
 
-fn doubts(database: &str, tables: &[TableEvidence], sink: &dyn PartSink) -> Vec<Finding> {
+pub(super) fn doubts(
+    database: &str,
+    tables: &[TableEvidence],
+    sink: &dyn PartSink,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     if tables.is_empty() {
         findings.push(Finding::suspect(format!(

@@ -19,6 +19,9 @@ fn insert_statement(name: &str, table: &TablePart, ignore: bool) -> String {
 pub(crate) struct Inserts {
     head: String,
     longest: usize,
+    /// The most rows of a statement, and those of the one that is not full.
+    most_rows: usize,
+    rows: usize,
     statement: Vec<u8>,
 }
 
@@ -26,14 +29,20 @@ impl Inserts {
     /// Begins; with `ignore` errors of enumerations are warnings, for whoever looks at them.
     pub(crate) fn new(name: &str, table: &TablePart, longest: usize, ignore: bool) -> Self {
         let head = insert_statement(name, table, ignore);
-        Self { head, longest, statement: Vec::new() }
+        Self { head, longest, most_rows: usize::MAX, rows: 0, statement: Vec::new() }
+    }
+
+    /// Puts no more rows than these into a statement.
+    pub(super) fn with_rows(self, most_rows: usize) -> Self {
+        Self { most_rows, ..self }
     }
 
     /// Adds a row; returns a statement that is full.
     pub(crate) fn add(&mut self, line: &[u8], table: &TablePart) -> Result<Option<Vec<u8>>> {
         let mut values = Vec::with_capacity(line.len() * 2 + 16);
         push_values(&mut values, line, table)?;
-        let full = !self.statement.is_empty() && self.statement.len() + values.len() > self.longest;
+        let long = !self.statement.is_empty() && self.statement.len() + values.len() > self.longest;
+        let full = long || self.rows >= self.most_rows;
         let done = if full { self.take() } else { None };
         if self.statement.is_empty() {
             self.statement.extend_from_slice(self.head.as_bytes());
@@ -41,11 +50,13 @@ impl Inserts {
             self.statement.push(b',');
         }
         self.statement.extend_from_slice(&values);
+        self.rows += 1;
         Ok(done)
     }
 
     /// Returns the statement that is not full.
     pub(crate) fn take(&mut self) -> Option<Vec<u8>> {
+        self.rows = 0;
         Some(std::mem::take(&mut self.statement)).filter(|statement| !statement.is_empty())
     }
 }
@@ -152,5 +163,11 @@ mod tests {
         let rows: usize =
             statements.iter().map(|s| s.iter().filter(|b| **b == b'(').count() - 1).sum();
         assert_eq!(rows, 10);
+        let mut inserts = Inserts::new("`t`", &table, usize::MAX, false).with_rows(4);
+        let full: Vec<Vec<u8>> =
+            (0..9).filter_map(|_| inserts.add(b"one\t\\N\tthree", &table).unwrap()).collect();
+        let rows = |s: &Vec<u8>| s.iter().filter(|b| **b == b'(').count() - 1;
+        assert_eq!(full.iter().map(rows).collect::<Vec<_>>(), [4, 4]);
+        assert_eq!(rows(&inserts.take().unwrap()), 1);
     }
 }

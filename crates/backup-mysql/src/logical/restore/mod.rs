@@ -12,6 +12,7 @@ mod rows;
 mod session;
 mod subset;
 mod target;
+mod vitess;
 
 pub(crate) use insert::Inserts;
 pub(crate) use make::{How, settings, statement};

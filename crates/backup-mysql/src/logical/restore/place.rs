@@ -60,12 +60,17 @@ pub(super) async fn look(
 /// Returns the names of everything in it.
 pub(crate) async fn objects(client: &mut Client, database: &str) -> Result<Vec<String>> {
     let name = quote_text(database);
-    let sql = format!(
-        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {name} \
-         UNION ALL SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {name} \
-         UNION ALL SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {name}"
-    );
-    Ok(client.query(&sql).await?.iter().map(|row| row.text(0)).collect())
+    let mut objects = Vec::new();
+    for sql in [
+        format!("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {name}"),
+        format!(
+            "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {name}"
+        ),
+        format!("SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {name}"),
+    ] {
+        objects.extend(client.query(&sql).await?.iter().map(|row| row.text(0)));
+    }
+    Ok(objects)
 }
 
 /// A right to this target that one restore has at a time; given back by [`Claim::give_back`], or
@@ -164,7 +169,7 @@ pub(super) async fn prepare(
     }
 }
 
-async fn mark(client: &mut Client, database: &str, snapshot: &Snapshot) -> Result<()> {
+pub(super) async fn mark(client: &mut Client, database: &str, snapshot: &Snapshot) -> Result<()> {
     // Some servers take no table without a primary key, and none that is made by a SELECT.
     let table = format!("{database}.{MARK}");
     let create = format!("CREATE TABLE {table} (snapshot varchar(64) NOT NULL PRIMARY KEY)");
@@ -292,8 +297,12 @@ pub(super) async fn empty(
         client.execute(&format!("DROP {} IF EXISTS {name}.{object}", kind.as_sql())).await?;
     }
     client.execute(&format!("DROP TABLE IF EXISTS {name}.{ACCOUNTS}, {name}.{MARK}")).await?;
-    let set = format!("CHARACTER SET {} COLLATE {}", before.charset, before.collation);
-    client.execute(&format!("ALTER DATABASE {name} {set}")).await?;
+    let now = Database::read(&mut client, connect.database()).await?;
+    let same = |now: Database| now.charset == before.charset && now.collation == before.collation;
+    if !now.is_some_and(same) {
+        let set = format!("CHARACTER SET {} COLLATE {}", before.charset, before.collation);
+        client.execute(&format!("ALTER DATABASE {name} {set}")).await?;
+    }
     client.close().await;
     Ok(())
 }

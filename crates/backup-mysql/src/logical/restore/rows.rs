@@ -16,6 +16,7 @@ use super::enums::{self, Empties};
 use super::insert::Inserts;
 use super::part::TablePart;
 use super::session::writing;
+use crate::catalog::server::Server;
 use crate::wire::code;
 use crate::{Client, ConnectOptions, error_code, quote_name};
 
@@ -27,6 +28,9 @@ const LONGEST_STATEMENT: usize = 1 << 20;
 /// The longest packet of a file.
 const LONGEST_PIECE: usize = 256 << 10;
 
+/// What Vitess passes on in one message, at PlanetScale.
+const LONGEST_MESSAGE: usize = 64 << 20;
+
 /// How rows are handed to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
@@ -35,6 +39,8 @@ pub(super) enum Way {
     /// INSERT statements: of about `longest` bytes, where one row does not take more, and of at
     /// most `limit`, the server's `max_allowed_packet`.
     Insert { longest: usize, limit: usize },
+    /// As those, of at most [`MOST_ROWS`] rows, each a transaction of its own.
+    Pieces { longest: usize, limit: usize },
 }
 
 /// How rows are loaded.
@@ -44,6 +50,9 @@ pub(super) struct Manner<'a> {
     pub(super) observer: &'a dyn Observer,
 }
 
+/// How many rows one statement inserts where statements are limited: a tenth of what Vitess takes.
+const MOST_ROWS: usize = 10_000;
+
 /// What was loaded.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Loaded {
@@ -52,7 +61,10 @@ pub(super) struct Loaded {
 }
 
 /// Asks the server which way it takes.
-pub(super) async fn way(client: &mut Client) -> Result<Way> {
+pub(super) async fn way(client: &mut Client, server: &Server) -> Result<Way> {
+    if server.vitess {
+        return Ok(Way::Pieces { longest: LONGEST_STATEMENT, limit: LONGEST_MESSAGE });
+    }
     let sql = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('local_infile', 'max_allowed_packet')";
     let rows = client.query(sql).await?;
     let variables: BTreeMap<String, String> =
@@ -152,7 +164,11 @@ impl Loading<'_, '_> {
             let rows = loop {
                 match self.segment(&mut client, table, position).await {
                     Ok(rows) => break rows,
-                    Err(error) if attempt < ATTEMPTS && is_kept_out(&error) => {
+                    Err(error)
+                        if attempt < ATTEMPTS
+                            && is_kept_out(&error)
+                            && !matches!(self.way, Way::Pieces { .. }) =>
+                    {
                         attempt += 1;
                         // What was inserted before the statement that failed is still there.
                         client.execute("ROLLBACK").await?;
@@ -193,11 +209,11 @@ impl Loading<'_, '_> {
                 let segments = self.parts.segments(&table.part).await?;
                 segments.get(position).map_or(0, |segment| segment.bytes)
             }
-            Way::Insert { .. } => 0,
+            Way::Insert { .. } | Way::Pieces { .. } => 0,
         };
         let rows = match self.way {
             Way::Load => load_file(client, table, stream).await?,
-            Way::Insert { longest, limit } => {
+            Way::Insert { longest, limit } | Way::Pieces { longest, limit } => {
                 self.insert(client, table, stream, (longest, limit)).await?
             }
         };
@@ -213,9 +229,16 @@ impl Loading<'_, '_> {
         mut stream: BoxStream<'static, Result<Bytes>>,
         (longest, limit): (usize, usize),
     ) -> Result<u64> {
-        let mut inserts = Inserts::new(&quote_name(&table.table), table, longest, true);
+        let alone = matches!(self.way, Way::Pieces { .. });
+        // Complaints that are not passed on must be errors.
+        let mut inserts = Inserts::new(&quote_name(&table.table), table, longest, !alone);
+        if alone {
+            inserts = inserts.with_rows(MOST_ROWS);
+        }
         let (mut rest, mut rows, mut taken) = (Vec::new(), 0_u64, 0_u64);
-        client.execute("START TRANSACTION").await?;
+        if !alone {
+            client.execute("START TRANSACTION").await?;
+        }
         while let Some(piece) = stream.try_next().await? {
             let mut from = 0;
             for end in memchr::memchr_iter(b'\n', &piece) {
@@ -223,7 +246,7 @@ impl Loading<'_, '_> {
                 from = end + 1;
                 rows += 1;
                 if let Some(statement) = inserts.add(&rest, table)? {
-                    taken += execute_exact(client, table, &statement, limit).await?;
+                    taken += self.give(client, table, &statement, limit).await?;
                 }
                 rest.clear();
             }
@@ -232,15 +255,35 @@ impl Loading<'_, '_> {
             self.observer.on_event(&Event::Progress { bytes: piece.len() as u64 });
         }
         if let Some(statement) = inserts.take() {
-            taken += execute_exact(client, table, &statement, limit).await?;
+            taken += self.give(client, table, &statement, limit).await?;
         }
         if taken != rows {
             return Err(Error::new(ErrorKind::Integrity, "load rows")
                 .with("rows that the server took", taken)
                 .with("rows handed over", rows));
         }
-        client.execute("COMMIT").await?;
+        if !alone {
+            client.execute("COMMIT").await?;
+        }
         if rest.is_empty() { Ok(rows) } else { Err(half_a_row()) }
+    }
+
+    /// Gives a statement to the server; one that is a transaction of its own is given again when a
+    /// lock kept it out, since nothing of it was done.
+    async fn give(
+        &self,
+        client: &mut Client,
+        table: &TablePart,
+        statement: &[u8],
+        limit: usize,
+    ) -> Result<u64> {
+        for _ in 1..ATTEMPTS {
+            match execute_exact(client, table, statement, limit).await {
+                Err(error) if matches!(self.way, Way::Pieces { .. }) && is_kept_out(&error) => {}
+                done => return done,
+            }
+        }
+        execute_exact(client, table, statement, limit).await
     }
 }
 

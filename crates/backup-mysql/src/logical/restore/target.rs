@@ -19,6 +19,7 @@ use super::report::Report;
 use super::rows::{self, Manner, Way};
 use super::session::writing;
 use super::subset::Subset;
+use super::vitess;
 use crate::accounts::{Reach, RoleMap};
 use crate::catalog::server::Server;
 use crate::logical::names::SCHEMA;
@@ -33,8 +34,8 @@ use crate::{Client, ConnectOptions, error_code, quote_name};
 /// there before what the restore made is dropped. One restore has a target at a time: another is
 /// a `Conflict`.
 pub struct LogicalTarget {
-    connect: ConnectOptions,
-    options: RestoreOptions,
+    pub(super) connect: ConnectOptions,
+    pub(super) options: RestoreOptions,
     quiet: bool,
 }
 
@@ -52,7 +53,7 @@ impl LogicalTarget {
         self
     }
 
-    async fn prepare(&self, snapshot: &Snapshot) -> Result<(Client, Server, Place)> {
+    pub(super) async fn prepare(&self, snapshot: &Snapshot) -> Result<(Client, Server, Place)> {
         if snapshot.kind != SnapshotKind::Logical || snapshot.identity.engine != crate::ENGINE {
             return Err(Error::new(ErrorKind::Unsupported, "restore into a MySQL database")
                 .with("snapshot kind", snapshot.kind.as_str())
@@ -61,13 +62,17 @@ impl LogicalTarget {
         }
         let mut client = Client::connect_to_server(&self.connect).await?;
         let server = Server::read(&mut client, &self.connect).await?;
+        if server.vitess {
+            let place = vitess::look(&mut client, &self.connect).await?;
+            return Ok((client, server, place));
+        }
         accounts::check_possible(&mut client, &self.connect, &server, snapshot, &self.options)
             .await?;
         let place = place::look(&mut client, &self.connect, snapshot).await?;
         Ok((client, server, place))
     }
 
-    fn findings(&self, snapshot: &Snapshot, server: &Server, way: Way) -> Vec<Finding> {
+    pub(super) fn findings(&self, snapshot: &Snapshot, server: &Server, way: Way) -> Vec<Finding> {
         let mut findings = Vec::new();
         let from = &snapshot.evidence.schema_tool_version;
         if *from != server.series() {
@@ -76,6 +81,12 @@ impl LogicalTarget {
                  an error",
                 server.series()
             )));
+        }
+        if let Way::Pieces { .. } = way {
+            findings.push(Finding::note(
+                "behind Vitess rows are inserted in small statements of their own, and what it does not \
+                 take is refused before anything is written",
+            ));
         }
         if let Way::Insert { .. } = way {
             findings.push(Finding::note(
@@ -93,13 +104,16 @@ impl LogicalTarget {
         parts: &Arc<dyn PartSource>,
         undo: &mut Undo,
     ) -> Result<RestoreReport> {
+        if let Some(done) = self.carry_out_in_pieces(snapshot, parts, undo).await? {
+            return Ok(done);
+        }
         let options = &self.options;
         let facts = &snapshot.evidence.facts;
         let mut report = Report::new(&*options.observer);
         report.phase("check target");
         undo.claim = Some(Claim::take(&self.connect).await?);
         let (mut client, server, place) = self.prepare(snapshot).await?;
-        let way = rows::way(&mut client).await?;
+        let way = rows::way(&mut client, &server).await?;
         for finding in self.findings(snapshot, &server, way) {
             report.found(finding);
         }
@@ -257,7 +271,7 @@ impl LogicalTarget {
     }
 }
 
-async fn alter(client: &mut Client, table: &str, clauses: &[String]) -> Result<()> {
+pub(super) async fn alter(client: &mut Client, table: &str, clauses: &[String]) -> Result<()> {
     if clauses.is_empty() {
         return Ok(());
     }
@@ -288,7 +302,11 @@ pub(crate) async fn read_schema(
 
 /// Returns the tables that rows are loaded into: never those whose rows are kept elsewhere, where
 /// loading would write to.
-fn tables_of(parts: &dyn PartSource, subset: &Subset, items: &[Item]) -> Result<Vec<TablePart>> {
+pub(super) fn tables_of(
+    parts: &dyn PartSource,
+    subset: &Subset,
+    items: &[Item],
+) -> Result<Vec<TablePart>> {
     let elsewhere: Vec<&Item> = items.iter().filter(|item| item.points_elsewhere()).collect();
     let mut tables = Vec::new();
     for part in parts.parts() {
@@ -301,7 +319,7 @@ fn tables_of(parts: &dyn PartSource, subset: &Subset, items: &[Item]) -> Result<
 }
 
 /// A table without rows' part would come back empty.
-fn check_complete(items: &[Item], tables: &[TablePart], subset: &Subset) -> Result<()> {
+pub(super) fn check_complete(items: &[Item], tables: &[TablePart], subset: &Subset) -> Result<()> {
     let lacks = items.iter().find(|item| {
         item.kind == Kind::Table
             && subset.has(item)
@@ -324,7 +342,7 @@ impl Target for LogicalTarget {
 
     async fn plan(&mut self, snapshot: &Snapshot) -> Result<RestorePlan> {
         let (mut client, server, place) = self.prepare(snapshot).await?;
-        let way = rows::way(&mut client).await?;
+        let way = rows::way(&mut client, &server).await?;
         client.close().await;
         let wanted = |table: &&TablePart| {
             let full = format!("{}.{}", snapshot.identity.database, table.table);
@@ -385,13 +403,13 @@ impl Target for LogicalTarget {
 }
 
 /// Takes back what was written when the restore fails, or is dropped half way.
-struct Undo {
+pub(super) struct Undo {
     connect: ConnectOptions,
     /// Nobody else restores into the target before everything is taken back.
     claim: Option<Claim>,
-    written: Written,
+    pub(super) written: Written,
     /// Objects that were made, in order.
-    made: Vec<(Kind, String)>,
+    pub(super) made: Vec<(Kind, String)>,
 }
 
 impl Undo {

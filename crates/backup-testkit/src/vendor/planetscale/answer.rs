@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Ask, Backup, Branch, DATABASE, FakePlanetscale, ORGANIZATION, PASSWORD, Reply, Role, TOKEN,
-    shape,
+    mysql, shape,
 };
 use crate::sync::lock;
 
@@ -21,6 +21,9 @@ pub(super) async fn answer(fake: &FakePlanetscale, ask: &Ask) -> Reply {
         {
             rest
         }
+        ["organizations", organization, "cluster-size-skus"] if *organization == ORGANIZATION => {
+            return mysql::sizes();
+        }
         _ => return refuse(404, "not_found", "Not Found"),
     };
     let now = fake.clock.now();
@@ -32,6 +35,11 @@ pub(super) async fn answer(fake: &FakePlanetscale, ask: &Ask) -> Reply {
 }
 
 fn read(fake: &FakePlanetscale, ask: &Ask, path: &[&str], now: Timestamp) -> Reply {
+    match path {
+        ["branches", _, "keyspaces"] => return mysql::keyspaces(fake, ask, now),
+        ["branches", branch, "passwords"] => return mysql::passwords(fake, ask, branch),
+        _ => {}
+    }
     let state = lock(&fake.state);
     match path {
         [] => Reply::ok(shape::database(&state, now)),
@@ -68,7 +76,7 @@ fn read(fake: &FakePlanetscale, ask: &Ask, path: &[&str], now: Timestamp) -> Rep
 }
 
 /// Two a page, whatever was asked for: pages must be walked.
-fn page(ask: &Ask, all: &[Value]) -> Reply {
+pub(super) fn page(ask: &Ask, all: &[Value]) -> Reply {
     let number: usize = ask.param("page").and_then(|page| page.parse().ok()).unwrap_or(1);
     let data: Vec<&Value> = all.iter().skip((number - 1) * 2).take(2).collect();
     let next = (number * 2 < all.len()).then_some(number + 1);
@@ -96,6 +104,9 @@ async fn change(fake: &FakePlanetscale, ask: &Ask, path: &[&str], now: Timestamp
             if let Some(estate) = &fake.estate {
                 estate.drop_branch(name);
             }
+            if let Some(estate) = &fake.mysql {
+                estate.drop_branch(name);
+            }
             Reply::empty(204)
         }
         ("POST", ["branches", "main", "backups"]) => create_backup(fake, ask, now).await,
@@ -119,6 +130,11 @@ async fn change(fake: &FakePlanetscale, ask: &Ask, path: &[&str], now: Timestamp
             state.backups.retain(|backup| backup.id != *id);
             Reply::empty(204)
         }
+        ("POST", ["branches", branch, "passwords"]) => mysql::create(fake, ask, branch, now),
+        ("POST", ["branches", branch, "passwords", id, "renew"]) => {
+            mysql::renew(fake, branch, id, now)
+        }
+        ("DELETE", ["branches", branch, "passwords", id]) => mysql::delete(fake, branch, id),
         ("POST", ["branches", branch, "roles"]) => create_role(fake, ask, branch, now),
         ("POST", ["branches", branch, "roles", id, "renew"]) => renew_role(fake, branch, id, now),
         ("DELETE", ["branches", branch, "roles", id]) => {
@@ -162,6 +178,9 @@ async fn create_branch(fake: &FakePlanetscale, ask: &Ask, now: Timestamp) -> Rep
                     _ => return missing(),
                 }
             }
+            (None, Some(_)) if state.kind == "mysql" => {
+                return refuse(422, "unprocessable", "restore_point is for PostgreSQL only");
+            }
             (None, Some(at)) => {
                 let moment = state.moments.iter().rev().find(|(known, _)| *known <= at);
                 moment.map_or_else(|| "main".to_owned(), |(_, name)| name.clone())
@@ -179,6 +198,14 @@ async fn create_branch(fake: &FakePlanetscale, ask: &Ask, now: Timestamp) -> Rep
     if let Some(estate) = &fake.estate {
         let forked = estate.fork(&from, &name).await;
         assert!(forked.is_ok(), "the fake's data plane: {forked:?}");
+    }
+    if let Some(estate) = &fake.mysql {
+        let made = estate.restore(&from, &name).await;
+        assert!(made.is_ok(), "the fake's data plane: {made:?}");
+        // Somebody may have deleted it meanwhile.
+        if !lock(&fake.state).branches.iter().any(|branch| branch.name == name) {
+            estate.drop_branch(&name);
+        }
     }
     reply
 }
@@ -208,6 +235,10 @@ async fn create_backup(fake: &FakePlanetscale, ask: &Ask, now: Timestamp) -> Rep
     };
     if let Some(estate) = &fake.estate {
         let kept = estate.freeze("main", &id).await;
+        assert!(kept.is_ok(), "the fake's data plane: {kept:?}");
+    }
+    if let Some(estate) = &fake.mysql {
+        let kept = estate.back_up("main", &id).await;
         assert!(kept.is_ok(), "the fake's data plane: {kept:?}");
     }
     reply
@@ -260,7 +291,7 @@ fn renew_role(fake: &FakePlanetscale, branch: &str, id: &str, now: Timestamp) ->
     Reply::ok(shape::role(&role, "id-eu-central-1.horizon.psdb.cloud"))
 }
 
-fn missing() -> Reply {
+pub(super) fn missing() -> Reply {
     refuse(404, "not_found", "Not Found")
 }
 

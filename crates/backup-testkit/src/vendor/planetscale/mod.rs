@@ -1,6 +1,8 @@
-//! A fake of PlanetScale: a PostgreSQL database with branches, backups and roles.
+//! A fake of PlanetScale: a PostgreSQL database with branches, backups and roles, or a MySQL
+//! database with passwords and keyspaces.
 
 mod answer;
+mod mysql;
 mod shape;
 
 use std::sync::{Arc, Mutex};
@@ -10,7 +12,7 @@ use async_trait::async_trait;
 use backup_core::port::Clock;
 use jiff::Timestamp;
 
-use super::{Ask, Contract, Estate, FakeVendor, Reply, Vendor};
+use super::{Ask, Contract, Estate, FakeVendor, MysqlEstate, Reply, Vendor};
 use crate::sync::lock;
 
 /// The service token that the fake takes.
@@ -31,9 +33,12 @@ pub struct FakePlanetscale {
     state: Arc<Mutex<State>>,
     clock: Arc<dyn Clock>,
     estate: Option<Arc<Estate>>,
+    mysql: Option<Arc<MysqlEstate>>,
 }
 
 struct State {
+    kind: &'static str,
+    safe_migrations: bool,
     pace: Duration,
     count: u32,
     at_limit: bool,
@@ -42,6 +47,7 @@ struct State {
     branches: Vec<Branch>,
     backups: Vec<Backup>,
     roles: Vec<Role>,
+    passwords: Vec<Password>,
     moments: Vec<(Timestamp, String)>,
 }
 
@@ -75,6 +81,14 @@ struct Role {
     expires_at: Timestamp,
 }
 
+#[derive(Clone)]
+struct Password {
+    id: String,
+    branch: String,
+    role: String,
+    expires_at: Timestamp,
+}
+
 impl std::fmt::Debug for FakePlanetscale {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FakePlanetscale").field("estate", &self.estate).finish_non_exhaustive()
@@ -96,6 +110,8 @@ impl FakePlanetscale {
             production: true,
         };
         let state = State {
+            kind: "postgresql",
+            safe_migrations: false,
             pace,
             count: 0,
             at_limit: false,
@@ -104,9 +120,33 @@ impl FakePlanetscale {
             branches: vec![main],
             backups: Vec::new(),
             roles: Vec::new(),
+            passwords: Vec::new(),
             moments: Vec::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)), clock, estate }
+        Self { state: Arc::new(Mutex::new(state)), clock, estate, mysql: None }
+    }
+
+    /// Makes a MySQL database of one production branch, `main`; branches are those of the estate,
+    /// where there is one.
+    #[must_use]
+    pub fn mysql(clock: Arc<dyn Clock>, pace: Duration, mysql: Option<Arc<MysqlEstate>>) -> Self {
+        let fake = Self { mysql, ..Self::new(clock, pace, None) };
+        lock(&fake.state).kind = "mysql";
+        fake
+    }
+
+    /// Branches have safe migrations on.
+    pub fn migrate_safely(&self) {
+        lock(&self.state).safe_migrations = true;
+    }
+
+    /// Somebody makes a password for a branch.
+    pub fn add_password(&self, branch: &str) {
+        let mut state = lock(&self.state);
+        let id = state.id("password");
+        let (role, branch) = ("readwriter".to_owned(), branch.to_owned());
+        let expires_at = self.clock.now();
+        state.passwords.push(Password { id, branch, role, expires_at });
     }
 
     /// Serves it, held to PlanetScale's schema where that is at hand.
@@ -186,6 +226,12 @@ impl FakePlanetscale {
     #[must_use]
     pub fn backups(&self) -> Vec<String> {
         lock(&self.state).backups.iter().map(|backup| backup.name.clone()).collect()
+    }
+
+    /// The ids of all passwords that were made and not deleted.
+    #[must_use]
+    pub fn passwords(&self) -> Vec<String> {
+        lock(&self.state).passwords.iter().map(|one| one.id.clone()).collect()
     }
 
     /// The names of all roles that were made and not deleted.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Backup, Branch, DATABASE, PASSWORD, Role, State};
 
-fn region() -> Value {
+pub(super) fn region() -> Value {
     json!({
         "id": "region1", "provider": "AWS", "enabled": true, "public_ip_addresses": [], "display_name": "Frankfurt",
         "location": "Frankfurt", "slug": "eu-central", "current_default": true, "mysql_supported": true,
@@ -13,7 +13,7 @@ fn region() -> Value {
     })
 }
 
-fn actor() -> Value {
+pub(super) fn actor() -> Value {
     json!({ "id": "actor1", "display_name": "shop", "avatar_url": "https://example.com/a.png" })
 }
 
@@ -48,7 +48,7 @@ pub(super) fn database(state: &State, now: Timestamp) -> Value {
         "id": "database1", "url": "https://example.com", "branches_url": "https://example.com", "ready": true,
         "at_backup_restore_branches_limit": state.at_limit, "region": region(), "html_url": "https://example.com",
         "name": DATABASE, "state": "ready", "default_branch": "main", "plan": "scaler_pro", "created_at": now,
-        "updated_at": now, "schema_last_updated_at": null, "kind": "postgresql",
+        "updated_at": now, "schema_last_updated_at": null, "kind": state.kind,
     });
     for name in zero {
         value[name] = 0.into();
@@ -72,7 +72,6 @@ pub(super) fn branch(branch: &Branch, state: &State, now: Timestamp) -> Value {
         "direct_vtgate",
         "vtgate_autoscaling",
         "metal",
-        "safe_migrations",
         "deletion_protected",
         "sharded",
         "stale_schema",
@@ -83,10 +82,10 @@ pub(super) fn branch(branch: &Branch, state: &State, now: Timestamp) -> Value {
     let mut value = json!({
         "id": branch.id, "name": branch.name, "created_at": branch.created_at, "updated_at": branch.created_at,
         "deleted_at": null, "restore_checklist_completed_at": null, "schema_last_updated_at": null,
-        "kind": "postgresql", "mysql_address": "", "mysql_edge_address": "", "state": word, "vtgate_size": "",
+        "kind": state.kind, "mysql_address": "", "mysql_edge_address": "", "state": word, "vtgate_size": "",
         "vtgate_name": null, "vtgate_count": 0, "vtgate_max_count": null, "vtgate_target_cpu_utilization": null,
         "cluster_name": "PS_10_AWS_ARM", "cluster_iops": null, "ready": ready, "schema_ready": ready,
-        "production": branch.production, "shard_count": 0, "keyspace_count": 0, "actor": actor(),
+        "safe_migrations": state.safe_migrations, "production": branch.production, "shard_count": 0, "keyspace_count": 0, "actor": actor(),
         "restored_from_branch": {
             "id": "branch000001", "name": "main", "created_at": branch.created_at, "updated_at": branch.created_at,
             "deleted_at": null,
