@@ -60,8 +60,10 @@ pub(super) async fn run(session: &Session, args: MigrateArgs) -> Result<Ending> 
     }
     let repository = session.repository().await?;
     let (clock, interrupt) = (&session.clock, &session.interrupt);
-    let done =
-        migrate::migrate(repository, source, target, &request, clock, &observer, interrupt).await?;
+    let done = Box::pin(migrate::migrate(
+        repository, source, target, &request, clock, &observer, interrupt,
+    ))
+    .await?;
     drop(observer);
     show(session, &done)?;
     migrate::demand(&done)?;

@@ -71,7 +71,7 @@ fn table(records: &[SnapshotRecord]) -> String {
         let snapshot = &record.snapshot;
         let mut notes = Vec::new();
         if snapshot.is_fuzzy() {
-            notes.push("fuzzy");
+            notes.push("fuzzy".to_owned());
         }
         if snapshot.is_suspect() {
             notes.push("suspect".to_owned());
