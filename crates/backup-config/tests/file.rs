@@ -702,6 +702,18 @@ fn the_documentation_holds_the_reference() {
 }
 
 #[test]
+fn accounts_are_kept_of_servers_that_have_them() {
+    let tree = "[[source]]\nname = \"uploads\"\npath = \"/srv/uploads\"\n";
+    let error = from_file(&format!("{tree}backup = {{ users = true }}\n")).unwrap_err();
+    assert!(error.to_string().contains("source.backup.users"), "{error}");
+    // What holds for all sources holds for those that can.
+    let shop = "[[source]]\nname = \"shop\"\nurl = \"mysql://app@db/shop\"\n";
+    let settings = from_file(&format!("[backup]\nusers = true\n{tree}{shop}")).unwrap();
+    assert!(!settings.source("uploads").unwrap().users);
+    assert!(settings.source("shop").unwrap().users);
+}
+
+#[test]
 fn every_key_has_a_meaning() {
     for line in backup_config::reference().lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
