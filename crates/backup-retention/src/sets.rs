@@ -1,6 +1,6 @@
 //! Recovery sets: what belongs together stays together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backup_core::{SetId, SnapshotId};
 
@@ -21,25 +21,24 @@ pub struct SetFacts {
 /// source alone. Nothing is forgotten by this that was kept before.
 pub fn keep_together(plans: &mut [Plan], sets: &[SetFacts]) {
     let going: BTreeSet<SnapshotId> = plans.iter().flat_map(Plan::forget_ids).collect();
-    for set in sets {
-        if set.snapshots.iter().all(|id| going.contains(id)) {
-            continue;
-        }
-        for plan in plans.iter_mut() {
-            let held = plan.forget.extract_if(.., |gone| set.snapshots.contains(&gone.snapshot.id));
-            let held: Vec<Kept> = held
-                .map(|gone| Kept {
-                    snapshot: gone.snapshot,
-                    reasons: vec![KeepReason::Set(set.id)],
-                })
-                .collect();
-            if !held.is_empty() {
-                plan.keep.extend(held);
-                plan.keep.sort_by_key(|kept| {
-                    let s = &kept.snapshot;
-                    std::cmp::Reverse((s.sequence, s.stored_at, s.id))
-                });
-            }
+    let torn = sets.iter().filter(|set| !set.snapshots.iter().all(|id| going.contains(id)));
+    let held: BTreeMap<SnapshotId, SetId> =
+        torn.flat_map(|set| set.snapshots.iter().map(|id| (*id, set.id))).collect();
+    for plan in plans {
+        let keep = plan.keep.len();
+        let staying = plan
+            .forget
+            .extract_if(.., |gone| held.contains_key(&gone.snapshot.id))
+            .filter_map(|gone| {
+                let reasons = vec![KeepReason::Set(*held.get(&gone.snapshot.id)?)];
+                Some(Kept { snapshot: gone.snapshot, reasons })
+            });
+        plan.keep.extend(staying);
+        if plan.keep.len() > keep {
+            plan.keep.sort_by_key(|kept| {
+                let s = &kept.snapshot;
+                std::cmp::Reverse((s.sequence, s.stored_at, s.id))
+            });
         }
     }
 }

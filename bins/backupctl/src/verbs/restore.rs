@@ -19,13 +19,16 @@ pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> 
     for to in &args.to {
         session.warn_about_argv("--to", to);
     }
+    // What the provider keeps is asked for by names that the repository may not know.
+    if let [to] = args.to.as_slice()
+        && let Some(to) = NativeTarget::parse(to)
+    {
+        return Box::pin(native::restore(session, &args, to)).await;
+    }
     if let Some(set) = session.set(&args.snapshot).await? {
         return Box::pin(restore_set::run(session, &args, &set)).await;
     }
     let to = single(&args)?;
-    if let Some(to) = NativeTarget::parse(to) {
-        return Box::pin(native::restore(session, &args, to)).await;
-    }
     if let Some(database) = args.database.clone() {
         return Box::pin(extract::run(session, args, &database)).await;
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use backup_config::{DrillEvery, GroupSettings};
-use backup_core::{Error, ErrorKind, JobKey, JobKind, Result, SetPlace, SnapshotKind, SourceName};
+use backup_core::{
+    Error, ErrorKind, JobKey, JobKind, Result, SetPlace, SnapshotKind, SourceName, VerifyLevel,
+};
 use backup_ops::daemon::{Order, Report, Verdict};
 use backup_ops::drill::{self, DrillReceipt};
 use backup_ops::group::{self, GroupStatus, MemberDrill, RecoverySet, SetDrill};
@@ -148,7 +150,16 @@ impl Work {
         }
         let Some(set) = self.newest_set(group).await? else { return Ok(false) };
         match order.key.kind {
-            JobKind::Backup => Ok(set.begun_at() >= due),
+            // One whose members were never proved, the daemon being stopped, is not done.
+            JobKind::Backup => {
+                let loaded = self.loaded();
+                let proved = set.records().all(|record| {
+                    let member = loaded.settings.source(record.snapshot.source.as_str());
+                    let asked = member.map(|member| member.protection.level);
+                    asked.is_ok_and(|asked| record.verified.level >= asked.min(VerifyLevel::Read))
+                });
+                Ok(set.begun_at() >= due && proved)
+            }
             _ => self.set_drilled(&set, due).await,
         }
     }

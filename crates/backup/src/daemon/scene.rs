@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use backup_config::GroupSettings;
 use backup_core::{JobKey, JobKind, Run, SourceName};
 use backup_ops::SourceStatus;
 use backup_ops::daemon::{Board, Watcher};
@@ -79,7 +80,12 @@ impl Scene {
     }
 
     /// Adds to each source what is known of its runs.
-    pub(super) fn hear(&self, sources: &mut [SourceStatus], now: Timestamp) {
+    pub(super) fn hear(
+        &self,
+        sources: &mut [SourceStatus],
+        groups: &[GroupSettings],
+        now: Timestamp,
+    ) {
         let since = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
         let board = self.board.borrow().clone();
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,8 +93,11 @@ impl Scene {
             let own = ended.entry(source.source.clone()).or_default();
             own.retain(|run| run.at >= since);
             source.health.hear(own, now);
-            let key = JobKey::of(JobKind::Backup, &source.source);
-            if board.running.iter().any(|run| run.job == key) {
+            // Its own backup, or its group's.
+            let group = groups.iter().find(|group| group.sources.contains(&source.source));
+            let names = [Some(&source.source), group.map(|group| &group.name)];
+            let keys = names.map(|name| name.map(|name| JobKey::of(JobKind::Backup, name)));
+            if board.running.iter().any(|run| keys.iter().flatten().any(|key| run.job == *key)) {
                 source.health.running();
             }
         }

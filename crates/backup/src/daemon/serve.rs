@@ -165,14 +165,15 @@ impl Daemon {
         if !inner.work.repository.can_read() {
             return;
         }
-        let settings = &inner.work.loaded().settings;
+        let loaded = inner.work.loaded();
+        let settings = &loaded.settings;
         let (promises, asked) = (crate::promises(settings), crate::group_promises(settings));
         let now = inner.clock.now();
         let judged = backup_ops::standings(&inner.work.repository, &promises, &asked, now).await;
         super::remembered::retain(inner.catalog.as_ref(), &inner.work.repository).await;
         match judged {
             Ok((mut sources, groups)) => {
-                inner.scene.hear(&mut sources, now);
+                inner.scene.hear(&mut sources, &settings.groups, now);
                 inner.scene.keep_stored(&sources);
                 self.judge_streams(&mut sources, now);
                 self.judge_natives(&mut sources, now).await;
