@@ -37,6 +37,8 @@ pub(crate) struct Here<'a> {
 pub(crate) enum Reach {
     /// Beyond the restored database.
     Server,
+    /// Accounts that are made here too.
+    Accounts,
     Database,
     /// One object, which must be there before.
     Object,
@@ -80,21 +82,34 @@ pub(crate) fn plan(records: &[Record], place: Place<'_>, map: &RoleMap, here: &H
     }
     let wanted = concerned(&known, place.from, here.definers);
     let (mut there, mut elsewhere, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    let mut others = Vec::new();
+    let made: BTreeSet<&Account> =
+        wanted.iter().filter(|one| !here.accounts.contains(one)).collect();
     for one in known.iter().filter(|one| wanted.contains(&one.account)) {
         if here.accounts.contains(&one.account) {
             there.push(one.account.to_string());
             continue;
         }
         plan.make.push((one.account.clone(), one.tail.clone()));
+        let pattern = one.pattern(place.from);
         for grant in one.grants.iter().filter(|_| here.grants) {
-            match moved(grant, place, here) {
+            let (grant, left) = among(grant, &made);
+            others.extend(left.iter().map(|other| format!("{other} to {}", one.account)));
+            let Some(grant) = grant else { continue };
+            match moved(&grant, pattern, place, here) {
                 Moved::To(grant) => {
                     let reach = match &grant {
                         Grant::Privileges { on: On::Databases(_), .. } => Reach::Database,
                         Grant::Privileges { on: On::Object { .. }, .. } => Reach::Object,
-                        _ => Reach::Server,
+                        Grant::Privileges { on: On::Server, .. } => Reach::Server,
+                        Grant::Proxy { .. } | Grant::Roles { .. } | Grant::DefaultRoles { .. } => {
+                            Reach::Accounts
+                        }
                     };
                     plan.give.push((one.account.clone(), grant.as_sql(&one.account), reach));
+                    elsewhere.extend(wider(pattern, reach, place).map(|pattern| {
+                        format!("{} on {pattern} (but for {})", one.account, place.to)
+                    }));
                 }
                 Moved::Elsewhere(database) => {
                     elsewhere.push(format!("{} on {database}", one.account));
@@ -107,6 +122,12 @@ pub(crate) fn plan(records: &[Record], place: Place<'_>, map: &RoleMap, here: &H
         plan.notes.push(format!(
             "accounts that the server has already are left as they are, with what they may do: {}",
             named(&there)
+        ));
+    }
+    if !others.is_empty() {
+        plan.warnings.push(format!(
+            "roles, and accounts to act as, are given only where they are made here too; left out: {}",
+            named(&others)
         ));
     }
     if !elsewhere.is_empty() {
@@ -153,6 +174,17 @@ impl Known {
             },
             _ => false,
         })
+    }
+
+    /// Returns the pattern by which it has privileges in a database: of several that mean it, servers
+    /// look at the most exact one alone.
+    fn pattern(&self, database: &str) -> Option<&str> {
+        let patterns = self.grants.iter().filter_map(|grant| match grant {
+            Grant::Privileges { revoked: false, on: On::Databases(pattern), .. } => Some(pattern),
+            _ => None,
+        });
+        let exact = |pattern: &&String| first_wildcard(pattern);
+        patterns.filter(|pattern| matches(pattern, database)).max_by_key(exact).map(String::as_str)
     }
 
     fn roles(&self) -> impl Iterator<Item = &Account> {
@@ -205,7 +237,50 @@ enum Moved {
     Missing(String),
 }
 
-fn moved(grant: &Grant, place: Place<'_>, here: &Here<'_>) -> Moved {
+/// Returns what is left of a grant when accounts that are not made here are left out of it, and
+/// those: what an account of the server may do beyond the database is nobody's here to give.
+fn among(grant: &Grant, made: &BTreeSet<&Account>) -> (Option<Grant>, Vec<Account>) {
+    let split = |roles: &[Account]| -> (Vec<Account>, Vec<Account>) {
+        roles.iter().cloned().partition(|role| made.contains(role))
+    };
+    match grant {
+        Grant::Privileges { .. } => (Some(grant.clone()), Vec::new()),
+        Grant::Proxy { of, .. } if made.contains(of) => (Some(grant.clone()), Vec::new()),
+        Grant::Proxy { of, .. } => (None, vec![of.clone()]),
+        Grant::Roles { roles, grantable } => {
+            let (roles, left) = split(roles);
+            let grantable = *grantable;
+            ((!roles.is_empty()).then_some(Grant::Roles { roles, grantable }), left)
+        }
+        // What is left out is told once, with the role itself.
+        Grant::DefaultRoles { roles } => {
+            let (roles, _) = split(roles);
+            ((!roles.is_empty()).then_some(Grant::DefaultRoles { roles }), Vec::new())
+        }
+    }
+}
+
+/// Returns a pattern by which a grant of the database held for others too.
+fn wider<'a>(pattern: Option<&'a str>, reach: Reach, place: Place<'_>) -> Option<&'a str> {
+    pattern.filter(|pattern| {
+        reach == Reach::Database && **pattern != *place.from && **pattern != escaped(place.from)
+    })
+}
+
+/// Where the first wildcard stands; of none, as far as can be.
+fn first_wildcard(pattern: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in pattern.char_indices() {
+        match c {
+            '\\' if !escaped => escaped = true,
+            '_' | '%' if !escaped => return at,
+            _ => escaped = false,
+        }
+    }
+    usize::MAX
+}
+
+fn moved(grant: &Grant, own: Option<&str>, place: Place<'_>, here: &Here<'_>) -> Moved {
     let Grant::Privileges { revoked, privileges, on, grantable } = grant else {
         return Moved::To(grant.clone());
     };
@@ -214,8 +289,10 @@ fn moved(grant: &Grant, place: Place<'_>, here: &Here<'_>) -> Moved {
         On::Databases(pattern) if !matches(pattern, place.from) => {
             return Moved::Elsewhere(pattern.clone());
         }
-        // A pattern that means the new name too says more than the name.
-        On::Databases(pattern) if matches(pattern, place.to) => On::Databases(pattern.clone()),
+        On::Databases(pattern) if !revoked && own != Some(pattern) => {
+            return Moved::Elsewhere(pattern.clone());
+        }
+        // The database and no others, whatever the pattern meant at the source.
         On::Databases(_) if place.literal => On::Databases(place.to.to_owned()),
         On::Databases(_) => On::Databases(escaped(place.to)),
         On::Object { database, .. } if database != place.from => {
@@ -294,14 +371,15 @@ mod tests {
             given,
             [
                 ("GRANT ALL PRIVILEGES ON `shop\\_eu`.* TO `app`@`%`", Reach::Database),
-                ("GRANT SELECT ON `sh%`.* TO `reader`", Reach::Database),
-                ("GRANT `reader` TO `ann`@`%`", Reach::Server),
+                ("GRANT SELECT ON `shop\\_eu`.* TO `reader`", Reach::Database),
+                ("GRANT `reader` TO `ann`@`%`", Reach::Accounts),
                 ("GRANT SELECT (`a`) ON `shop_eu`.`t` TO `bob`@`%`", Reach::Object),
-                ("GRANT `everyone` TO `bob`@`%`", Reach::Server),
+                ("GRANT `everyone` TO `bob`@`%`", Reach::Accounts),
             ]
         );
         assert_eq!(plan.warnings.len(), 2, "{:?}", plan.warnings);
-        assert!(plan.warnings[0].ends_with("app@% on crm"), "{:?}", plan.warnings);
+        let left = "app@% on crm, reader on sh% (but for shop_eu)";
+        assert!(plan.warnings[0].ends_with(left), "{:?}", plan.warnings);
         assert!(plan.warnings[1].ends_with("eve@% on gone"), "{:?}", plan.warnings);
     }
 
@@ -319,11 +397,41 @@ mod tests {
         assert_eq!(plan.make[0].0.to_string(), "web@%");
         assert_eq!(plan.make[0].1, " IDENTIFIED BY PASSWORD '*AB'");
         let given: Vec<&str> = plan.give.iter().map(|(_, sql, _)| sql.as_str()).collect();
-        assert_eq!(
-            given,
-            ["GRANT SELECT ON `shop\\_eu`.* TO `web`@`%`", "GRANT `looker` TO `web`@`%`"]
-        );
+        // What a role of the server may do is not given to anybody.
+        assert_eq!(given, ["GRANT SELECT ON `shop\\_eu`.* TO `web`@`%`"]);
         assert!(plan.notes[0].ends_with("looker"), "{:?}", plan.notes);
         assert!(plan.warnings[0].contains("old@%"), "{:?}", plan.warnings);
+        assert!(plan.warnings[1].ends_with("looker to web@%"), "{:?}", plan.warnings);
+    }
+
+    #[test]
+    fn nothing_reaches_further_than_the_restored_database_by_a_pattern() {
+        let of = |from: &str, to: &str, literal: bool, grants: &[&str]| {
+            let here = Here { accounts: &[], definers: &[], holds: &|_, _| true, grants: true };
+            let place = Place { from, to, literal };
+            let plan = plan(&[record("`a`@`%`", grants)], place, &RoleMap::default(), &here);
+            let given: Vec<String> = plan.give.into_iter().map(|(_, sql, _)| sql).collect();
+            (given, plan.warnings)
+        };
+        let all = "GRANT ALL PRIVILEGES ON `%`.*";
+        let (given, warnings) = of("shop", "shop", false, &[all]);
+        assert_eq!(given, ["GRANT ALL PRIVILEGES ON `shop`.* TO `a`@`%`"]);
+        assert!(warnings[0].ends_with("a@% on % (but for shop)"), "{warnings:?}");
+        // Of several the most exact one holds, and no other adds to it.
+        let (given, warnings) = of("shop", "shop", false, &[all, "GRANT SELECT ON `shop`.*"]);
+        assert_eq!(given, ["GRANT SELECT ON `shop`.* TO `a`@`%`"]);
+        assert!(warnings[0].ends_with("a@% on %"), "{warnings:?}");
+        // Where names are literal, so is what is given, though the pattern means the name too.
+        let escaped = ["GRANT SELECT ON `app\\_prod`.*"];
+        let (given, _) = of("app_prod", "app_prod", true, &escaped);
+        assert_eq!(given, ["GRANT SELECT ON `app_prod`.* TO `a`@`%`"]);
+        let (given, warnings) = of("app_prod", "app_prod", false, &escaped);
+        assert_eq!(given, ["GRANT SELECT ON `app\\_prod`.* TO `a`@`%`"]);
+        assert_eq!(warnings, Vec::<String>::new());
+        // To act as anybody is not a matter of the database.
+        let (given, warnings) =
+            of("shop", "shop", false, &["GRANT SELECT ON `shop`.*", "GRANT PROXY ON ``@`%`"]);
+        assert_eq!(given.len(), 1);
+        assert!(warnings[0].ends_with("@% to a@%"), "{warnings:?}");
     }
 }

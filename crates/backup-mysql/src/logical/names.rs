@@ -15,6 +15,14 @@ const BORDERS_PREFIX: &str = "borders/";
 
 /// The table by which an unfinished restore is known again; it holds the snapshot's id.
 pub(crate) const MARK: &str = "backup_unfinished_restore";
+/// The table that holds the accounts which an unfinished restore makes.
+pub(crate) const MADE_ACCOUNTS: &str = "backup_unfinished_accounts";
+
+/// Returns whether a table is one of those by which an unfinished restore is known; some servers
+/// tell names apart by their case, others do not.
+pub(crate) fn is_mark(table: &str) -> bool {
+    [MARK, MADE_ACCOUNTS].iter().any(|mark| mark.eq_ignore_ascii_case(table))
+}
 
 /// Returns the name of a table's part: `table/<name>`, where `%`, `/` and control characters are
 /// written as `%` and two hexadecimal digits.

@@ -29,6 +29,7 @@ pub(crate) mod code {
     pub(crate) const ACCESS_DENIED_DATABASE: u16 = 1044;
     pub(crate) const ACCESS_DENIED: u16 = 1045;
     pub(crate) const UNKNOWN_DATABASE: u16 = 1049;
+    pub(crate) const TABLE_EXISTS: u16 = 1050;
     pub(crate) const UNKNOWN_COLUMN: u16 = 1054;
     pub(crate) const TABLE_ACCESS_DENIED: u16 = 1142;
     pub(crate) const ACCOUNT_STATEMENT_FAILED: u16 = 1396;

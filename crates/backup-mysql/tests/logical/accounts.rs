@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use backup_core::port::{NoObserver, PartSource, RestoreOptions};
-use backup_core::{ErrorKind, Result};
+use backup_core::{ErrorKind, Finding, Result};
 use backup_mysql::ConnectOptions;
 use backup_mysql::logical::{Examination, ExportOptions, LogicalSource, examine, export};
 use backup_testkit::MemoryParts;
@@ -73,6 +73,7 @@ async fn accounts_come_back_with_their_passwords_and_grants() {
     let said = |word: &str| report.findings.iter().any(|found| found.message.contains(word));
     assert!(said("in other databases is left out: app@localhost on crm"), "{report:?}");
     assert!(said("left as they are, with what they may do: dba@localhost, root@"), "{report:?}");
+    assert!(!said("may do on the whole server"), "{report:?}");
     assert_eq!(shown(&other, "dba@localhost"), before);
     assert_eq!(other.sql("", "SELECT COUNT(*) FROM mysql.user WHERE User = 'stranger'"), "0\n");
     assert!(!format!("{report:?}").contains(&hash));
@@ -83,6 +84,14 @@ async fn accounts_come_back_with_their_passwords_and_grants() {
 
     // Nothing is created that was not asked for; a restore says what there is.
     let third = MariaDb::start(&[]).unwrap();
+    let report = restore_with(&taken, &connect(&third, "full"), creating()).await.unwrap();
+    let said = |word: &str| report.findings.iter().any(|found| found.message.contains(word));
+    assert!(said("dba@localhost may do on the whole server what it may at the source: GRANT"));
+    third.sql(
+        "",
+        "DROP DATABASE full; DROP USER app@localhost, `o'dd``x`@'%', owner@'10.%', dba@localhost;
+         DROP ROLE boss, reader",
+    );
     let report = restore_with(&taken, &connect(&third, "shop"), restore_options()).await.unwrap();
     assert!(report.findings.iter().any(|found| found.message.contains("11 accounts")));
     assert_eq!(third.sql("", "SELECT COUNT(*) FROM mysql.user WHERE User = 'app'"), "0\n");
@@ -125,10 +134,11 @@ async fn definers_and_accounts_take_new_names() {
     for wanted in [
         "GRANT SELECT, INSERT ON `shop\\\\_eu`.* TO `web`@`localhost` WITH GRANT OPTION",
         "GRANT EXECUTE ON PROCEDURE `shop_eu`.`p` TO `web`@`localhost`",
-        "SET DEFAULT ROLE `boss` FOR `web`@`localhost`",
     ] {
         assert!(grants.contains(wanted), "{wanted}: {grants}");
     }
+    // A role that the server has, and that may do what it may there, is not given away.
+    assert!(!grants.contains("boss"), "{grants}");
     assert!(server.sql("", "SHOW GRANTS FOR looker").contains("SELECT ON `shop\\\\_eu`.*"));
     // Asked with the same names, it is what the snapshot holds; with others it is not.
     let parts: Arc<dyn PartSource> = taken.parts.clone();
@@ -187,4 +197,34 @@ async fn what_cannot_be_is_told_before_and_a_failure_leaves_no_accounts() {
     let poor = ConnectOptions::parse(&other.url_of("poor", "poor")).unwrap();
     let error = restore_with(&taken, &poor, creating()).await.err().unwrap();
     assert!(error.remedy().unwrap().contains("GRANT CREATE USER ON *.*"), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_account_that_a_killed_restore_only_meant_to_make_is_not_dropped() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    server.sql("", ACCOUNTS);
+    let taken = back_up_with_accounts(&server).await.unwrap();
+    let other = MariaDb::start(&[]).unwrap();
+    let id = taken.snapshot.id.to_string();
+    // Killed before it made `app`, which an administrator did afterwards, and after it made `zoe`.
+    other.sql(
+        "",
+        &format!(
+            "CREATE DATABASE shop; CREATE DATABASE crm;
+             CREATE TABLE shop.backup_unfinished_restore (snapshot varchar(64) PRIMARY KEY);
+             INSERT INTO shop.backup_unfinished_restore VALUES ('{id}');
+             CREATE TABLE shop.backup_unfinished_accounts (n int AUTO_INCREMENT PRIMARY KEY,
+               account text NOT NULL, made tinyint NOT NULL DEFAULT 0);
+             INSERT INTO shop.backup_unfinished_accounts (account, made)
+               VALUES ('`zoe`@`localhost`', 1), ('`app`@`localhost`', 0), ('`reader`', 0);
+             CREATE USER zoe@localhost; CREATE USER app@localhost IDENTIFIED BY 'mine';"
+        ),
+    );
+    let before = shown(&other, "app@localhost");
+    let report = restore_with(&taken, &connect(&other, "shop"), creating()).await.unwrap();
+    assert_eq!(shown(&other, "app@localhost"), before);
+    assert_eq!(other.sql("", "SELECT COUNT(*) FROM mysql.user WHERE User = 'zoe'"), "0\n");
+    let said = |found: &Finding| found.message.ends_with("they stay as they are: app@localhost");
+    assert!(report.findings.iter().any(said), "{report:?}");
+    assert!(!other.sql("shop", "SHOW TABLES").contains("backup_unfinished"));
 }

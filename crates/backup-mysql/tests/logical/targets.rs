@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use backup_core::ErrorKind;
+use backup_mysql::ConnectOptions;
 use backup_testkit::mariadb::MariaDb;
 
 use crate::support::{Taken, back_up, connect, restore, same_dump, shop};
@@ -62,6 +63,29 @@ async fn what_others_hold_in_a_target_is_never_dropped() {
     assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
     assert_eq!(server.sql("there", "SHOW TABLES"), "");
     assert!(server.sql("", "SHOW CREATE DATABASE there").contains("latin1"));
+
+    // Nor does a mark stay that could be made and not filled.
+    server.sql("", "CREATE USER poor@localhost; GRANT SELECT, CREATE, DROP, ALTER ON there.* TO poor@localhost");
+    let poor = ConnectOptions::parse(&server.url_of("poor", "there")).unwrap();
+    restore(&taken, &poor).await.err().unwrap();
+    assert_eq!(server.sql("there", "SHOW TABLES"), "");
+}
+
+#[tokio::test]
+async fn what_only_looks_like_a_note_of_a_restore_is_no_source() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    server.sql("", "CREATE DATABASE shop");
+    server.sql(
+        "shop",
+        "CREATE TABLE backup_unfinished_accounts (account text);
+         INSERT INTO backup_unfinished_accounts VALUES ('`root`@`localhost`')",
+    );
+    let error = back_up(&connect(&server, "shop")).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::SourceUnavailable, "{error}");
+    let hint = error.remedy().unwrap();
+    for name in ["backup_unfinished_restore", "backup_unfinished_accounts"] {
+        assert!(hint.contains(name), "{hint}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

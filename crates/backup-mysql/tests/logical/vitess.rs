@@ -127,6 +127,14 @@ async fn a_table_that_cannot_be_read_fails_the_backup_by_its_name() {
     let error = failure(world.taken().await);
     assert!(error.to_string().contains("shop.words"), "{error}");
 
+    // What a killed restore into the keyspace left is no database yet.
+    world
+        .server
+        .sql("shop", "CREATE TABLE backup_unfinished_restore (snapshot varchar(64) PRIMARY KEY)");
+    let error = failure(world.taken().await);
+    assert_eq!(error.kind(), ErrorKind::SourceUnavailable, "{error}");
+    assert!(error.to_string().contains("a restore into it is under way"), "{error}");
+
     // A row that no message holds.
     let Some(world) = World::start(&[]) else { return };
     world.vitess.limit(Limits { bytes: 60_000, ..Limits::default() });

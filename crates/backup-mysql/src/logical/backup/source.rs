@@ -19,7 +19,7 @@ use crate::catalog::objects;
 use crate::catalog::storage::Numbers;
 use crate::catalog::tables::{self, Kind, Table};
 use crate::logical::discover::{Look, coverage, enter, look};
-use crate::logical::names::{ACCOUNTS, MARK, SCHEMA, table_part};
+use crate::logical::names::{ACCOUNTS, MADE_ACCOUNTS, MARK, SCHEMA, is_mark, table_part};
 use crate::logical::rate::RateLimit;
 use crate::schema::{self, CreateTable, Item};
 use crate::wire::code;
@@ -222,15 +222,14 @@ impl Source for LogicalSource {
 
 /// What a killed restore left is no database yet, whatever is in it.
 pub(crate) fn check_finished(tables: &[Table], database: &str) -> Result<()> {
-    if !tables.iter().any(|table| table.name == MARK) {
-        return Ok(());
-    }
+    let Some(mark) = tables.iter().find(|table| is_mark(&table.name)) else { return Ok(()) };
     Err(Error::new(ErrorKind::SourceUnavailable, "read database")
         .with("database", database)
+        .with("it holds", &mark.name)
         .because("a restore into it is under way, or was killed")
         .hint(format!(
             "Wait for it, or give the same restore again. If what is there is wanted as it is, \
-             drop its table {MARK}."
+             drop its tables {MARK} and {MADE_ACCOUNTS}, as far as they are there."
         )))
 }
 

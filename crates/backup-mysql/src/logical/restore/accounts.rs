@@ -123,11 +123,12 @@ impl Accounts {
             let kind = if account.host.is_none() { "ROLE" } else { "USER" };
             let sql = format!("CREATE {kind} {}{tail}", account.as_sql());
             if let Err(error) = client.execute(&sql).await {
-                if error_code(&error) == Some(code::ACCOUNT_STATEMENT_FAILED) {
+                if error_code(&error).is_some() {
                     place::forget_account(client, connect, account).await?;
                 }
                 return Err(silent(&error, account));
             }
+            place::note_made(client, connect, account).await?;
             names.push(account.to_string());
         }
         let mut findings: Vec<Finding> =
@@ -136,18 +137,27 @@ impl Accounts {
         if !names.is_empty() {
             findings.push(Finding::note(format!("accounts created: {}", names.join(", "))));
         }
-        findings.extend(self.give(client, &[Reach::Server, Reach::Database]).await?);
+        let reach = [Reach::Accounts, Reach::Server, Reach::Database];
+        findings.extend(self.give(client, &reach).await?);
         Ok(findings)
     }
 
     /// Gives them what they may do, as far as these reach. What the server refuses in the database
-    /// is an error; what it refuses beyond it is told.
+    /// is an error; what it refuses beyond it is told, and so is what it takes.
     pub(super) async fn give(&self, client: &mut Client, reach: &[Reach]) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         for (account, sql, one) in self.plan.give.iter().filter(|(.., one)| reach.contains(one)) {
             match client.execute(sql).await {
+                Ok(()) if *one == Reach::Server => {
+                    findings.push(Finding::warning(format!(
+                        "{account} may do on the whole server what it may at the source: {sql}"
+                    )));
+                }
                 Ok(()) => {}
-                Err(error) if *one == Reach::Server && error_code(&error).is_some() => {
+                Err(error)
+                    if matches!(one, Reach::Server | Reach::Accounts)
+                        && error_code(&error).is_some() =>
+                {
                     findings.push(Finding::warning(format!(
                         "{account} has at the source what the target's server refuses: {sql} \
                          ({error})"

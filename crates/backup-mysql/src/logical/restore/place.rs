@@ -7,13 +7,11 @@ use backup_core::{Error, ErrorKind, Result, Snapshot};
 use crate::accounts::Account;
 use crate::catalog::database::Database;
 use crate::logical::fingerprint::of;
-use crate::logical::names::MARK;
+use crate::logical::names::{MADE_ACCOUNTS, MARK, is_mark};
 use crate::schema::{Item, Kind};
 use crate::wire::code;
 use crate::{Client, ConnectOptions, error_code, quote_name, quote_text};
 
-/// The table that holds the accounts which an unfinished restore makes.
-const ACCOUNTS: &str = "backup_unfinished_accounts";
 /// How many objects are named of a database that is not empty.
 const NAMED: usize = 5;
 
@@ -120,56 +118,94 @@ pub(super) enum Written {
     Database,
 }
 
-/// Fails with `Conflict` where a killed restore's database holds what is not of the snapshot.
+/// Fails with `Unsupported` where something to be restored has the name of a mark: what stands in
+/// such a table is believed when a restore is taken back.
+pub(super) fn check_names(items: &[&Item]) -> Result<()> {
+    let Some(item) = items.iter().find(|item| is_mark(&item.name)) else { return Ok(()) };
+    Err(Error::new(ErrorKind::Unsupported, "restore table")
+        .with("table", &item.name)
+        .because("unfinished restores are known by tables of this name")
+        .hint(format!(
+            "Restore the others by name (--table). At the source drop or rename {MARK} and \
+             {MADE_ACCOUNTS}, and take a new snapshot."
+        )))
+}
+
+/// Fails with `Conflict` where a killed restore's database holds what is not of the snapshot, or
+/// what may be of the snapshot and looks as if the restore had noted it.
 pub(super) async fn check_leftover(
     client: &mut Client,
     connect: &ConnectOptions,
     items: &[Item],
 ) -> Result<()> {
     let objects = objects(client, connect.database()).await?;
-    let marks = [MARK, ACCOUNTS];
-    let is_ours = |name: &String| {
-        marks.contains(&name.as_str()) || items.iter().any(|item| item.name == *name)
+    let of_snapshot = |name: &str| items.iter().any(|item| item.name.eq_ignore_ascii_case(name));
+    let is_ours = |name: &&String| match is_mark(name) {
+        true => !of_snapshot(name),
+        false => items.iter().any(|item| item.name == **name),
     };
     let Some(other) = objects.iter().find(|name| !is_ours(name)) else { return Ok(()) };
+    let why = if is_mark(other) {
+        "the snapshot has a table of this name too, whose rows say nothing about this restore"
+    } else {
+        "this is not of the snapshot"
+    };
     Err(Error::new(ErrorKind::Conflict, "replace unfinished database")
         .with("target", connect.location())
         .with("it holds", other)
-        .because("this is not of the snapshot")
+        .because(why)
         .hint("Drop the database yourself if nothing in it is wanted, or name a new one."))
 }
 
 /// Makes the place ready: a database with the source's character set and collation, marked as
-/// unfinished. Says in `written` what was made here, as soon as it is.
+/// unfinished. Says in `written` what was made here, before it can fail half way. Returns the
+/// accounts of which nobody knows whether a killed restore made them: they stay.
 pub(super) async fn prepare(
     client: &mut Client,
     connect: &ConnectOptions,
     place: Place,
     snapshot: &Snapshot,
     written: &mut Written,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let name = quote_name(connect.database());
     let set = character_set(&snapshot.evidence.facts);
     let refused = |error| refused(error, connect, &set);
+    let mut doubtful = Vec::new();
     if place == Place::Leftover {
-        take_back_accounts(client, connect).await?;
+        doubtful = take_back_accounts(client, connect).await?;
         client.execute(&format!("DROP DATABASE {name}")).await?;
     }
     match place {
         Place::Missing | Place::Leftover => {
             client.execute(&format!("CREATE DATABASE {name}{set}")).await.map_err(refused)?;
             *written = Written::Database;
-            mark(client, &name, snapshot).await
+            mark(client, &name, snapshot).await?;
         }
         Place::Empty(before) => {
-            mark(client, &name, snapshot).await?;
-            *written = Written::Contents(before);
-            client.execute(&format!("ALTER DATABASE {name}{set}")).await.map_err(refused)
+            mark_empty(client, &name, snapshot, (before, written)).await?;
+            client.execute(&format!("ALTER DATABASE {name}{set}")).await.map_err(refused)?;
         }
     }
+    Ok(doubtful)
 }
 
-pub(super) async fn mark(client: &mut Client, database: &str, snapshot: &Snapshot) -> Result<()> {
+/// Marks a database that was there and empty. What the mark leaves when it fails is taken back; the
+/// mark of another restore is not.
+pub(super) async fn mark_empty(
+    client: &mut Client,
+    database: &str,
+    snapshot: &Snapshot,
+    (before, written): (Database, &mut Written),
+) -> Result<()> {
+    *written = Written::Contents(before);
+    let done = mark(client, database, snapshot).await;
+    if done.as_ref().is_err_and(|error| error_code(error) == Some(code::TABLE_EXISTS)) {
+        *written = Written::Nothing;
+    }
+    done
+}
+
+async fn mark(client: &mut Client, database: &str, snapshot: &Snapshot) -> Result<()> {
     // Some servers take no table without a primary key, and none that is made by a SELECT.
     let table = format!("{database}.{MARK}");
     let create = format!("CREATE TABLE {table} (snapshot varchar(64) NOT NULL PRIMARY KEY)");
@@ -178,46 +214,85 @@ pub(super) async fn mark(client: &mut Client, database: &str, snapshot: &Snapsho
     client.execute(&format!("INSERT INTO {table} VALUES ({id})")).await
 }
 
-/// Writes down that an account is about to be made, so that a failed or killed restore's goes too.
+/// Writes down that an account is about to be made.
 pub(super) async fn note_account(
     client: &mut Client,
     connect: &ConnectOptions,
     account: &Account,
 ) -> Result<()> {
-    let table = format!("{}.{ACCOUNTS}", quote_name(connect.database()));
+    let table = format!("{}.{MADE_ACCOUNTS}", quote_name(connect.database()));
     let create = format!(
         "CREATE TABLE IF NOT EXISTS {table} (n int NOT NULL AUTO_INCREMENT PRIMARY KEY, \
-         account text CHARACTER SET utf8mb4 NOT NULL)"
+         account text CHARACTER SET utf8mb4 NOT NULL, made tinyint NOT NULL DEFAULT 0)"
     );
     client.execute(&create).await?;
     let text = quote_text(&account.as_sql());
     client.execute(&format!("INSERT INTO {table} (account) VALUES ({text})")).await
 }
 
-/// Takes the note back: somebody else made the account meanwhile.
+/// Writes down that it was made, so that a failed or killed restore's goes too.
+pub(super) async fn note_made(
+    client: &mut Client,
+    connect: &ConnectOptions,
+    account: &Account,
+) -> Result<()> {
+    let (name, text) = (quote_name(connect.database()), quote_text(&account.as_sql()));
+    let set = format!("UPDATE {name}.{MADE_ACCOUNTS} SET made = 1");
+    client.execute(&format!("{set} WHERE account = BINARY {text}")).await
+}
+
+/// Takes the note back: the server refused to make the account.
 pub(super) async fn forget_account(
     client: &mut Client,
     connect: &ConnectOptions,
     account: &Account,
 ) -> Result<()> {
     let (name, text) = (quote_name(connect.database()), quote_text(&account.as_sql()));
-    client.execute(&format!("DELETE FROM {name}.{ACCOUNTS} WHERE account = BINARY {text}")).await
+    client
+        .execute(&format!("DELETE FROM {name}.{MADE_ACCOUNTS} WHERE account = BINARY {text}"))
+        .await
 }
 
-/// Drops the accounts that a restore made; there are none where it made none.
-async fn take_back_accounts(client: &mut Client, connect: &ConnectOptions) -> Result<()> {
-    let sql = format!("SELECT account FROM {}.{ACCOUNTS}", quote_name(connect.database()));
-    let rows = match client.query(&sql).await {
-        Err(error) if error_code(&error) == Some(code::NO_SUCH_TABLE) => return Ok(()),
+/// Drops the accounts that a restore made; there are none where it made none. One that it was about
+/// to make, and that is there, may be somebody else's: it stays, and is returned.
+async fn take_back_accounts(client: &mut Client, connect: &ConnectOptions) -> Result<Vec<String>> {
+    let table = format!("{}.{MADE_ACCOUNTS}", quote_name(connect.database()));
+    let rows = match client.query(&format!("SELECT account, made FROM {table}")).await {
+        Err(error) if error_code(&error) == Some(code::NO_SUCH_TABLE) => return Ok(Vec::new()),
         rows => rows?,
     };
+    let mut doubtful = Vec::new();
     for row in rows {
         let text = row.text(0);
         let Some((account, "")) = Account::take(&text) else { continue };
+        if row.text(1) != "1" {
+            if is_there(client, &account).await? {
+                doubtful.push(account.to_string());
+            }
+            continue;
+        }
         let kind = if account.host.is_none() { "ROLE" } else { "USER" };
         client.execute(&format!("DROP {kind} IF EXISTS {}", account.as_sql())).await?;
     }
-    Ok(())
+    Ok(doubtful)
+}
+
+async fn is_there(client: &mut Client, account: &Account) -> Result<bool> {
+    let user = quote_text(&account.user);
+    let host = quote_text(account.host.as_deref().unwrap_or_default());
+    let sql = format!("SELECT 1 FROM mysql.user WHERE User = {user} AND Host = {host}");
+    Ok(client.first(&sql).await?.is_some())
+}
+
+/// Fails where accounts were left because nobody knows who made them.
+fn check_none_left(doubtful: &[String]) -> Result<()> {
+    if doubtful.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Failed, "drop accounts that were made")
+        .with("accounts", doubtful.join(", "))
+        .because("the restore broke off while it made them, so that somebody else may have done it")
+        .hint("Drop them yourself if nobody wants them."))
 }
 
 fn character_set(facts: &BTreeMap<String, String>) -> String {
@@ -261,16 +336,17 @@ fn refused(error: Error, connect: &ConnectOptions, set: &str) -> Error {
 /// Removes the marks: the restore is complete.
 pub(crate) async fn finish_unfinished(client: &mut Client, connect: &ConnectOptions) -> Result<()> {
     let name = quote_name(connect.database());
-    client.execute(&format!("DROP TABLE IF EXISTS {name}.{ACCOUNTS}")).await?;
+    client.execute(&format!("DROP TABLE IF EXISTS {name}.{MADE_ACCOUNTS}")).await?;
     client.execute(&format!("DROP TABLE {name}.{MARK}")).await
 }
 
 /// Drops a database that a restore made, with the accounts that it made.
 pub(super) async fn undo_database(connect: &ConnectOptions) -> Result<()> {
     let mut client = Client::connect_to_server(connect).await?;
-    take_back_accounts(&mut client, connect).await?;
+    let doubtful = take_back_accounts(&mut client, connect).await?;
     client.close().await;
-    drop_database(connect).await
+    drop_database(connect).await?;
+    check_none_left(&doubtful)
 }
 
 /// Drops a database with everything in it.
@@ -290,13 +366,13 @@ pub(super) async fn empty(
 ) -> Result<()> {
     let mut client = Client::connect_to_server(connect).await?;
     client.execute("SET SESSION foreign_key_checks = 0").await?;
-    take_back_accounts(&mut client, connect).await?;
+    let doubtful = take_back_accounts(&mut client, connect).await?;
     let name = quote_name(connect.database());
     for (kind, object) in made.iter().rev() {
         let object = quote_name(object);
         client.execute(&format!("DROP {} IF EXISTS {name}.{object}", kind.as_sql())).await?;
     }
-    client.execute(&format!("DROP TABLE IF EXISTS {name}.{ACCOUNTS}, {name}.{MARK}")).await?;
+    client.execute(&format!("DROP TABLE IF EXISTS {name}.{MADE_ACCOUNTS}, {name}.{MARK}")).await?;
     let now = Database::read(&mut client, connect.database()).await?;
     let same = |now: Database| now.charset == before.charset && now.collation == before.collation;
     if !now.is_some_and(same) {
@@ -304,5 +380,21 @@ pub(super) async fn empty(
         client.execute(&format!("ALTER DATABASE {name} {set}")).await?;
     }
     client.close().await;
-    Ok(())
+    check_none_left(&doubtful)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_would_pass_for_a_note_of_the_restore_is_refused() {
+        let item = |name: &str| Item::new(Kind::Table, name, "x");
+        assert!(check_names(&[&item("t"), &item("unfinished_accounts")]).is_ok());
+        for name in [MADE_ACCOUNTS, MARK, "Backup_Unfinished_Accounts"] {
+            let error = check_names(&[&item("t"), &item(name)]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
 }

@@ -122,12 +122,22 @@ impl LogicalTarget {
         let subset = Subset::choose(&items, database, &options.tables, &options.schemas)?;
         let tables = tables_of(&**parts, &subset, &items)?;
         check_complete(&items, &tables, &subset)?;
+        let chosen: Vec<&Item> = items.iter().filter(|item| subset.has(item)).collect();
+        place::check_names(&chosen)?;
         if place == Place::Leftover {
             place::check_leftover(&mut client, &self.connect, &items).await?;
         }
 
         report.phase("create database and schema");
-        place::prepare(&mut client, &self.connect, place, snapshot, &mut undo.written).await?;
+        let written = &mut undo.written;
+        let doubtful = place::prepare(&mut client, &self.connect, place, snapshot, written).await?;
+        if !doubtful.is_empty() {
+            report.found(Finding::warning(format!(
+                "accounts that the killed restore was about to make are there, and somebody else \
+                 may have made them: they stay as they are: {}",
+                doubtful.join(", ")
+            )));
+        }
         let made = &mut undo.made;
         client.close().await;
         let mut client = writing(&self.connect, facts).await?;
@@ -135,7 +145,6 @@ impl LogicalTarget {
         let roles = RoleMap::new(&options.role_map);
         let (no_owner, quiet) = (options.no_owner, self.quiet);
         let how = How { from: database, to, no_owner, roles: &roles, quiet };
-        let chosen: Vec<&Item> = items.iter().filter(|item| subset.has(item)).collect();
         let (map, to_server) = (&roles, (&self.connect, &server));
         let mut accounts =
             Accounts::plan(&mut client, to_server, snapshot, &**parts, &chosen, map, options)

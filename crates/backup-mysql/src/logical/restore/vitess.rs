@@ -14,7 +14,7 @@ use futures::FutureExt;
 
 use super::foreign;
 use super::make::{self, How};
-use super::place::{self, Place, Written, finish_unfinished};
+use super::place::{self, Place, finish_unfinished};
 use super::report::Report;
 use super::rows::{self, Manner};
 use super::session::writing;
@@ -130,6 +130,7 @@ impl LogicalTarget {
         let tables = tables_of(&**parts, &subset, &items)?;
         check_complete(&items, &tables, &subset)?;
         let chosen: Vec<&Item> = items.iter().filter(|item| subset.has(item)).collect();
+        place::check_names(&chosen)?;
         check_possible(&chosen, options.no_owner)?;
         if options.create_roles {
             return Err(Error::new(ErrorKind::Unsupported, "restore behind Vitess")
@@ -140,10 +141,10 @@ impl LogicalTarget {
         report.phase("create database and schema");
         let mut client = writing(&self.connect, facts).await?;
         let name = quote_name(self.connect.database());
-        let mark = place::mark(&mut client, &name, snapshot).await;
-        mark.map_err(|error| ddl(error, "mark of an unfinished restore"))?;
         if let Place::Empty(before) = place {
-            undo.written = Written::Contents(before);
+            let written = &mut undo.written;
+            let mark = place::mark_empty(&mut client, &name, snapshot, (before, written)).await;
+            mark.map_err(|error| ddl(error, "mark of an unfinished restore"))?;
         }
         let to = Some(self.connect.database());
         let (no_owner, roles) = (options.no_owner, RoleMap::new(&options.role_map));

@@ -18,8 +18,8 @@ use super::facts;
 use super::queue::Queue;
 use super::rows::{Reading, order};
 use super::source::{
-    LogicalSource, changed, doubts, other_databases, same_schema, same_tables, see_all_columns,
-    write_schema,
+    LogicalSource, changed, check_finished, doubts, other_databases, same_schema, same_tables,
+    see_all_columns, write_schema,
 };
 use crate::catalog::objects;
 use crate::catalog::server::Server;
@@ -70,6 +70,7 @@ impl LogicalSource {
         let before = proof::positions(&mut holder, &shards).await?;
         let (tables, internal) = tables_of(&mut holder, database).await?;
         tables::check_sound(&tables)?;
+        check_finished(&tables, database)?;
         let mut items = schema::read(&mut holder, database, &tables).await?;
         let abroad = other_databases(&mut holder, database, &mut items).await?;
         see_all_columns(&tables, &items)?;
@@ -81,6 +82,7 @@ impl LogicalSource {
 
         self.phase("check that nothing changed");
         let (after, _) = tables_of(&mut holder, database).await?;
+        check_finished(&after, database)?;
         same_tables(&tables, &after)?;
         same_schema(&items, &schema::read(&mut holder, database, &after).await?, database)?;
         let mut facts = facts::of(server, &self.look.database, database);
