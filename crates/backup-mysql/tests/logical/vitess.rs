@@ -160,6 +160,14 @@ async fn every_shard_is_read_and_the_other_keyspaces_are_told() {
         server.sql(database, SCHEMA);
         let from = 1 + 20_000 * u32::try_from(at).unwrap();
         fill(&server, database, from, from + 19_999);
+        server.sql(
+            database,
+            "CREATE TABLE regions (id int PRIMARY KEY, name varchar(9)); INSERT INTO regions
+               SELECT seq, CONCAT('r', seq) FROM seq_1_to_7;
+             CREATE TABLE own (id int PRIMARY KEY AUTO_INCREMENT, of int)",
+        );
+        let rows = if at == 0 { "(1)" } else { "(2), (3)" };
+        server.sql(database, &format!("INSERT INTO own (of) VALUES {rows}"));
     }
     let all = vec![keyspace, Keyspace::new("lookup", &["-"])];
     let world = World { vitess: Vitess::before(server.port(), all), server };
@@ -168,20 +176,41 @@ async fn every_shard_is_read_and_the_other_keyspaces_are_told() {
         let tables = &taken.snapshot.evidence.tables;
         tables.iter().find(|table| table.name == name).unwrap().rows
     };
-    assert_eq!((rows("big"), rows("words"), rows("loose")), (40_000, 1_800, 600));
+    // Every shard has the same 300 rows of `loose`, and the same of `regions`: reference tables.
+    let all = [rows("big"), rows("words"), rows("loose"), rows("regions"), rows("own")];
+    assert_eq!(all, [40_000, 1_800, 300, 7, 3]);
     let facts = &taken.snapshot.evidence.facts;
     assert_eq!((facts["shards"].as_str(), facts["frozen_by"].as_str()), ("-80, 80-", "read twice"));
     let findings = &taken.snapshot.evidence.findings;
-    for part in ["2 shards", "not covered, each needs a source of its own: lookup"] {
+    // Keys that each shard counts for itself come twice: no table takes both.
+    assert!(taken.snapshot.is_suspect());
+    for part in [
+        "2 shards",
+        "not covered, each needs a source of its own: lookup",
+        "they are stored once: loose, regions",
+        "a restore fails for: own (",
+    ] {
         assert!(findings.iter().any(|one| one.message.contains(part)), "{part}: {findings:#?}");
     }
+    let error = restore(&taken, &connect(&world.server, "copy")).await.err().unwrap();
+    assert!(error.to_string().contains("own"), "{error}");
+    world.server.sql("", "DROP TABLE `shop/-80`.own, `shop/80-`.own");
+    let taken = world.taken().await.unwrap();
+    assert!(!taken.snapshot.is_suspect(), "{:?}", taken.snapshot.evidence.findings);
     restore(&taken, &connect(&world.server, "copy")).await.unwrap();
+    assert_eq!(world.server.sql("copy", "SELECT COUNT(*), SUM(id) FROM regions"), "7\t28\n");
     let sum = "SELECT COUNT(*), SUM(CRC32(CONCAT_WS('|', id, note, f, b + 0))) FROM ";
     let parts = "(SELECT * FROM `shop/-80`.big UNION ALL SELECT * FROM `shop/80-`.big) t";
     assert_eq!(
         world.server.sql("copy", &format!("{sum} big")),
         world.server.sql("copy", &format!("{sum} {parts}"))
     );
+
+    // The first shard alone tells which tables there are: what others have besides is not missed.
+    world.server.sql("", "CREATE TABLE `shop/80-`.late (id int PRIMARY KEY)");
+    world.server.sql("", "ALTER TABLE `shop/80-`.regions ADD COLUMN x int");
+    let error = failure(world.taken().await);
+    assert!(error.to_string().contains("late, regions"), "{error}");
 }
 
 #[tokio::test]

@@ -142,6 +142,9 @@ impl<'a> Reading<'a> {
         self.observer
             .on_event(&Event::PartStarted { part: part.clone(), expected_bytes: expected });
         self.sink.begin_part(&part, layout).await?;
+        if let Some(shards) = self.shards {
+            shards.look_for_reference(client, table).await?;
+        }
         let mut last = Border::first();
         if !table.key.is_empty() {
             let previous = self.sink.previous(&part);

@@ -7,6 +7,7 @@
 //! breaks off goes on behind its last row. A result that ends early shows in the count that is asked
 //! for afterwards.
 
+mod alike;
 mod proof;
 mod read;
 mod shards;
@@ -71,6 +72,7 @@ impl LogicalSource {
         let (tables, internal) = tables_of(&mut holder, database).await?;
         tables::check_sound(&tables)?;
         check_finished(&tables, database)?;
+        shards.compare_tables(&mut holder, &tables).await?;
         let mut items = schema::read(&mut holder, database, &tables).await?;
         let abroad = other_databases(&mut holder, database, &mut items).await?;
         see_all_columns(&tables, &items)?;
@@ -115,6 +117,7 @@ impl LogicalSource {
             facts.insert("gtid".to_owned(), positions.join("; "));
         }
         findings.extend(shards.findings());
+        findings.extend(shards.alike_findings());
         findings.extend(hidden(&internal));
         findings.extend(abroad);
         findings.extend(doubts(database, &copied, sink));
@@ -190,12 +193,35 @@ async fn tables_of(client: &mut Client, database: &str) -> Result<(Vec<Table>, V
     Ok((tables, own.into_iter().map(|table| table.name).collect()))
 }
 
-/// Whether a table is one that Vitess made: what is dropped or changed passes through such ones.
+/// Whether a table is one that Vitess made: what is dropped or changed passes through such ones. Only
+/// names of exactly their forms are; every other table is somebody's.
 pub(crate) fn is_internal(name: &str) -> bool {
-    let online = name.starts_with('_')
-        && ["_vrepl", "_gho", "_ghc", "_del"].iter().any(|end| name.ends_with(end))
-        && name.len() > 50;
-    name.starts_with("_vt_") || online
+    let Some(rest) = name.strip_prefix('_') else { return false };
+    let words: Vec<&str> = rest.split('_').collect();
+    match words.as_slice() {
+        ["vt", hint, one, at, ""] => {
+            hint.len() == 3
+                && hint.bytes().all(|b| b.is_ascii_lowercase())
+                && is_hex(one, 32)
+                && is_time(at)
+        }
+        ["vt", "HOLD" | "PURGE" | "EVAC" | "DROP", id @ .., at] => is_uuid(id) && is_time(at),
+        [id @ .., at, "gho" | "ghc" | "del" | "new" | "vrepl"] => is_uuid(id) && is_time(at),
+        _ => false,
+    }
+}
+
+fn is_hex(word: &str, long: usize) -> bool {
+    word.len() == long && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_time(word: &str) -> bool {
+    word.len() == 14 && word.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_uuid(words: &[&str]) -> bool {
+    let long = [8, 4, 4, 4, 12];
+    words.len() == long.len() && words.iter().zip(long).all(|(word, long)| is_hex(word, long))
 }
 
 fn hidden(internal: &[String]) -> Option<Finding> {
@@ -220,11 +246,24 @@ mod tests {
     fn tables_of_vitess_are_told_from_others() {
         for name in [
             "_vt_hld_6ace8bcef73211ea87e9f875a4d24e90_20200915120410_",
+            "_vt_PURGE_6ace8bce_f732_11ea_87e9_f875a4d24e90_20200915120410",
             "_4e5dcf80_354b_11eb_82cd_f875a4d24e90_20201203114014_gho",
+            "_4e5dcf80_354b_11eb_82cd_f875a4d24e90_20201203114014_new",
         ] {
             assert!(is_internal(name), "{name}");
         }
-        for name in ["orders", "_archive_del", "vt_orders", "_gho"] {
+        for name in [
+            "orders",
+            "_archive_del",
+            "vt_orders",
+            "_gho",
+            "_vt_orders",
+            "_vt_",
+            "_a_long_name_of_somebody_who_archives_the_orders_of_a_year_del",
+            "_vt_hld_6ace8bcef73211ea87e9f875a4d24e9_20200915120410_",
+            "_vt_hld_6ace8bcef73211ea87e9f875a4d24e90_2020091512041x_",
+            "_vt_hld_6ace8bcef73211ea87e9f875a4d24e90_20200915120410_x",
+        ] {
             assert!(!is_internal(name), "{name}");
         }
     }

@@ -23,12 +23,17 @@ const PASSES: [u16; 4] = [1105, 1203, 1317, 3024];
 
 /// How far attempts are.
 #[derive(Default)]
-struct Attempts(u32);
+pub(super) struct Attempts(u32);
 
 impl Attempts {
     /// Opens the session again after an error that may pass; returns the error where it does not,
     /// or did not often enough.
-    async fn again(&mut self, shards: &Shards, client: &mut Client, error: Error) -> Result<()> {
+    pub(super) async fn again(
+        &mut self,
+        shards: &Shards,
+        client: &mut Client,
+        error: Error,
+    ) -> Result<()> {
         let mut last = error;
         loop {
             let passes = last.status() == ErrorStatus::Temporary
@@ -87,7 +92,9 @@ impl Shards {
         pour: &mut Pour<'_>,
     ) -> Result<()> {
         let places = key_places(table);
-        for shard in 0..self.count() {
+        let mut first: Vec<Key> = Vec::new();
+        for shard in 0..self.read_of(&table.name) {
+            let mut begin: Option<Key> = None;
             let mut last: Option<Key> = None;
             let mut attempts = Attempts::default();
             loop {
@@ -96,7 +103,8 @@ impl Shards {
                     Some(last) => select::rows_beyond(table, last, to),
                     None => select::rows(table, from, to),
                 };
-                let done = self.pass(client, table, (shard, &sql), &places, (&mut last, pour));
+                let seen = (&mut begin, &mut last);
+                let done = self.pass(client, table, (shard, &sql), &places, (seen, pour));
                 let Some(error) = done.await? else { break };
                 let advanced = pour.rows() > before;
                 if advanced && last.is_none() {
@@ -107,7 +115,9 @@ impl Shards {
                 }
                 attempts.again(self, client, error).await?;
             }
+            first.extend(begin);
         }
+        self.compare_first(table, first);
         Ok(())
     }
 
@@ -119,7 +129,7 @@ impl Shards {
         table: &Table,
         (shard, sql): (usize, &str),
         places: &Option<Vec<usize>>,
-        (last, pour): (&mut Option<Key>, &mut Pour<'_>),
+        ((begin, last), pour): ((&mut Option<Key>, &mut Option<Key>), &mut Pour<'_>),
     ) -> Result<Option<Error>> {
         if let Err(error) = self.target(client, shard).await {
             return Ok(Some(error));
@@ -138,18 +148,25 @@ impl Shards {
             let key = key.map(Iterator::collect::<Option<Key>>);
             pour.row(table, row).await?;
             if let Some(key) = key {
+                if begin.is_none() {
+                    begin.clone_from(&key);
+                }
                 *last = key;
             }
         }
     }
 
-    /// Counts the rows of a table in every shard.
-    pub(super) async fn rows_of(&self, client: &mut Client, table: &Table) -> Result<u64> {
+    /// Counts the rows of a table, shard by shard.
+    pub(super) async fn rows_by_shard(
+        &self,
+        client: &mut Client,
+        table: &Table,
+    ) -> Result<Vec<u64>> {
         let sql = format!("SELECT COUNT(*) FROM {}", quote_name(&table.name));
-        let mut total = 0;
+        let mut counts = Vec::new();
         for shard in 0..self.count() {
             let mut attempts = Attempts::default();
-            total += loop {
+            let count = loop {
                 let counted = async {
                     self.target(client, shard).await?;
                     client.first(&sql).await
@@ -164,12 +181,13 @@ impl Shards {
                     Err(error) => attempts.again(self, client, error).await?,
                 }
             };
+            counts.push(count);
         }
         // What is asked next is asked of the keyspace.
         if self.count() > 1 {
             client.execute(&format!("USE {}", quote_name(self.connect.database()))).await?;
         }
-        Ok(total)
+        Ok(counts)
     }
 }
 

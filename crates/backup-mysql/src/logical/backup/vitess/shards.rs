@@ -1,7 +1,10 @@
 //! The shards of a keyspace, and sessions that read them.
 
+use std::sync::{Arc, Mutex};
+
 use backup_core::{Error, ErrorKind, Finding, Result, TableEvidence};
 
+use super::alike::Alike;
 use super::holds_rows;
 use crate::catalog::tables::Table;
 use crate::{Client, ConnectOptions, quote_name};
@@ -20,6 +23,8 @@ pub(in crate::logical::backup) struct Shards {
     names: Vec<String>,
     /// Other keyspaces beside it.
     others: Vec<String>,
+    /// What was noticed of tables while they were read.
+    pub(super) alike: Arc<Mutex<Alike>>,
 }
 
 impl Shards {
@@ -41,7 +46,7 @@ impl Shards {
                 .with("keyspace", keyspace)
                 .because("Vitess names none (SHOW VITESS_SHARDS)"));
         }
-        Ok(Self { connect: connect.clone(), names, others })
+        Ok(Self { connect: connect.clone(), names, others, alike: Arc::default() })
     }
 
     pub(super) fn names(&self) -> &[String] {
@@ -58,7 +63,8 @@ impl Shards {
         if self.names.len() > 1 {
             findings.push(Finding::warning(format!(
                 "keyspace {} has {} shards; PlanetScale backs each of them up at its own instant, so \
-                 that rows of different shards need not be of the same one",
+                 that rows of different shards need not be of the same one; keys that are unique within a \
+                 shard only do not fit into one table, which a drill shows",
                 self.connect.database(),
                 self.names.len()
             )));
@@ -94,10 +100,13 @@ impl Shards {
     ) -> Result<()> {
         for table in tables.iter().filter(|table| holds_rows(table)) {
             let read = copied.iter().find(|one| one.name == table.name).map(|one| one.rows);
-            let counted = self.rows_of(client, table).await.map_err(|error| {
+            let counted = self.rows_by_shard(client, table).await.map_err(|error| {
                 Error::new(error.kind(), "count rows").with("table", &table.name).because(error)
             })?;
-            if read != Some(counted) {
+            let once = self.read_of(&table.name) == 1;
+            let differ = once && counted.iter().any(|count| Some(*count) != read);
+            let counted: u64 = counted.iter().take(self.read_of(&table.name)).sum();
+            if differ || read != Some(counted) {
                 return Err(Error::new(ErrorKind::Integrity, "read table whole")
                     .with("table", &table.name)
                     .with("rows read", read.unwrap_or(0))
