@@ -114,6 +114,15 @@ pub(crate) struct Size {
     pub(crate) enabled: bool,
     pub(crate) production: bool,
     pub(crate) sort_order: i64,
+    /// Whether it has disks of its own.
+    #[serde(default)]
+    pub(crate) metal: bool,
+    /// Whose machines it is of; absent: of any.
+    #[serde(default)]
+    pub(crate) provider: Option<String>,
+    /// Of which processors.
+    #[serde(default)]
+    pub(crate) architecture: Option<String>,
 }
 
 /// When PlanetScale makes backups by itself.

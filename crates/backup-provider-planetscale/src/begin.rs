@@ -1,5 +1,7 @@
 //! Starting what was asked for, once, and looking how far it is.
 
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backup_core::port::{Ability, CopyFrom, Done, Handle, Intent, NativeState, Platform, Progress};
@@ -8,6 +10,7 @@ use backup_http::{ApiError, create_or_adopt};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::answers::Branch;
 use crate::config::Kind;
 use crate::platform::{PlanetscalePlatform, state};
 
@@ -84,16 +87,31 @@ impl PlanetscalePlatform {
                 return Err(self.unsupported("copy database at the provider"));
             }
         }
-        let size = match (&self.config.cluster_size, from) {
-            (Some(size), _) => Some(size.clone()),
+        let (size, own) = match (&self.config.cluster_size, from) {
+            (Some(size), _) => (Some(size.clone()), None),
             (None, CopyFrom::Snapshot(id)) if self.kind == Kind::Mysql => {
                 self.size_for(&parent, id).await?
             }
-            (None, _) => self.client.branch(&parent).await?.cluster_name,
+            (None, _) => (self.client.branch(&parent).await?.cluster_name, None),
         };
+        let other = own.filter(|own| size.as_ref() != Some(own));
         if let Some(size) = size {
             body["cluster_size"] = size.into();
         }
+        let done = self.make_branch(name, &body).await;
+        let refused = |error: &ApiError| matches!(error.status(), Some(400 | 422));
+        let made = match (done, other) {
+            // That we chose it may be why: what the source has is a size that its backups go into.
+            (Err(error), Some(own)) if refused(&error) => {
+                body["cluster_size"] = own.into();
+                self.make_branch(name, &body).await?
+            }
+            (done, _) => done?,
+        };
+        Ok(made.name)
+    }
+
+    async fn make_branch(&self, name: &str, body: &Value) -> Result<Branch, ApiError> {
         let find = || async {
             match self.client.branch(name).await {
                 Ok(branch) => Ok::<_, ApiError>(Some(branch)),
@@ -101,8 +119,8 @@ impl PlanetscalePlatform {
                 Err(error) => Err(error),
             }
         };
-        let create = || self.client.create_branch(&body);
-        Ok(create_or_adopt(&self.client.api, find, create).await?.name)
+        let create = || self.client.create_branch(body);
+        create_or_adopt(&self.client.api, find, create).await
     }
 
     async fn drop_copy(&self, name: &str) -> Result<()> {
@@ -118,11 +136,17 @@ impl PlanetscalePlatform {
             return refuse("it is not a copy that we made");
         }
         match self.client.branch(name).await {
-            Ok(branch) if branch.production => refuse("it is a production branch now"),
+            Ok(branch) if branch.production && self.born().get(name) != Some(&true) => {
+                refuse("it is a production branch now")
+            }
             Ok(_) => Ok(self.client.delete_branch(name).await?),
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn born(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
+        self.born.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) async fn look(&self, handle: &Handle) -> Result<Progress> {
@@ -141,6 +165,9 @@ impl PlanetscalePlatform {
                 // Of MySQL the schema comes last.
                 let whole = self.kind == Kind::Postgres || branch.schema_ready;
                 let ready = branch.state == "ready" && branch.ready && whole;
+                if ready {
+                    self.born().entry(branch.name).or_insert(branch.production);
+                }
                 safe_migrations = branch.safe_migrations;
                 (branch.state, if ready { NativeState::Ready } else { NativeState::Running })
             }

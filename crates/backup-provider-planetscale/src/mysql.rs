@@ -118,10 +118,15 @@ impl PlanetscalePlatform {
         }
     }
 
-    /// Returns the size of a cluster that a backup fits into.
-    pub(crate) async fn size_for(&self, branch: &str, backup: &str) -> Result<Option<String>> {
+    /// Returns the size of a cluster that a backup fits into, and the source's own.
+    pub(crate) async fn size_for(
+        &self,
+        branch: &str,
+        backup: &str,
+    ) -> Result<(Option<String>, Option<String>)> {
         let backup = self.client.backup(branch, backup).await?;
-        let bytes = backup.size.max(backup.uncompressed_size);
+        // A backup's other size is that of what is stored, which is compressed.
+        let bytes = backup.uncompressed_size.filter(|bytes| *bytes > 0);
         let keyspaces = self.client.keyspaces(branch).await?;
         let mut own: Vec<String> =
             keyspaces.into_iter().filter_map(|keyspace| keyspace.cluster_name).collect();
@@ -130,7 +135,7 @@ impl PlanetscalePlatform {
         }
         // What cannot be listed is not chosen from.
         let known = self.client.sizes().await.unwrap_or_default();
-        Ok(sizes::smallest(&known, &own, bytes))
+        Ok((sizes::smallest(&known, &own, bytes), sizes::largest(&known, &own).cloned()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The control plane behind the port.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use backup_core::port::{
@@ -55,6 +56,9 @@ pub struct PlanetscalePlatform {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: Arc<PlanetscaleConfig>,
     pub(crate) kind: Kind,
+    /// Copies that were ready here, and whether they were production branches from the beginning:
+    /// what somebody made one since is never dropped.
+    pub(crate) born: Arc<Mutex<BTreeMap<String, bool>>>,
 }
 
 impl PlanetscalePlatform {
@@ -68,7 +72,7 @@ impl PlanetscalePlatform {
         }
         let client = Client::new(&config, Arc::clone(&clock))?;
         let kind = Kind::of(&config.url);
-        Ok(Self { client, clock, config: Arc::new(config), kind })
+        Ok(Self { client, clock, config: Arc::new(config), kind, born: Arc::default() })
     }
 
     /// Returns when PlanetScale makes backups by itself.

@@ -150,3 +150,59 @@ async fn what_does_not_fit_the_url_is_told() {
         assert!(doubt.message.contains(part), "{doubt:?}");
     }
 }
+
+#[tokio::test]
+async fn a_size_that_is_refused_gives_way_to_the_sources_own() {
+    let world = World::new().await;
+    let backup = world.name(Purpose::Snapshot, 1);
+    let backup = world.run(Intent::CreateSnapshot { name: backup, expires_at: None }).await;
+    let id = backup.id.unwrap();
+    let sizes = || -> Vec<String> {
+        let asked = world.vendor.log().into_iter().filter(|ask| ask.method == "POST");
+        asked.filter_map(|ask| ask.text("/cluster_size").map(str::to_owned)).collect()
+    };
+    let copy = |run: u32| Intent::Copy {
+        name: world.name(Purpose::Freeze, run),
+        from: CopyFrom::Snapshot(id.clone()),
+        expires_at: None,
+    };
+    world.run(copy(1)).await;
+    assert_eq!(sizes(), ["PS_10"]);
+    world.vendor.trouble(Trouble::new(Upset::Fails(422)).method("POST").path("/branches"));
+    world.run(copy(2)).await;
+    assert_eq!(sizes(), ["PS_10", "PS_10", "PS_40"]);
+    // There is no third.
+    let twice = Trouble::new(Upset::Fails(422)).method("POST").path("/branches").times(2);
+    world.vendor.trouble(twice);
+    world.platform().begin(&copy(3)).await.unwrap_err();
+    assert_eq!(sizes(), ["PS_10", "PS_10", "PS_40", "PS_10", "PS_40"]);
+}
+
+#[tokio::test]
+async fn a_copy_that_began_as_a_production_branch_is_dropped_and_one_that_became_it_is_not() {
+    let world = World::new().await;
+    let backup = world.name(Purpose::Snapshot, 1);
+    let backup = world.run(Intent::CreateSnapshot { name: backup, expires_at: None }).await;
+    let id = backup.id.unwrap();
+    let platform = world.platform();
+    let drop_of = |name: &str| Intent::DropCopy { id: name.to_owned() };
+    for (run, from_the_beginning) in [(1, false), (2, true)] {
+        if from_the_beginning {
+            world.fake.restore_to_production();
+        }
+        let (name, from) = (world.name(Purpose::Freeze, run), CopyFrom::Snapshot(id.clone()));
+        let intent = Intent::Copy { name: name.clone(), from, expires_at: None };
+        let handle = platform.begin(&intent).await.unwrap();
+        while !matches!(platform.poll(&handle).await.unwrap(), Progress::Done(_)) {
+            world.clock.sleep(Duration::from_secs(10)).await;
+        }
+        world.fake.promote(&name);
+        // Another process does not know how it began.
+        let refused = world.platform().begin(&drop_of(&name)).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+        let dropped = platform.begin(&drop_of(&name)).await;
+        assert_eq!(dropped.is_ok(), from_the_beginning, "{dropped:?}");
+        assert_eq!(world.fake.branches().contains(&name), !from_the_beginning);
+    }
+    assert!(world.platform().begin(&drop_of(MAIN)).await.is_err());
+}

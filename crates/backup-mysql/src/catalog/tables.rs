@@ -178,15 +178,31 @@ fn is_generated(extra: &str) -> bool {
     ["VIRTUAL GENERATED", "STORED GENERATED", "PERSISTENT"].iter().any(|mark| extra.contains(mark))
 }
 
+/// Returns a condition that leaves out indexes which the server does not use (invisible ones of MySQL,
+/// ignored ones of MariaDB): it refuses to be told to.
+async fn in_use(client: &mut Client) -> Result<&'static str> {
+    let sql = "SELECT COLUMN_NAME FROM information_schema.COLUMNS \
+               WHERE TABLE_SCHEMA = 'information_schema' AND TABLE_NAME = 'STATISTICS' \
+               AND COLUMN_NAME IN ('IS_VISIBLE', 'IGNORED')";
+    let known = client.query(sql).await?;
+    Ok(match known.first().map(|row| row.text(0).to_ascii_uppercase()).as_deref() {
+        Some("IS_VISIBLE") => " AND IS_VISIBLE = 'YES'",
+        Some("IGNORED") => " AND IGNORED = 'NO'",
+        // Older servers use every index.
+        _ => "",
+    })
+}
+
 /// The key that rows are read by: the primary key, else the first unique one without NULLs.
 async fn keys(
     client: &mut Client,
     database: &str,
     tables: &mut BTreeMap<String, Table>,
 ) -> Result<()> {
+    let used = in_use(client).await?;
     let sql = format!(
         "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART, NULLABLE, INDEX_TYPE, COLLATION \
-         FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {database} AND NON_UNIQUE = 0 \
+         FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = {database} AND NON_UNIQUE = 0{used} \
          ORDER BY TABLE_NAME, INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX"
     );
     let mut indexes: BTreeMap<(String, bool, String), Vec<Part>> = BTreeMap::new();

@@ -136,3 +136,17 @@ async fn a_lock_on_a_definition_is_waited_for_for_a_while_and_its_table_named() 
     let taken = back_up(&to).await.unwrap();
     assert_eq!(taken.snapshot.evidence.rows(), 2);
 }
+
+#[tokio::test]
+async fn an_index_that_the_server_ignores_is_no_key_to_read_by() {
+    let Some(server) = MariaDb::start(&[]) else { return };
+    server.sql("", "CREATE DATABASE shop");
+    server.sql(
+        "shop",
+        "CREATE TABLE t (r double PRIMARY KEY, id int NOT NULL, UNIQUE KEY u (id) IGNORED);
+         INSERT INTO t VALUES (0.5, 1), (1.5, 2)",
+    );
+    let taken = back_up(&connect(&server, "shop")).await.unwrap();
+    assert_eq!(taken.snapshot.evidence.rows(), 2);
+    assert!(!taken.snapshot.part("table/t").unwrap().attributes.contains_key("key"));
+}

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    Ask, Backup, Branch, DATABASE, FakePlanetscale, ORGANIZATION, PASSWORD, Reply, Role, TOKEN,
-    mysql, shape,
+    Ask, Backup, Branch, DATABASE, FakePlanetscale, MAIN, ORGANIZATION, PASSWORD, Reply, Role,
+    TOKEN, mysql, shape,
 };
 use crate::sync::lock;
 
@@ -96,7 +96,7 @@ async fn change(fake: &FakePlanetscale, ask: &Ask, path: &[&str], now: Timestamp
             {
                 let mut state = lock(&fake.state);
                 let before = state.branches.len();
-                state.branches.retain(|branch| branch.name != *name || branch.production);
+                state.branches.retain(|branch| branch.name != *name || *name == MAIN);
                 if state.branches.len() == before {
                     return missing();
                 }
@@ -190,8 +190,9 @@ async fn create_branch(fake: &FakePlanetscale, ask: &Ask, now: Timestamp) -> Rep
         let id = state.id("branch");
         let ready_at = now.saturating_add(state.pace).unwrap_or(now);
         let parent = ask.text("/parent_branch").map(str::to_owned);
+        let production = state.restores_to_production;
         let branch =
-            Branch { id, name: name.clone(), parent, created_at: now, ready_at, production: false };
+            Branch { id, name: name.clone(), parent, created_at: now, ready_at, production };
         state.branches.push(branch.clone());
         (from, Reply::json(201, shape::branch(&branch, &state, now)))
     };

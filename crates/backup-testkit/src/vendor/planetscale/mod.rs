@@ -39,6 +39,7 @@ pub struct FakePlanetscale {
 struct State {
     kind: &'static str,
     safe_migrations: bool,
+    restores_to_production: bool,
     pace: Duration,
     count: u32,
     at_limit: bool,
@@ -112,6 +113,7 @@ impl FakePlanetscale {
         let state = State {
             kind: "postgresql",
             safe_migrations: false,
+            restores_to_production: false,
             pace,
             count: 0,
             at_limit: false,
@@ -138,6 +140,18 @@ impl FakePlanetscale {
     /// Branches have safe migrations on.
     pub fn migrate_safely(&self) {
         lock(&self.state).safe_migrations = true;
+    }
+
+    /// Branches are production branches from their beginning.
+    pub fn restore_to_production(&self) {
+        lock(&self.state).restores_to_production = true;
+    }
+
+    /// Somebody makes a branch a production branch.
+    pub fn promote(&self, branch: &str) {
+        for known in &mut lock(&self.state).branches {
+            known.production |= known.name == branch;
+        }
     }
 
     /// Somebody makes a password for a branch.

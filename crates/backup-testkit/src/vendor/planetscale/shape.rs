@@ -111,7 +111,7 @@ pub(super) fn backup(backup: &Backup, state: &State, now: Timestamp) -> Value {
         "id": backup.id, "name": backup.name, "state": word, "size": 33_554_432, "estimated_storage_cost": 0.1,
         "created_at": backup.created_at, "updated_at": backup.created_at, "started_at": backup.created_at,
         "expires_at": backup.expires_at, "completed_at": done.then_some(backup.done_at), "deleted_at": null,
-        "pvc_size": 0, "uncompressed_size": 0, "protected": backup.protected, "required": backup.required,
+        "pvc_size": 0, "uncompressed_size": 134_217_728, "protected": backup.protected, "required": backup.required,
         "restored_branches": [], "actor": actor(),
     })
 }
