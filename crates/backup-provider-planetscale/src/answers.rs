@@ -66,6 +66,14 @@ pub(crate) struct Backup {
     pub(crate) backup_policy: Option<PolicyName>,
 }
 
+impl Backup {
+    /// Returns how many bytes a restore of it takes, where that is said: its other size is that of
+    /// what is stored, which is compressed.
+    pub(crate) fn holds(&self) -> Option<u64> {
+        self.uncompressed_size.filter(|bytes| *bytes > 0)
+    }
+}
+
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct PolicyName {}
 
@@ -160,5 +168,22 @@ impl Policy {
             often: format!("every {} {}", self.frequency_value, self.frequency_unit),
             kept_seconds: unit.map(|unit| unit.saturating_mul(u64::from(self.retention_value))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_backup_holds_is_not_what_is_stored_of_it() {
+        let holds = |sizes: &str| {
+            let rest = r#""id": "b", "name": "b", "state": "success", "created_at": "2026-01-01T00:00:00Z""#;
+            serde_json::from_str::<Backup>(&format!("{{{rest}{sizes}}}")).unwrap().holds()
+        };
+        assert_eq!(holds(r#", "size": 10, "uncompressed_size": 40"#), Some(40));
+        assert_eq!(holds(r#", "size": 40, "uncompressed_size": 10"#), Some(10));
+        assert_eq!(holds(r#", "size": 10, "uncompressed_size": 0"#), None);
+        assert_eq!(holds(r#", "size": 10"#), None);
     }
 }

@@ -125,8 +125,7 @@ impl PlanetscalePlatform {
         backup: &str,
     ) -> Result<(Option<String>, Option<String>)> {
         let backup = self.client.backup(branch, backup).await?;
-        // A backup's other size is that of what is stored, which is compressed.
-        let bytes = backup.uncompressed_size.filter(|bytes| *bytes > 0);
+        let bytes = backup.holds();
         let keyspaces = self.client.keyspaces(branch).await?;
         let mut own: Vec<String> =
             keyspaces.into_iter().filter_map(|keyspace| keyspace.cluster_name).collect();

@@ -36,6 +36,17 @@ impl Default for Patience {
     }
 }
 
+/// What becomes of something that was given up.
+fn late_hint(intent: &Intent) -> &'static str {
+    match intent {
+        Intent::Copy { name, .. } if is_temporary(name) => {
+            "The copy goes on at the provider, and the next run drops it and makes another: if copies of \
+             this database always take longer, ask for a larger cluster, or back it up in another way."
+        }
+        _ => "It goes on at the provider; the next run looks after it.",
+    }
+}
+
 /// Carries out intents for one source: each is written down before the vendor is asked, and
 /// struck out when it has ended.
 #[derive(Clone)]
@@ -174,7 +185,7 @@ impl Conductor {
                             .because("it has not ended yet")
                             .temporary()
                             .persistent()
-                            .hint("It goes on at the provider; the next run looks after it."));
+                            .hint(late_hint(&handle.intent)));
                     }
                     look_again
                 }

@@ -96,6 +96,8 @@ async fn the_next_process_drops_the_copy_of_one_that_died_wherever_it_was() {
                 let conductor = world.impatient();
                 let error = conductor.lease(freeze(&conductor)).await.unwrap_err();
                 assert_eq!(error.status(), ErrorStatus::Persistent);
+                let hint = error.remedy().unwrap_or_default();
+                assert!(hint.contains("the next run drops it"), "{hint}");
             }
             _ => {
                 let conductor = world.conductor();
