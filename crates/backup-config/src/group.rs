@@ -45,4 +45,6 @@ pub struct KeysSettings {
     pub strip_prefix: String,
     /// Then put before each.
     pub add_prefix: String,
+    /// Whether no key at all is well.
+    pub allow_empty: bool,
 }

@@ -99,12 +99,14 @@ files = "uploads"
 database = "ledger"
 strip_prefix = "/media/"
 add_prefix = "jpg/"
+allow_empty = true
 [[group.drill.keys]]
 sql = "select path from scans"
 files = "uploads"
 database = "ledger"
 strip_prefix = "/scans/"
 add_prefix = "s/"
+allow_empty = true
 
 [[hook]]
 on = "before"

@@ -1,17 +1,20 @@
 //! Forget: drop snapshots, by policy or by name. Their data stays until `prune`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backup_core::{
-    Error, ErrorKind, HeadRecord, Result, SnapshotId, SnapshotKind, SnapshotRecord, SourceName,
-    VerifyLevel,
+    Error, ErrorKind, HeadRecord, Result, SetId, SnapshotId, SnapshotKind, SnapshotRecord,
+    SourceName, VerifyLevel,
 };
 use backup_repository::Repository;
-use backup_retention::{Conditions, Plan, Policy, SnapshotFacts, keep_together, plan_sources};
+use backup_retention::{
+    Conditions, KeepReason, Plan, Policy, SnapshotFacts, hold, keep_together, plan_sources,
+};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::group::kept_together;
+use crate::drill;
+use crate::group::{RecoverySet, SET_KIND, kept_together, newest, newest_of, sets};
 use crate::select::{Selector, select};
 
 /// What the owner of a source wants kept.
@@ -31,17 +34,62 @@ pub struct Retention {
 /// A physical snapshot is never traded for a logical one of the same day, nor the other way
 /// round: each kind is kept by the policy on its own. A complete recovery set is kept as a whole,
 /// or goes as a whole: `records` and `rules` have to be those of every source, also of those that
-/// nobody asked about.
+/// nobody asked about. The newest complete set of each group stays whatever the policies say, and
+/// so does the newest of those that `passed` their drills ([`passed_sets`]).
 pub fn plan(
     records: &[HeadRecord],
+    passed: &BTreeSet<SetId>,
     rules: impl Fn(&SourceName) -> Option<Retention>,
     now: Timestamp,
 ) -> Vec<Plan> {
     let kinds = [SnapshotKind::Logical, SnapshotKind::Physical, SnapshotKind::Files];
     let plans = kinds.into_iter().flat_map(|kind| plan_kind(records, kind, &rules, now));
     let mut plans: Vec<Plan> = plans.collect();
+    hold_sets(&mut plans, records, passed);
     keep_together(&mut plans, &kept_together(records));
     plans
+}
+
+/// Holds the sets that a group is recovered from.
+fn hold_sets(plans: &mut [Plan], records: &[HeadRecord], passed: &BTreeSet<SetId>) {
+    let all = sets(records);
+    let mut groups: BTreeMap<&SourceName, Vec<&RecoverySet>> = BTreeMap::new();
+    for set in all.iter().filter(|set| set.counts()) {
+        groups.entry(&set.group).or_default().push(set);
+    }
+    for own in groups.into_values() {
+        let drilled = own.iter().copied().filter(|set| passed.contains(&set.id)).collect();
+        let held = [
+            newest_of(own).map(|set| (set, KeepReason::NewestSet(set.id))),
+            newest_of(drilled).map(|set| (set, KeepReason::PassedSet(set.id))),
+        ];
+        for (set, reason) in held.into_iter().flatten() {
+            let ids: Vec<SnapshotId> = set.records().map(|record| record.snapshot.id).collect();
+            hold(plans, &ids, &reason);
+        }
+    }
+}
+
+/// Returns the sets whose last drill that could tell passed, as far back as their standing is
+/// judged. Reads no receipt where there is no complete set.
+pub async fn passed_sets(
+    repository: &Repository,
+    records: &[HeadRecord],
+) -> Result<BTreeSet<SetId>> {
+    let whole: Vec<RecoverySet> = sets(records).into_iter().filter(RecoverySet::counts).collect();
+    let groups: BTreeSet<String> = whole.iter().map(|set| set.group.to_string()).collect();
+    if groups.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let receipts = drill::newest(repository, &groups, &BTreeSet::new()).await?;
+    let passed = |set: &&RecoverySet| {
+        let id = set.id.to_string();
+        let own = receipts.iter().filter(|receipt| receipt.kind == SET_KIND);
+        let mut told = own.filter(|receipt| receipt.verdict != "inconclusive");
+        told.find(|receipt| receipt.snapshot == id)
+            .is_some_and(|receipt| receipt.verdict == "passed")
+    };
+    Ok(whole.iter().filter(passed).map(|set| set.id).collect())
 }
 
 /// Takes out of plans for every source what concerns those that were asked about: their own plans,
@@ -99,7 +147,8 @@ fn plan_kind(
 }
 
 /// Finds the snapshots that a person named. Refuses, with `Conflict` and before anything is
-/// touched, a pinned one, and unless `force` a source's newest verified or newest usable one.
+/// touched, a pinned one, and unless `force` a source's newest verified or newest usable one, a
+/// part of a complete recovery set, and a group's newest complete set.
 pub fn named(
     records: &[SnapshotRecord],
     selectors: &[Selector],
@@ -134,7 +183,41 @@ pub fn named(
             );
         }
     }
+    if !force {
+        keep_sets_whole(records, &chosen)?;
+    }
     Ok(chosen)
+}
+
+/// Refuses, with `Conflict`, to tear a complete recovery set, and to drop the newest of a group.
+fn keep_sets_whole(records: &[SnapshotRecord], chosen: &[SnapshotRecord]) -> Result<()> {
+    let heads: Vec<HeadRecord> = records.iter().map(HeadRecord::from).collect();
+    let all = sets(&heads);
+    let is_chosen =
+        |record: &HeadRecord| chosen.iter().any(|chosen| chosen.snapshot.id == record.snapshot.id);
+    for set in all.iter().filter(|set| set.counts()) {
+        let Some(torn) = set.records().find(|record| is_chosen(record)) else { continue };
+        let (why, hint) = if !set.records().all(is_chosen) {
+            (
+                "it belongs to a complete recovery set",
+                format!("Forget all of it as {}@{}, or pass --force.", set.group, set.id.short()),
+            )
+        } else if newest(&all, &set.group).is_some_and(|newest| newest.id == set.id) {
+            (
+                "it belongs to the newest complete recovery set of its group",
+                format!("Run `backupctl backup {}` first, or pass --force.", set.group),
+            )
+        } else {
+            continue;
+        };
+        return Err(Error::new(ErrorKind::Conflict, "forget snapshot")
+            .with("snapshot", torn.snapshot.id.short())
+            .with("source", &torn.snapshot.source)
+            .with("set", set.id.short())
+            .with("reason", why)
+            .hint(hint));
+    }
+    Ok(())
 }
 
 /// Whether, after forgetting `chosen`, the source of `record` still has a usable snapshot that
@@ -183,7 +266,7 @@ pub async fn execute(repository: &Repository, ids: &[SnapshotId]) -> Result<()> 
 mod tests {
     use super::*;
     use crate::testing::record;
-    use backup_core::{SetId, SetPlace, Verified};
+    use backup_core::{SetPlace, Verified};
 
     fn proved(mut record: SnapshotRecord, level: VerifyLevel) -> SnapshotRecord {
         record.verified = Verified { level, at: Some(record.stored_at) };
@@ -232,6 +315,7 @@ mod tests {
             .collect();
         let plans = plan(
             &crate::testing::heads(&records),
+            &BTreeSet::new(),
             |source| {
                 (source.as_str() == "shop").then(|| Retention {
                     policy: Policy { last: 1, ..Policy::EVERYTHING },
@@ -248,19 +332,8 @@ mod tests {
 
     #[test]
     fn a_set_goes_at_once_or_stays() {
-        let (mut records, mut before) = (Vec::new(), Vec::new());
-        for day in 1..=4_u8 {
-            let at = format!("2026-01-0{day}T00:00:00Z");
-            let mut pair = [
-                record(&format!("a{day}"), "shop", day.into(), &at),
-                record(&format!("b{day}"), "uploads", day.into(), &at),
-            ];
-            let members = pair.iter().map(|one| one.snapshot.source.clone()).collect();
-            let first = SetPlace::first(SetId([day; 16]), "all".parse().unwrap(), members);
-            pair[1].snapshot.set = first.next(pair[0].snapshot.id);
-            pair[0].snapshot.set = Some(first);
-            records.extend(pair.map(|one| proved(one, VerifyLevel::Read)));
-        }
+        let mut before = Vec::new();
+        let records: Vec<SnapshotRecord> = (1..=4).flat_map(pair).collect();
         let heads = crate::testing::heads(&records);
         let rule = |last: u32| {
             let policy = Policy { last, ..Policy::EVERYTHING };
@@ -270,6 +343,7 @@ mod tests {
         let mut going = |shop: Option<Retention>, uploads: Option<Retention>| {
             let plans = plan(
                 &heads,
+                &BTreeSet::new(),
                 |source| if source.as_str() == "shop" { shop.clone() } else { uploads.clone() },
                 now,
             );
@@ -289,5 +363,68 @@ mod tests {
         // Where nobody said what is kept of one, all of it is.
         assert_eq!(going(rule(1), None), Vec::<String>::new());
         assert_eq!(before, Vec::<String>::new());
+    }
+
+    /// A proved set of that day, of shop and uploads.
+    fn pair(day: u8) -> [SnapshotRecord; 2] {
+        let at = format!("2026-01-0{day}T00:00:00Z");
+        let mut pair = [
+            record(&format!("a{day}"), "shop", day.into(), &at),
+            record(&format!("b{day}"), "uploads", day.into(), &at),
+        ];
+        let members = pair.iter().map(|one| one.snapshot.source.clone()).collect();
+        let first = SetPlace::first(SetId([day; 16]), "all".parse().unwrap(), members);
+        pair[1].snapshot.set = first.next(pair[0].snapshot.id);
+        pair[0].snapshot.set = Some(first);
+        pair.map(|one| proved(one, VerifyLevel::Read))
+    }
+
+    #[test]
+    fn the_newest_set_and_the_newest_that_passed_stay() {
+        let mut records: Vec<SnapshotRecord> = (1..=3).flat_map(pair).collect();
+        for day in 4..=6 {
+            let at = format!("2026-01-0{day}T00:00:00Z");
+            for (id, source) in [("c", "shop"), ("d", "uploads")] {
+                let one = record(&format!("{id}{day}"), source, day, &at);
+                records.push(proved(one, VerifyLevel::Read));
+            }
+        }
+        let policy = Policy { last: 1, ..Policy::EVERYTHING };
+        let rule = Retention { policy, required: VerifyLevel::Read, zone: TimeZone::UTC };
+        let passed = BTreeSet::from([SetId([1; 16])]);
+        let plans = plan(
+            &crate::testing::heads(&records),
+            &passed,
+            |_| Some(rule.clone()),
+            "2026-01-07T00:00:00Z".parse().unwrap(),
+        );
+        let kept = |id: &str| {
+            let kept = plans.iter().flat_map(|plan| &plan.keep);
+            let mut own = kept.filter(|kept| kept.snapshot.id.to_string().starts_with(id));
+            own.next().map(|kept| kept.reasons[0].to_string()).unwrap_or_default()
+        };
+        for id in ["a3", "b3"] {
+            assert_eq!(kept(id), "belongs to set 03030303, the newest of its group");
+        }
+        for id in ["a1", "b1"] {
+            assert_eq!(kept(id), "belongs to set 01010101, the newest that passed its drill");
+        }
+        assert_eq!((kept("a2"), kept("c4")), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_set_is_not_torn_by_a_name() {
+        let records: Vec<SnapshotRecord> = (1..=2).flat_map(pair).collect();
+        assert_eq!(refused(&records, &["a1"], false), Some(ErrorKind::Conflict));
+        assert_eq!(refused(&records, &["a1"], true), None);
+        assert_eq!(refused(&records, &["a1", "b1"], false), None, "all of it may go");
+        let mut newer = records.clone();
+        for (id, source) in [("cc", "shop"), ("dd", "uploads")] {
+            newer.push(proved(record(id, source, 3, "2026-01-03T00:00:00Z"), VerifyLevel::Read));
+        }
+        assert_eq!(refused(&newer, &["a2", "b2"], false), Some(ErrorKind::Conflict), "the newest");
+        assert_eq!(refused(&newer, &["a2", "b2"], true), None);
+        // What is left of a set may go by itself.
+        assert_eq!(refused(&newer[1..], &["b1"], false), None);
     }
 }

@@ -38,7 +38,10 @@ impl Which {
         if let Ok(time) = text.parse::<Timestamp>() {
             return time.checked_add(Span::new().nanoseconds(1)).ok().map(Self::Before);
         }
-        if let Ok(day) = text.parse::<Date>() {
+        // Eight digits may be a day to others; here they are those of an id.
+        if text.contains('-')
+            && let Ok(day) = text.parse::<Date>()
+        {
             let next = day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?;
             return Some(Self::Before(next.timestamp()));
         }
@@ -195,6 +198,7 @@ mod tests {
         };
         let before = |time: &str| Some(Which::Before(time.parse().unwrap()));
         assert_eq!(which("all@AB01"), Some(Which::Prefix("ab01".into())));
+        assert_eq!(which("all@20481103"), Some(Which::Prefix("20481103".into())));
         assert_eq!(which("all@2026-01-02"), before("2026-01-03T00:00:00Z"));
         let instant = which("all@2026-01-02T03:00:00+01:00");
         assert_eq!(instant, before("2026-01-02T02:00:00.000000001Z"));

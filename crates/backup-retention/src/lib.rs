@@ -56,5 +56,5 @@ pub use period::Period;
 pub use plan::{Forgotten, Kept, Plan, plan, plan_sources};
 pub use policy::{Policy, Rule};
 pub use reason::{ForgetReason, KeepReason, Refusal};
-pub use sets::{SetFacts, keep_together};
+pub use sets::{SetFacts, hold, keep_together};
 pub use trust::doubted;

@@ -33,6 +33,10 @@ pub enum KeepReason {
     SuspectUnreplaced,
     /// Another member of its recovery set is kept.
     Set(SetId),
+    /// It belongs to the newest complete recovery set of a group.
+    NewestSet(SetId),
+    /// It belongs to the newest recovery set of a group that passed its drill.
+    PassedSet(SetId),
     /// The policy has no rules.
     NoRules,
     /// The plan was refused.
@@ -59,6 +63,12 @@ impl fmt::Display for KeepReason {
             Self::StoredLate => f.write_str("stored over a day after it was finished"),
             Self::SuspectUnreplaced => f.write_str("suspect, nothing newer is verified"),
             Self::Set(id) => write!(f, "belongs to set {}, of which something is kept", id.short()),
+            Self::NewestSet(id) => {
+                write!(f, "belongs to set {}, the newest of its group", id.short())
+            }
+            Self::PassedSet(id) => {
+                write!(f, "belongs to set {}, the newest that passed its drill", id.short())
+            }
             Self::NoRules => f.write_str("the policy keeps everything"),
             Self::Refused => f.write_str("nothing may be forgotten now"),
         }

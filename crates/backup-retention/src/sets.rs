@@ -24,13 +24,22 @@ pub fn keep_together(plans: &mut [Plan], sets: &[SetFacts]) {
     let torn = sets.iter().filter(|set| !set.snapshots.iter().all(|id| going.contains(id)));
     let held: BTreeMap<SnapshotId, SetId> =
         torn.flat_map(|set| set.snapshots.iter().map(|id| (*id, set.id))).collect();
+    hold_those(plans, |id| held.get(&id).copied().map(KeepReason::Set));
+}
+
+/// Keeps these snapshots, for that reason, where their plans let them go.
+pub fn hold(plans: &mut [Plan], snapshots: &[SnapshotId], reason: &KeepReason) {
+    hold_those(plans, |id| snapshots.contains(&id).then(|| reason.clone()));
+}
+
+fn hold_those(plans: &mut [Plan], reason: impl Fn(SnapshotId) -> Option<KeepReason>) {
     for plan in plans {
         let keep = plan.keep.len();
         let staying = plan
             .forget
-            .extract_if(.., |gone| held.contains_key(&gone.snapshot.id))
+            .extract_if(.., |gone| reason(gone.snapshot.id).is_some())
             .filter_map(|gone| {
-                let reasons = vec![KeepReason::Set(*held.get(&gone.snapshot.id)?)];
+                let reasons = vec![reason(gone.snapshot.id)?];
                 Some(Kept { snapshot: gone.snapshot, reasons })
             });
         plan.keep.extend(staying);

@@ -18,6 +18,7 @@ pub fn keys_asked(group: &GroupSettings) -> Vec<KeysAsked> {
         sql: keys.sql.clone(),
         strip_prefix: keys.strip_prefix.clone(),
         add_prefix: keys.add_prefix.clone(),
+        allow_empty: keys.allow_empty,
     });
     asked.collect()
 }
@@ -35,6 +36,7 @@ pub fn group_promises(settings: &Settings) -> BTreeMap<SourceName, GroupPromise>
         members: group.sources.clone(),
         rpo: group.rpo.as_duration(),
         drill_interval: group.drill.interval.map(Period::as_duration),
+        keys: group.drill.keys.len(),
     };
     settings.groups.iter().map(|group| (group.name.clone(), promise(group))).collect()
 }

@@ -16,7 +16,7 @@ pub(super) async fn run(session: &Session, args: ForgetArgs) -> Result<Ending> {
     }
     let records = session.records().await?;
     let (ids, ending) = if args.snapshots.is_empty() {
-        let plans = plan(session, &args, &records)?;
+        let plans = plan(session, &args, &records).await?;
         show_plans(session, &plans, args.dry_run)?;
         let ids: Vec<SnapshotId> = plans.iter().flat_map(Plan::forget_ids).collect();
         let refused = plans.iter().any(|plan| plan.refused.is_some());
@@ -40,7 +40,11 @@ pub(super) async fn run(session: &Session, args: ForgetArgs) -> Result<Ending> {
     Ok(ending)
 }
 
-fn plan(session: &Session, args: &ForgetArgs, records: &[SnapshotRecord]) -> Result<Vec<Plan>> {
+async fn plan(
+    session: &Session,
+    args: &ForgetArgs,
+    records: &[SnapshotRecord],
+) -> Result<Vec<Plan>> {
     let known =
         |source: &SourceName| records.iter().any(|record| record.snapshot.source == *source);
     if let Some(absent) = args.source.iter().find(|source| !known(source)) {
@@ -48,8 +52,12 @@ fn plan(session: &Session, args: &ForgetArgs, records: &[SnapshotRecord]) -> Res
     }
     let typed = args.keep.policy();
     let heads: Vec<HeadRecord> = records.iter().map(HeadRecord::from).collect();
+    let repository = session.repository().await?;
+    let passed = forget::passed_sets(repository, &heads);
+    let passed = session.interrupt.unless(passed).await?;
     let plans = forget::plan(
         &heads,
+        &passed,
         |source| {
             let asked = args.source.is_empty() || args.source.contains(source);
             session.retention(source, typed.filter(|_| asked))

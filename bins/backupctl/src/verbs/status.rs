@@ -1,7 +1,7 @@
 //! `status`: protected, or not, and why.
 
 use backup::ops::document::StatusDocument;
-use backup::ops::group::GroupStatus;
+use backup::ops::group::{self, GroupStatus};
 use backup::ops::health::RepositoryHealth;
 use backup::ops::managed;
 use backup::ops::{SourceStatus, Standing};
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use std::time::Duration;
 
 pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> {
-    let (mut sources, groups) = session.standings(&args.sources).await?;
+    let (mut sources, mut groups) = session.standings(&args.sources).await?;
     if sources.is_empty() {
         return Err(Error::new(ErrorKind::NotFound, "judge sources").hint(
             "No source is configured and the repository holds no snapshot; set DATABASE_URL \
@@ -29,6 +29,7 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<Ending> 
         backup::daemon::hear_runs(memory.as_ref(), &mut sources, now).await?;
     }
     session.count_natives(sources.iter_mut()).await?;
+    group::count_members(&mut groups, &sources);
     let repository = session.repository().await?;
     let (url, memory) = (session.repository_url()?, memory.as_deref());
     let look = backup::repository_health(repository, &url, memory, &sources, now);
@@ -173,6 +174,9 @@ fn of_groups(groups: &[GroupStatus], now: Timestamp) -> String {
     for group in groups {
         for reason in &group.reasons {
             text.push_str(&format!("{}: {reason}\n", group.group));
+        }
+        if group.promise.keys == 0 {
+            text.push_str(&format!("{}: keys: not asked (no drill.keys_sql)\n", group.group));
         }
     }
     text

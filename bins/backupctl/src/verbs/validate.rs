@@ -42,10 +42,11 @@ pub(super) async fn run(session: &Session, args: &ValidateArgs) -> Result<Ending
     let mut ending = Ending::Ok;
     if args.repository {
         match session.standings(&[]).await {
-            Ok((mut sources, groups)) => {
+            Ok((mut sources, mut groups)) => {
                 let promised =
                     sources.iter_mut().filter(|source| source.promise.rpo_of_both.is_some());
                 session.count_natives(promised).await?;
+                backup::ops::group::count_members(&mut groups, &sources);
                 for group in groups {
                     let name = format!("protection of group {}", group.group);
                     if group.standing == Standing::Protected {

@@ -90,7 +90,8 @@ impl Facts for Bridge {
                 }
             })
         };
-        let mut plans = backup::ops::forget::plan(&records, rules, now);
+        let passed = self.daemon.passed_sets(&records).await?;
+        let mut plans = backup::ops::forget::plan(&records, &passed, rules, now);
         plans.retain(|plan| plan.source.as_ref() == Some(source));
         let document = ForgetDocument::planned(&plans, true);
         Ok(Plan {

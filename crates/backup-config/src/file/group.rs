@@ -72,6 +72,9 @@ pub(crate) struct RawGroupDrill {
     pub(crate) strip_prefix: Option<String>,
     /// What is then put before each key.
     pub(crate) add_prefix: Option<String>,
+    /// Whether a statement that returns no key is well: a database that refers to no file yet.
+    /// Default no: a drill that looked for nothing does not pass.
+    pub(crate) allow_empty: Option<bool>,
     /// Further questions of that kind; one table each.
     pub(crate) keys: Vec<RawKeys>,
 }
@@ -94,4 +97,7 @@ pub(crate) struct RawKeys {
     /// What is then put before each key.
     #[serde(default)]
     pub(crate) add_prefix: Option<String>,
+    /// Whether no key at all is well; default no.
+    #[serde(default)]
+    pub(crate) allow_empty: Option<bool>,
 }

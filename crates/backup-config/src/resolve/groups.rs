@@ -122,15 +122,17 @@ fn drill(raw: &RawGroupDrill, members: &[&SourceSettings]) -> Result<GroupDrillS
         database: raw.database.clone(),
         strip_prefix: raw.strip_prefix.clone(),
         add_prefix: raw.add_prefix.clone(),
+        allow_empty: raw.allow_empty,
     });
     let idle = raw.files.is_some()
         || raw.database.is_some()
         || raw.strip_prefix.is_some()
-        || raw.add_prefix.is_some();
+        || raw.add_prefix.is_some()
+        || raw.allow_empty.is_some();
     if short.is_none() && idle {
         return Err(wrong(
-            "drill.files, database, strip_prefix and add_prefix belong to keys_sql, which is not \
-             there",
+            "drill.files, database, strip_prefix, add_prefix and allow_empty belong to keys_sql, \
+             which is not there",
             "Write drill.keys_sql = \"SELECT path FROM …\".",
         ));
     }
@@ -177,6 +179,7 @@ fn one(raw: &RawKeys, members: &[&SourceSettings]) -> Result<KeysSettings> {
         database: find(&raw.database, false)?,
         strip_prefix: raw.strip_prefix.clone().unwrap_or_default(),
         add_prefix: raw.add_prefix.clone().unwrap_or_default(),
+        allow_empty: raw.allow_empty.unwrap_or_default(),
     })
 }
 

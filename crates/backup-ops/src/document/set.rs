@@ -92,6 +92,10 @@ pub struct GroupStatusDocument {
     pub drill_passed_at: Option<Timestamp>,
     /// What the newest drill of a set found.
     pub drill_verdict: Option<String>,
+    /// How many questions about files its drills ask; with none nobody looks whether the files are
+    /// there that the database refers to.
+    #[serde(default)]
+    pub key_questions: u64,
     /// Whether the newest complete set passed its drill; null when it had none that could tell.
     pub newest_passed: Option<bool>,
 }
@@ -114,6 +118,7 @@ impl GroupStatusDocument {
             drill_interval_seconds: status.promise.drill_interval.map(|period| period.as_secs()),
             drill_passed_at: drill.and_then(|drill| drill.passed_at),
             drill_verdict: drill.map(|drill| drill.newest.verdict.clone()),
+            key_questions: status.promise.keys as u64,
             newest_passed: status.newest_passed,
         }
     }

@@ -17,7 +17,7 @@ use super::answer::{Outcome, Verdict, answer, of_comparison, of_error};
 use super::point::{self, DrillPoint};
 use super::{Assertion, DrillReceipt};
 use crate::document::{FindingDocument, PhaseDocument, QuestionDocument};
-use crate::group::{KeyCheck, KeyQuestion};
+use crate::group::{KeyAnswer, KeyCheck, KeyQuestion};
 use crate::interrupt::Interrupt;
 use crate::managed::LEFT_BEHIND;
 
@@ -159,6 +159,23 @@ fn walked(check: &IndexCheck) -> String {
             "{tables} tables and {} B-trees walked, every row found in its indexes",
             check.checked
         ),
+    }
+}
+
+/// A drill that looked for nothing has proved nothing, unless somebody said that there may be none.
+fn no_key(name: &str, found: &KeyAnswer, allowed: bool) -> QuestionDocument {
+    let detail = match found.nulls {
+        0 => "the statement returned no row".to_owned(),
+        nulls => format!("the statement returned no key: {nulls} rows have none"),
+    };
+    if allowed {
+        return answer(name, Outcome::Skipped, detail + ", which drill.allow_empty permits");
+    }
+    let remedy = "Mend the statement; where the database refers to no file, write \
+                  drill.allow_empty = true.";
+    QuestionDocument {
+        remedy: Some(remedy.into()),
+        ..answer(name, Outcome::Inconclusive, detail + ": no file was looked for")
     }
 }
 
@@ -364,9 +381,7 @@ impl Drill<'_> {
             Err(error) => Err(error),
         };
         let told = match asked {
-            Ok(found) if found.keys == 0 => {
-                answer(&name, Outcome::Skipped, "the statement returned no key")
-            }
+            Ok(found) if found.keys == 0 => no_key(&name, &found, question.allow_empty),
             Ok(found) if found.is_whole() => answer(&name, Outcome::Passed, found.describe()),
             Ok(found) => {
                 let remedy = if found.missing == found.keys {
@@ -422,5 +437,25 @@ impl Drill<'_> {
     fn note(&mut self, finding: &Finding) {
         self.observer.on_event(&Event::Found(finding.clone()));
         self.receipt.findings.push(FindingDocument::new(finding));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drill_that_looked_for_no_file_does_not_pass() {
+        let member = answer("member shop", Outcome::Passed, "");
+        let verdict = |found: &KeyAnswer, allowed| {
+            let told = no_key("keys uploads", found, allowed);
+            (Verdict::of(&[member.clone(), told.clone()]), told.detail)
+        };
+        let nulls = KeyAnswer { nulls: 3, ..KeyAnswer::default() };
+        let (told, detail) = verdict(&nulls, false);
+        assert_eq!(told, Verdict::Inconclusive);
+        assert!(detail.contains("3 rows have none"), "{detail}");
+        assert_eq!(verdict(&KeyAnswer::default(), false).0, Verdict::Inconclusive);
+        assert_eq!(verdict(&KeyAnswer::default(), true).0, Verdict::Passed);
     }
 }

@@ -36,6 +36,8 @@ pub struct KeysAsked {
     pub strip_prefix: String,
     /// Then put before each.
     pub add_prefix: String,
+    /// Whether no key at all is well.
+    pub allow_empty: bool,
 }
 
 /// How a set is drilled.
@@ -99,6 +101,7 @@ pub async fn drill_set(
                 sql: asked.sql.clone(),
                 strip_prefix: asked.strip_prefix.clone(),
                 add_prefix: asked.add_prefix.clone(),
+                allow_empty: asked.allow_empty,
                 holdings: (how.holdings)(parts),
             });
         }
@@ -112,6 +115,9 @@ pub async fn drill_set(
         }
         answers.extend(keys);
         members.push(receipt);
+    }
+    if how.keys.is_empty() {
+        answers.push(nothing_asked());
     }
     let mut receipt = of_set(set, &snapshots, &members, answers);
     receipt.at = begun_at;
@@ -158,6 +164,17 @@ fn not_asked(question: &KeyQuestion) -> QuestionDocument {
         outcome: Outcome::Inconclusive.as_str().into(),
         detail: "not asked: the database was not restored".into(),
         remedy: None,
+        seconds: None,
+    }
+}
+
+/// What a receipt says of the files where nobody said how to ask about them.
+fn nothing_asked() -> QuestionDocument {
+    QuestionDocument {
+        name: "keys".into(),
+        outcome: Outcome::Skipped.as_str().into(),
+        detail: "not asked: the group has no drill.keys_sql".into(),
+        remedy: Some("Write drill.keys_sql = \"SELECT path FROM …\" into its [[group]].".into()),
         seconds: None,
     }
 }

@@ -30,6 +30,8 @@ pub struct KeyQuestion {
     pub strip_prefix: String,
     /// Then put before each.
     pub add_prefix: String,
+    /// Whether no key at all is well.
+    pub allow_empty: bool,
     /// The files of that member's snapshot in the same set.
     pub holdings: Arc<dyn Holdings>,
 }
@@ -215,6 +217,7 @@ mod tests {
             sql: String::new(),
             strip_prefix: "/m/".into(),
             add_prefix: String::new(),
+            allow_empty: false,
             holdings: Arc::new(Names(names.to_vec())),
         };
         let mut check = KeyCheck::new(&question);

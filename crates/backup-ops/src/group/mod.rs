@@ -16,5 +16,7 @@ pub(crate) use keys::KeyCheck;
 pub use keys::{KeyAnswer, KeyQuestion};
 pub use pick::{demand_complete, pick};
 pub use restore::{MemberTarget, plan_set, restore_set};
-pub use set::{RecoverySet, SetMember, SetState, kept_together, mates, newest, sets};
-pub use status::{GroupPromise, GroupStatus, assess_groups, doubt_groups};
+pub use set::{
+    RecoverySet, SetMember, SetState, kept_together, mates, newest, newest_alike, newest_of, sets,
+};
+pub use status::{GroupPromise, GroupStatus, assess_groups, count_members, doubt_groups};

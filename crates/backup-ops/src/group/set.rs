@@ -160,9 +160,28 @@ pub fn newest<'a>(sets: &'a [RecoverySet], group: &SourceName) -> Option<&'a Rec
     newest_of(own.collect())
 }
 
-/// Among complete sets that end with the same source its sequence decides, which no clock can
+/// Returns the newest set that counts and that has just these members: one of before a member
+/// joined, or left, is none of what the group is now.
+#[must_use]
+pub fn newest_alike<'a>(
+    sets: &'a [RecoverySet],
+    group: &SourceName,
+    members: &[SourceName],
+) -> Option<&'a RecoverySet> {
+    let alike = |set: &&RecoverySet| {
+        set.group == *group
+            && set.counts()
+            && set.members.iter().map(|member| &member.source).eq(members)
+    };
+    newest_of(sets.iter().filter(alike).collect())
+}
+
+/// Returns the newest of some sets of one group; all of them are complete.
+///
+/// Among those that end with the same source its sequence decides, which no clock can
 /// change; else the store's clock.
-fn newest_of(sets: Vec<&RecoverySet>) -> Option<&RecoverySet> {
+#[must_use]
+pub fn newest_of(sets: Vec<&RecoverySet>) -> Option<&RecoverySet> {
     let last = |set: &&RecoverySet| set.members.last().map(|member| member.source.clone());
     let alike = sets.windows(2).all(|two| match two {
         [a, b] => last(a) == last(b),
@@ -215,6 +234,22 @@ mod tests {
         uploads.snapshot.set = first.next(shop.snapshot.id);
         shop.snapshot.set = Some(first);
         [shop, uploads]
+    }
+
+    #[test]
+    fn the_newest_set_of_other_members_is_not_the_newest_of_these() {
+        let mut records: Vec<SnapshotRecord> = pair(1).to_vec();
+        let mut later = record("cc", "avatars", 2, "2026-01-02T00:00:00Z");
+        let members = vec![later.snapshot.source.clone()];
+        let alone = SetPlace::first(SetId([2; 16]), "all".parse().unwrap(), members);
+        later.snapshot.set = Some(alone);
+        records.push(later);
+        let all = sets(&heads(&records));
+        let (group, now) = ("all".parse().unwrap(), ["shop", "uploads"]);
+        let now = now.map(|name| name.parse().unwrap());
+        assert_eq!(newest(&all, &group).unwrap().id, SetId([2; 16]));
+        assert_eq!(newest_alike(&all, &group, &now).unwrap().id, SetId([1; 16]));
+        assert!(newest_alike(&all, &group, &now[..1]).is_none());
     }
 
     fn states(records: &[SnapshotRecord]) -> Vec<&'static str> {

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use backup_core::{HeadRecord, SourceName};
+use backup_core::{HeadRecord, SourceName, VerifyLevel};
 use jiff::Timestamp;
 
-use super::{RecoverySet, SetState, newest, sets};
+use super::{RecoverySet, SetState, newest_alike, sets};
 use crate::drill::{DrillReceipt, DrillStanding};
 use crate::status::{SourceStatus, Standing, hours};
 
@@ -24,6 +24,19 @@ pub struct GroupPromise {
     /// How long ago the last drill of a set that passed may be; absent: the newest complete set
     /// must have passed one.
     pub drill_interval: Option<Duration>,
+    /// How many questions about files a drill has to ask.
+    pub keys: usize,
+}
+
+impl GroupPromise {
+    /// Returns whether a receipt is of a set of what the group is now, and found out what is to be
+    /// found out: one that passed without what is asked now proves too little.
+    fn is_met_by(&self, receipt: &DrillReceipt) -> bool {
+        let members = receipt.members.iter().map(|member| member.source.as_str());
+        let asked = || receipt.questions.iter().filter(|q| q.name.starts_with("keys ")).count();
+        members.eq(self.members.iter().map(SourceName::as_str))
+            && (receipt.verdict != "passed" || asked() >= self.keys)
+    }
 }
 
 /// One group's standing, with its reasons.
@@ -33,6 +46,8 @@ pub struct GroupStatus {
     pub group: SourceName,
     /// How it stands.
     pub standing: Standing,
+    /// How it would stand if all its members were protected.
+    pub own_standing: Standing,
     /// Why, as sentences; empty when protected.
     pub reasons: Vec<String>,
     /// What was asked for.
@@ -66,12 +81,37 @@ pub fn assess_groups(
     }
     let all = sets(records);
     let one = |(group, promise): (&SourceName, &GroupPromise)| {
-        let own: Vec<&DrillReceipt> =
-            receipts.iter().filter(|receipt| receipt.source == group.as_str()).collect();
+        let own = |receipt: &&DrillReceipt| {
+            receipt.source == group.as_str() && promise.is_met_by(receipt)
+        };
+        let own: Vec<&DrillReceipt> = receipts.iter().filter(own).collect();
         assess_one(group, promise, &all, &own, sources, now)
     };
-    promises.iter().map(one).collect()
+    let mut groups: Vec<GroupStatus> = promises.iter().map(one).collect();
+    count_members(&mut groups, sources);
+    groups
 }
+
+/// Judges groups by how their members stand as well: at first, and again after something else was
+/// found out about sources. A group stands no better than any of its members, and what was said of
+/// them before is said no more.
+pub fn count_members(groups: &mut [GroupStatus], sources: &[SourceStatus]) {
+    for group in groups {
+        group.standing = group.own_standing;
+        group.reasons.retain(|reason| !reason.starts_with(MEMBER));
+        for member in &group.promise.members {
+            let status = sources.iter().find(|status| status.source == *member);
+            let how = status.map_or(Standing::NeverBackedUp, |status| status.standing);
+            if how != Standing::Protected {
+                group.standing = group.standing.max(how);
+                group.reasons.push(format!("{MEMBER}{member} is {}.", how.label()));
+            }
+        }
+    }
+}
+
+/// How sentences about members begin, and no others.
+const MEMBER: &str = "Its member ";
 
 fn assess_one(
     group: &SourceName,
@@ -82,11 +122,7 @@ fn assess_one(
     now: Timestamp,
 ) -> GroupStatus {
     let own = || all.iter().filter(|set| set.group == *group);
-    // A set of before a member joined is none of what the group is now.
-    let whole =
-        |set: &&RecoverySet| set.members.iter().map(|member| &member.source).eq(&promise.members);
-    let alike: Vec<RecoverySet> = own().filter(whole).cloned().collect();
-    let newest = newest(&alike, group).cloned();
+    let newest = newest_alike(all, group, &promise.members).cloned();
     let age = newest
         .as_ref()
         .map(|set| Duration::try_from(now.duration_since(set.begun_at())).unwrap_or_default());
@@ -117,27 +153,37 @@ fn assess_one(
             add(least, format!("There is no complete set; run `backupctl backup {group}`."));
         }
     }
-    for member in &promise.members {
-        let status = sources.iter().find(|status| status.source == *member);
-        let how = status.map_or(Standing::NeverBackedUp, |status| status.standing);
-        if how != Standing::Protected {
-            add(how, format!("Its member {member} is {}.", how.label()));
-        }
+    if let Some(set) = &newest
+        && let Some((record, needed)) = least_proved(set, promise, sources)
+    {
+        add(
+            Standing::AtRisk,
+            format!(
+                "Snapshot {} of {} in the newest complete set is proved to level {}, not {}; run \
+                 `backupctl verify {0} --read-data`.",
+                record.snapshot.id.short(),
+                record.snapshot.source,
+                record.verified.level.as_str(),
+                needed.as_str()
+            ),
+        );
     }
     let drill = DrillStanding::of(receipts, None);
     let of_newest = newest.as_ref().and_then(|set| {
         let id = set.id.to_string();
         receipts.iter().find(|receipt| receipt.snapshot == id && receipt.verdict != "inconclusive")
     });
+    let of_newest = of_newest.copied();
     let newest_passed = of_newest.map(|receipt| receipt.verdict == "passed");
     if newest.is_some()
-        && let Some(reason) = not_drilled(group, promise, drill.as_ref(), newest_passed, now)
+        && let Some(reason) = not_drilled(group, promise, drill.as_ref(), of_newest, now)
     {
         add(Standing::AtRisk, reason);
     }
     GroupStatus {
         group: group.clone(),
         standing,
+        own_standing: standing,
         reasons,
         promise: promise.clone(),
         newest,
@@ -149,15 +195,34 @@ fn assess_one(
     }
 }
 
+/// Returns how far a member of a set has to be proved: as its owner asked, and no further than by
+/// reading, for drills have a promise of their own.
+fn needed(member: &SourceName, sources: &[SourceStatus]) -> VerifyLevel {
+    let status = sources.iter().find(|status| status.source == *member);
+    status.map_or(VerifyLevel::Read, |status| status.promise.level.min(VerifyLevel::Read))
+}
+
+/// Returns a member of a set that is proved less than it has to be, and how far that is.
+fn least_proved<'a>(
+    set: &'a RecoverySet,
+    promise: &GroupPromise,
+    sources: &[SourceStatus],
+) -> Option<(&'a HeadRecord, VerifyLevel)> {
+    let records = set.records().filter(|record| promise.members.contains(&record.snapshot.source));
+    let mut judged = records.map(|record| (record, needed(&record.snapshot.source, sources)));
+    judged.find(|(record, needed)| record.verified.level < *needed)
+}
+
 /// Why its drills do not make a group protected.
 fn not_drilled(
     group: &SourceName,
     promise: &GroupPromise,
     drill: Option<&DrillStanding>,
-    newest_passed: Option<bool>,
+    of_newest: Option<&DrillReceipt>,
     now: Timestamp,
 ) -> Option<String> {
-    if let Some(failed) = drill.and_then(|drill| drill.failed.as_ref()) {
+    let bad = of_newest.filter(|receipt| receipt.verdict == "failed");
+    if let Some(failed) = bad.or(drill.and_then(|drill| drill.failed.as_ref())) {
         let id = failed.snapshot.get(..8).unwrap_or_default();
         let bad = failed.questions.iter().find(|question| question.outcome == "failed");
         let what = bad.map_or_else(String::new, |bad| format!(": {}: {}", bad.name, bad.detail));
@@ -166,7 +231,7 @@ fn not_drilled(
         ));
     }
     let Some(interval) = promise.drill_interval else {
-        return (newest_passed != Some(true)).then(|| {
+        return of_newest.is_none_or(|receipt| receipt.verdict != "passed").then(|| {
             format!(
                 "No drill of the newest complete set has passed; run `backupctl drill {group}`."
             )
@@ -203,6 +268,7 @@ pub fn doubt_groups(
         let stale = group.age.is_some_and(|age| age > group.promise.rpo);
         if stale || damaged {
             let least = if stale { Standing::Unprotected } else { Standing::AtRisk };
+            group.own_standing = group.own_standing.max(least);
             group.standing = group.standing.max(least);
             group.reasons = vec![format!("The repository cannot be judged: {error}.")];
         }
@@ -214,7 +280,9 @@ pub fn doubt_groups(
 mod tests {
     use super::*;
     use crate::testing::{heads, receipt, record};
-    use backup_core::{Finding, SetId, SetPlace, SnapshotRecord, Verified, VerifyLevel};
+    use backup_core::{Finding, SetId, SetPlace, SnapshotRecord, Verified};
+
+    use crate::document::{DrillMemberDocument, QuestionDocument};
 
     fn pair(day: u8) -> [SnapshotRecord; 2] {
         let at = format!("2026-01-0{day}T00:00:00Z");
@@ -234,10 +302,28 @@ mod tests {
         let mut receipt = receipt("all", &format!("2026-01-0{day}T06:00:00Z"), verdict);
         receipt.snapshot = SetId([day; 16]).to_string();
         receipt.data_from = format!("2026-01-0{day}T00:00:00Z").parse().unwrap();
+        receipt.members = ["shop", "uploads"].map(|name| member(name, verdict)).to_vec();
         receipt
     }
 
+    fn member(source: &str, verdict: &str) -> DrillMemberDocument {
+        DrillMemberDocument {
+            source: source.into(),
+            snapshot: String::new(),
+            verdict: verdict.into(),
+        }
+    }
+
     fn stand(
+        records: &[SnapshotRecord],
+        receipts: &[DrillReceipt],
+        interval: Option<u64>,
+    ) -> GroupStatus {
+        stand_asking(0, records, receipts, interval)
+    }
+
+    fn stand_asking(
+        keys: usize,
         records: &[SnapshotRecord],
         receipts: &[DrillReceipt],
         interval: Option<u64>,
@@ -249,8 +335,9 @@ mod tests {
             members: members.clone(),
             rpo: Duration::from_secs(26 * 3600),
             drill_interval: interval.map(|days| Duration::from_secs(days * 86_400)),
+            keys,
         };
-        let now = "2026-01-04T12:00:00Z".parse().unwrap();
+        let now = now();
         let heads = heads(records);
         let sources = crate::assess(&heads, &sources.collect(), now);
         let promises = BTreeMap::from([("all".parse().unwrap(), promise)]);
@@ -288,5 +375,82 @@ mod tests {
         let doubtful = stand(&[shop, suspect], &[drilled(4, "passed")], Some(7));
         assert_eq!(doubtful.standing, Standing::Unprotected);
         assert!(doubtful.reasons.iter().any(|reason| reason.contains("uploads is at risk")));
+    }
+
+    #[test]
+    fn only_drills_of_what_the_group_is_now_count() {
+        let records = [pair(3), pair(4)].concat();
+        let mut other = drilled(4, "passed");
+        other.members.pop();
+        for interval in [None, Some(7)] {
+            let stood = stand(&records, std::slice::from_ref(&other), interval);
+            assert_eq!(stood.standing, Standing::AtRisk, "{interval:?}");
+            assert!(stood.drill.is_none() && stood.newest_passed.is_none());
+        }
+        // A question that was configured since has not been answered; a failure stays one.
+        let mut asked = drilled(4, "passed");
+        let stood = stand_asking(1, &records, std::slice::from_ref(&asked), Some(7));
+        assert_eq!(stood.standing, Standing::AtRisk);
+        let failed = stand_asking(1, &records, &[drilled(4, "failed")], Some(7));
+        assert!(failed.reasons[0].contains("failed"), "{failed:?}");
+        asked.questions.push(QuestionDocument {
+            name: "keys uploads".into(),
+            outcome: "passed".into(),
+            detail: String::new(),
+            remedy: None,
+            seconds: None,
+        });
+        assert_eq!(stand_asking(1, &records, &[asked], Some(7)).standing, Standing::Protected);
+    }
+
+    #[test]
+    fn a_pass_of_an_older_set_never_hides_a_failure_of_the_newest() {
+        let records = [pair(3), pair(4)].concat();
+        let mut older = drilled(3, "passed");
+        // Its server's clock was ahead.
+        older.data_from = "2026-01-04T10:00:00Z".parse().unwrap();
+        let stood = stand(&records, &[older, drilled(4, "failed")], Some(7));
+        assert_eq!((stood.standing, stood.newest_passed), (Standing::AtRisk, Some(false)));
+        assert!(stood.reasons[0].starts_with("The drill of set 04040404 failed"), "{stood:?}");
+    }
+
+    #[test]
+    fn the_newest_set_itself_has_to_be_proved() {
+        let (day3, mut day4) = (pair(3), pair(4));
+        day4[0].verified = Verified::default();
+        // A member's own newest snapshot is another one, and proved.
+        let mut since = record("cc", "shop", 5, "2026-01-04T06:00:00Z");
+        since.verified = day4[1].verified;
+        let records = [day3.to_vec(), day4.to_vec(), vec![since]].concat();
+        let stood = stand(&records, &[drilled(4, "passed")], Some(7));
+        assert_eq!(stood.standing, Standing::AtRisk);
+        assert!(stood.reasons[0].contains("a4a4a4a4 of shop"), "{:?}", stood.reasons);
+    }
+
+    #[test]
+    fn what_is_found_out_about_members_later_counts_too() {
+        let records = pair(4);
+        let mut group = [stand(&records, &[drilled(4, "passed")], Some(7))];
+        assert_eq!(group[0].standing, Standing::Protected);
+        let mut sources = crate::assess(&heads(&records), &BTreeMap::new(), now());
+        let judge = |group: &mut [GroupStatus], sources: &[SourceStatus]| {
+            count_members(group, sources);
+            (group[0].standing, group[0].reasons.clone())
+        };
+        let good = std::mem::replace(&mut sources[0].standing, Standing::Unprotected);
+        let (standing, reasons) = judge(&mut group, &sources);
+        assert_eq!((standing, reasons.len()), (Standing::Unprotected, 1));
+        assert_eq!(reasons[0], "Its member shop is unprotected.");
+        sources[0].standing = good;
+        assert_eq!(judge(&mut group, &sources), (Standing::Protected, Vec::new()));
+        // Where the repository cannot be judged any more either.
+        sources[0].standing = Standing::AtRisk;
+        let error = backup_core::Error::new(backup_core::ErrorKind::StoreUnavailable, "list");
+        let mut doubted = doubt_groups(&group, &error, now());
+        assert_eq!(judge(&mut doubted, &sources).0, Standing::AtRisk);
+    }
+
+    fn now() -> Timestamp {
+        "2026-01-04T12:00:00Z".parse().unwrap()
     }
 }

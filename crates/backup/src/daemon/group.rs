@@ -55,9 +55,11 @@ impl Work {
                 }
             }
         }
+        let taken: BTreeMap<SourceName, bool> =
+            group.sources.iter().map(|name| (name.clone(), good.contains(name))).collect();
         for name in &good {
             let settings = task.loaded.settings.source(name.as_str())?;
-            self.let_go(task, settings, &good, report).await;
+            self.let_go(task, settings, &taken, report).await;
             for (what, number) in std::mem::take(&mut report.numbers) {
                 *numbers.entry(what).or_default() += number;
             }
@@ -78,7 +80,7 @@ impl Work {
         group: &GroupSettings,
         report: &mut Report,
     ) -> Result<Verdict> {
-        let set = task.guard.asked.unless(self.newest_set(&group.name)).await?;
+        let set = task.guard.asked.unless(self.newest_set(group)).await?;
         let set = set.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "find recovery set")
                 .with("group", &group.name)
@@ -142,7 +144,7 @@ impl Work {
     pub(super) async fn group_done_elsewhere(
         &self,
         order: &Order,
-        group: &SourceName,
+        group: &GroupSettings,
     ) -> Result<bool> {
         let Some(due) = order.due else { return Ok(false) };
         if !self.repository.can_read() {
@@ -150,16 +152,7 @@ impl Work {
         }
         let Some(set) = self.newest_set(group).await? else { return Ok(false) };
         match order.key.kind {
-            // One whose members were never proved, the daemon being stopped, is not done.
-            JobKind::Backup => {
-                let loaded = self.loaded();
-                let proved = set.records().all(|record| {
-                    let member = loaded.settings.source(record.snapshot.source.as_str());
-                    let asked = member.map(|member| member.protection.level);
-                    asked.is_ok_and(|asked| record.verified.level >= asked.min(VerifyLevel::Read))
-                });
-                Ok(set.begun_at() >= due && proved)
-            }
+            JobKind::Backup => Ok(set.begun_at() >= due && self.is_proved(&set)?),
             _ => self.set_drilled(&set, due).await,
         }
     }
@@ -173,9 +166,23 @@ impl Work {
         Ok(receipts.iter().any(such))
     }
 
-    async fn newest_set(&self, group: &SourceName) -> Result<Option<RecoverySet>> {
+    /// Whether each member is proved as far as its owner asked, and a backup proves: a set that was
+    /// committed and, the daemon being stopped, never proved is not done.
+    fn is_proved(&self, set: &RecoverySet) -> Result<bool> {
+        let loaded = self.loaded();
+        for record in set.records() {
+            let settings = loaded.settings.source(record.snapshot.source.as_str())?;
+            if record.verified.level < settings.protection.level.min(VerifyLevel::Read) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn newest_set(&self, group: &GroupSettings) -> Result<Option<RecoverySet>> {
         let records = self.repository.scan_heads().await?.records;
-        Ok(group::newest(&group::sets(&records), group).cloned())
+        let all = group::sets(&records);
+        Ok(group::newest_alike(&all, &group.name, &group.sources).cloned())
     }
 }
 

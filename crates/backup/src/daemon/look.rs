@@ -1,10 +1,11 @@
 //! What programs built around a daemon look at: its memory, its settings, its snapshots.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use backup_core::port::{Catalog, Clock, OpenProblem};
-use backup_core::{HeadRecord, Result, Run, RunId, SnapshotId, SnapshotRecord};
+use backup_core::{HeadRecord, Result, Run, RunId, SetId, SnapshotId, SnapshotRecord};
 use backup_ops::SourceStatus;
 use backup_ops::alerting::Undelivered;
 use backup_ops::group::GroupStatus;
@@ -16,6 +17,11 @@ use super::start::Daemon;
 use super::work::Loaded;
 
 impl Daemon {
+    /// Returns which of the recovery sets among these snapshots passed their drills.
+    pub async fn passed_sets(&self, records: &[HeadRecord]) -> Result<BTreeSet<SetId>> {
+        backup_ops::forget::passed_sets(&self.inner.work.repository, records).await
+    }
+
     /// Returns the memory of runs.
     #[must_use]
     pub fn catalog(&self) -> &Arc<dyn Catalog> {

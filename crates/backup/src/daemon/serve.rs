@@ -7,6 +7,7 @@ use std::time::Duration;
 use backup_config::Settings;
 use backup_core::{Error, ErrorKind, ErrorStatus, JobKey, Result, Run, RunState};
 use backup_ops::daemon::{Commands, Supervisor};
+use backup_ops::group::count_members;
 use backup_ops::health::RepositoryHealth;
 use backup_ops::{Interrupt, SourceStatus, Standing};
 use backup_schedule::Why;
@@ -172,11 +173,12 @@ impl Daemon {
         let judged = backup_ops::standings(&inner.work.repository, &promises, &asked, now).await;
         super::remembered::retain(inner.catalog.as_ref(), &inner.work.repository).await;
         match judged {
-            Ok((mut sources, groups)) => {
+            Ok((mut sources, mut groups)) => {
                 inner.scene.hear(&mut sources, &settings.groups, now);
                 inner.scene.keep_stored(&sources);
                 self.judge_streams(&mut sources, now);
                 self.judge_natives(&mut sources, now).await;
+                count_members(&mut groups, &sources);
                 inner.scene.note(|problems| problems.repository = None);
                 inner.work.voice.judged(None, now).await;
                 let awaited = self.follow_snapshots(&sources).await;
@@ -209,8 +211,9 @@ impl Daemon {
                 self.judge_streams(&mut sources, now);
                 self.judge_natives(&mut sources, now).await;
                 inner.work.voice.stand(&sources, now).await;
-                let groups = inner.scene.groups.borrow().clone();
-                let groups = backup_ops::group::doubt_groups(&groups, &error, now);
+                let known = inner.scene.groups.borrow().clone();
+                let mut groups = backup_ops::group::doubt_groups(&known, &error, now);
+                count_members(&mut groups, &sources);
                 inner.work.voice.groups_stand(&groups, now).await;
                 inner.scene.groups.send_replace(Arc::new(groups));
                 inner.scene.sources.send_replace(Arc::new(sources));

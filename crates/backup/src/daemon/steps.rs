@@ -1,6 +1,6 @@
 //! What each kind of job does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use backup_config::{HookMoment, SourceSettings};
@@ -30,7 +30,7 @@ impl Work {
         let settings = task.loaded.settings.source(source.as_str())?;
         let verdict = self.take(task, settings, &task.order.key, None, report).await?;
         if verdict == Verdict::Good {
-            self.let_go(task, settings, std::slice::from_ref(source), report).await;
+            self.let_go(task, settings, &BTreeMap::new(), report).await;
         }
         Ok(verdict)
     }
@@ -68,13 +68,13 @@ impl Work {
         done
     }
 
-    /// Applies the retention of a source after a good backup of it and of the others in `good`. The
-    /// backup is good whatever becomes of this; it is said and tried after the next.
+    /// Applies the retention of a source after a good backup of it; `taken` says whether those of
+    /// the same run were good. The backup is good whatever becomes of this; it is said and tried after the next.
     pub(super) async fn let_go(
         &self,
         task: &Task<'_>,
         settings: &SourceSettings,
-        good: &[SourceName],
+        taken: &BTreeMap<SourceName, bool>,
         report: &mut Report,
     ) {
         if settings.schedule.forget.is_some() || !self.repository.can_read() {
@@ -82,7 +82,7 @@ impl Work {
         }
         let source = &settings.name;
         let key = JobKey::of(JobKind::Forget, source);
-        match self.forget_by_policy(task, source, good, report).await {
+        match self.forget_by_policy(task, source, taken, report).await {
             Ok(()) => self.voice.solved(&key, self.clock.now()).await,
             Err(error) => {
                 tracing::error!(%source, %error, "retention could not be applied");
@@ -213,7 +213,7 @@ impl Work {
             tracing::warn!(%source, "nothing is forgotten: the last backup did not succeed");
             return Ok(Verdict::Good);
         }
-        self.forget_by_policy(task, source, &[], report).await?;
+        self.forget_by_policy(task, source, &BTreeMap::new(), report).await?;
         self.voice.solved(&task.order.key, self.clock.now()).await;
         Ok(Verdict::Good)
     }
@@ -244,7 +244,7 @@ impl Work {
         &self,
         task: &Task<'_>,
         source: &SourceName,
-        good: &[SourceName],
+        taken: &BTreeMap<SourceName, bool>,
         report: &mut Report,
     ) -> Result<()> {
         let settings = &task.loaded.settings;
@@ -257,7 +257,11 @@ impl Work {
         let mut able = vec![owner];
         for name in backup_ops::group::mates(&records, source) {
             let Ok(mate) = settings.source(name.as_str()) else { continue };
-            let good = good.contains(&name) || self.last_backup_was_good(&name).await?;
+            // How this run went is not written down before its end.
+            let good = match taken.get(&name) {
+                Some(good) => *good,
+                None => self.last_backup_was_good(&name).await?,
+            };
             if good && !mate.retention.is_empty() {
                 able.push(mate);
             }
@@ -269,7 +273,9 @@ impl Work {
                 zone: settings.zone.clone(),
             })
         };
-        let plans = forget::plan(&records, rule, self.clock.now());
+        let passed = forget::passed_sets(&self.repository, &records);
+        let passed = task.guard.asked.unless(passed).await?;
+        let plans = forget::plan(&records, &passed, rule, self.clock.now());
         let plans = forget::for_sources(plans, &records, |name| name == source);
         for plan in &plans {
             if let Some(refusal) = &plan.refused {

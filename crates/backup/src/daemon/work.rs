@@ -78,8 +78,8 @@ impl Work {
     /// Whether another daemon has served this due time while this one waited for the lease.
     async fn done_elsewhere(&self, order: &Order) -> Result<bool> {
         let (Some(due), Some(source)) = (order.due, &order.key.source) else { return Ok(false) };
-        if crate::group(&self.loaded().settings, source).is_some() {
-            return self.group_done_elsewhere(order, source).await;
+        if let Some(group) = crate::group(&self.loaded().settings, source) {
+            return self.group_done_elsewhere(order, group).await;
         }
         match order.key.kind {
             _ if !self.repository.can_read() => return Ok(false),
