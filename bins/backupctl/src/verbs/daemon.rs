@@ -7,7 +7,9 @@ use backup::ops::document::{
 };
 use backup::ops::drill::{self, DrillReceipt};
 use backup::ops::group::SET_KIND;
-use backup_core::{ByteSize, Error, ErrorKind, JobKey, JobKind, Result, Run, RunState, SourceName};
+use backup_core::{
+    ByteSize, Error, ErrorKind, JobKey, JobKind, Result, Run, RunState, SnapshotRecord, SourceName,
+};
 
 use crate::args::BackupArgs;
 use crate::exit::Ending;
@@ -162,11 +164,39 @@ fn failure(run: &Run) -> Error {
     }
 }
 
+/// What was taken of one member of a group.
+fn member(session: &Session, record: &SnapshotRecord) -> Result<()> {
+    let snapshot = &record.snapshot;
+    let took = snapshot.finished_at.duration_since(snapshot.started_at);
+    let outcome = if snapshot.is_suspect() { BackupOutcome::Suspect } else { BackupOutcome::Ok };
+    session.screen.document(&BackupDocument {
+        schema: "backupctl.backup.v1".into(),
+        source: snapshot.source.to_string(),
+        outcome,
+        snapshot: Some(SnapshotDocument::new(record)),
+        error: None,
+        seconds: Some(took.as_secs_f64()),
+        requests: None,
+    })
+}
+
 async fn show(session: &Session, name: &SourceName, run: &Run) -> Result<()> {
     let record = match run.snapshot {
         Some(id) => Some(session.repository().await?.snapshot(id).await?),
         None => None,
     };
+    if session.screen.json()
+        && let Some(last) = &record
+        && run.error.is_none()
+        && let Some(place) = last.snapshot.set.as_ref().filter(|place| place.group == *name)
+    {
+        // One document a member, as without the daemon.
+        let repository = session.repository().await?;
+        for id in &place.before {
+            member(session, &repository.snapshot(*id).await?)?;
+        }
+        return member(session, last);
+    }
     if session.screen.json() {
         return session.screen.document(&BackupDocument {
             schema: "backupctl.backup.v1".into(),

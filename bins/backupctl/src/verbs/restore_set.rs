@@ -146,7 +146,7 @@ fn places(typed: &[String], snapshots: &[Snapshot]) -> Result<Vec<String>> {
     Ok(places)
 }
 
-/// Whether two targets are one, or one directory lies in the other.
+/// Whether two targets are one, or one directory or prefix lies in the other.
 fn overlap(a: &str, b: &str) -> bool {
     let path = |text: &str| -> Option<PathBuf> {
         let path = match text.strip_prefix("file://") {
@@ -163,15 +163,29 @@ fn overlap(a: &str, b: &str) -> bool {
                 }
                 part => plain.push(part),
             }
+            // Links are followed as far as there is something.
+            if let Ok(real) = plain.canonicalize() {
+                plain = real;
+            }
         }
         Some(plain)
     };
     match (path(a), path(b)) {
         (Some(a), Some(b)) => a.starts_with(&b) || b.starts_with(&a),
         (None, None) => {
-            let plain =
-                |text: &str| text.split('?').next().map(|t| t.trim_end_matches('/').to_owned());
-            plain(a) == plain(b)
+            let plain = |text: &str| {
+                let plain = text.split(['?', '#']).next().unwrap_or_default();
+                plain.trim_end_matches('/').to_owned()
+            };
+            let (a, b) = (plain(a), plain(b));
+            // A prefix of a bucket holds all that is below it; a server's databases are apart.
+            let holds = |outer: &str, inner: &str| {
+                inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
+            };
+            let databases = ["postgres", "mysql", "mariadb"];
+            a == b
+                || !databases.iter().any(|engine| a.starts_with(engine))
+                    && (holds(&a, &b) || holds(&b, &a))
         }
         _ => false,
     }
@@ -189,12 +203,25 @@ mod tests {
             ("file:///srv/a", "/srv/x/../a/"),
             ("a", "./a"),
             ("s3://bucket/x?endpoint=y", "s3://bucket/x/"),
+            ("s3://b/x/up", "s3://b/x"),
+            ("s3://b", "s3://b/x/?endpoint=y"),
             ("postgres:///new", "postgres:///new"),
         ] {
             assert!(overlap(a, b) && overlap(b, a), "{a} {b}");
         }
-        for (a, b) in [("/srv/a", "/srv/ab"), ("postgres:///new", "new"), ("s3://b/x", "s3://b/y")]
-        {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::create_dir(path("real")).unwrap();
+        std::os::unix::fs::symlink(path("real"), path("link")).unwrap();
+        assert!(overlap(&path("link/new"), &path("real")));
+        assert!(!overlap(&path("link/new"), &path("real/other")));
+        for (a, b) in [
+            ("/srv/a", "/srv/ab"),
+            ("postgres:///new", "new"),
+            ("postgres://h/a", "postgres://h"),
+            ("s3://b/x", "s3://b/y"),
+            ("s3://b/x", "s3://b/xy"),
+        ] {
             assert!(!overlap(a, b) && !overlap(b, a), "{a} {b}");
         }
     }

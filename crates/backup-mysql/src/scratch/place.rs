@@ -17,8 +17,12 @@ use crate::catalog::tables::ELSEWHERE;
 use crate::logical::{Examination, LogicalTarget, drop_database, examine};
 use crate::{Client, ConnectOptions, quote_name, quote_text};
 
-/// Rows that are handed on at once.
+/// Rows, and their bytes, that are handed on at once.
 const TOGETHER: usize = 10_000;
+const HELD: usize = 8 << 20;
+
+/// Bytes of the longest key: no name of a file or object is longer by far.
+const LONGEST: usize = 64 << 10;
 
 /// What the place lies in.
 #[derive(Debug)]
@@ -175,7 +179,7 @@ impl Scratch for Place {
         let rows = tokio::time::timeout(left, client.rows(sql)).await.map_err(|_| late())??;
         left = left.checked_sub(begun.elapsed()).ok_or_else(late)?;
         let mut rows = rows;
-        let mut some = Vec::new();
+        let (mut some, mut held) = (Vec::new(), 0);
         loop {
             let begun = Instant::now();
             let row = tokio::time::timeout(left, rows.next()).await.map_err(|_| late())??;
@@ -186,8 +190,19 @@ impl Scratch for Place {
                     .because(format!("the statement returns {} columns", row.len()))
                     .hint("Write a statement that returns one column."));
             }
-            some.push(row.pop().flatten());
-            if some.len() == TOGETHER {
+            let value = row.pop().flatten();
+            let bytes = value.as_ref().map_or(0, Vec::len);
+            if bytes > LONGEST {
+                return Err(Error::new(ErrorKind::Usage, "ask for a column")
+                    .because(format!("a value has {bytes} bytes; a key has {LONGEST} at most"))
+                    .hint(
+                        "Write a statement that returns the names of files, not their contents.",
+                    ));
+            }
+            some.push(value);
+            held += bytes;
+            if some.len() == TOGETHER || held >= HELD {
+                held = 0;
                 values.take(std::mem::take(&mut some)).await?;
             }
         }

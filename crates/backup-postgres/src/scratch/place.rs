@@ -125,9 +125,10 @@ pub(super) async fn ask_column(
     client.execute("BEGIN").await?;
     client.execute(&format!("DECLARE asked NO SCROLL CURSOR FOR {sql}")).await?;
     let mut left = limit;
+    let mut together = FEWEST;
     loop {
         let begun = Instant::now();
-        let rows = client.query(&format!("FETCH {TOGETHER} FROM asked")).await?;
+        let rows = client.query_bytes(&format!("FETCH {together} FROM asked")).await?;
         let Some(first) = rows.first() else { break };
         if first.len() != 1 {
             return Err(Error::new(ErrorKind::Usage, "ask for a column")
@@ -138,15 +139,33 @@ pub(super) async fn ask_column(
             Error::new(ErrorKind::Failed, "ask for a column")
                 .because(format!("no whole answer within {} s", limit.as_secs()))
         })?;
-        let bytes = |row: &Row| row.get(0).map(|text| text.as_bytes().to_vec());
+        let longest = rows.iter().filter_map(|row| row.bytes(0)).map(<[u8]>::len).max();
+        let longest = longest.unwrap_or_default();
+        if longest > LONGEST {
+            return Err(Error::new(ErrorKind::Usage, "ask for a column")
+                .because(format!("a value has {longest} bytes; a key has {LONGEST} at most"))
+                .hint("Write a statement that returns the names of files, not their contents."));
+        }
+        together = next_fetch(together, longest);
+        let bytes = |row: &Row| row.bytes(0).map(<[u8]>::to_vec);
         values.take(rows.iter().map(bytes).collect()).await?;
     }
     client.close().await;
     Ok(())
 }
 
-/// Rows that are fetched at once.
-const TOGETHER: u32 = 10_000;
+/// Rows that are fetched at once: few at first, then as many as [`HELD`] bytes hold of such rows.
+const FEWEST: usize = 128;
+const MOST: usize = 10_000;
+const HELD: usize = 8 << 20;
+
+/// Bytes of the longest key: no name of a file or object is longer by far.
+const LONGEST: usize = 64 << 10;
+
+/// Returns how many rows to fetch after `before`, of which the longest had so many bytes.
+fn next_fetch(before: usize, longest: usize) -> usize {
+    (HELD / longest.max(1)).min(before * 4).clamp(FEWEST, MOST)
+}
 
 #[async_trait]
 impl Scratch for Place {
@@ -243,5 +262,18 @@ impl Drop for Place {
                 }
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_rows_are_fetched_as_memory_holds() {
+        assert_eq!(next_fetch(FEWEST, 40), 4 * FEWEST);
+        assert_eq!(next_fetch(MOST, 40), MOST);
+        assert_eq!(next_fetch(MOST, 8 << 10), 1024);
+        assert_eq!(next_fetch(MOST, LONGEST) * LONGEST, HELD);
     }
 }

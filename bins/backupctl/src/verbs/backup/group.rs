@@ -1,8 +1,9 @@
 //! A group: its members one after the other, as one recovery set.
 
 use backup::config::GroupSettings;
+use backup::ops::group::SetState;
 use backup::repository::set_id;
-use backup_core::{Result, SetPlace};
+use backup_core::{Result, SetPlace, SourceName};
 
 use super::{Tally, one_of_several};
 use crate::args::BackupArgs;
@@ -32,8 +33,19 @@ pub(super) async fn run(
             }
         }
     }
-    let (screen, id, group) = (&session.screen, id.short(), &group.name);
-    if !missing.is_empty() {
+    let (screen, whole, id) = (&session.screen, id, id.short());
+    let last = group.sources.last().map(SourceName::as_str);
+    // A last member that failed after its manifest was stored has completed the set.
+    let committed = missing.len() == 1 && missing.first().copied() == last && {
+        let sets = session.sets().await.map(|(_, sets)| sets).unwrap_or_default();
+        sets.iter().any(|set| set.id == whole && set.state() != SetState::Incomplete)
+    };
+    let group = &group.name;
+    if committed {
+        let what = missing.join(", ");
+        screen.warn(&format!("set {id} of {group} is complete and not proved: {what} failed"));
+        screen.hint(&format!("Prove it: `backupctl verify {group}@{id} --read-data`."));
+    } else if !missing.is_empty() {
         let what = missing.join(", ");
         screen.warn(&format!("set {id} of {group} is incomplete: {what} failed"));
         screen.hint("It never counts. The next backup of the group begins a new set.");
