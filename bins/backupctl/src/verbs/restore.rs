@@ -15,9 +15,17 @@ use crate::session::Session;
 use super::native::{self, NativeTarget};
 use super::{extract, recovery, restore_set};
 
+/// Returns what stands behind `MEMBER=`, if that is there.
+fn without_member(to: &str) -> &str {
+    match to.split_once('=') {
+        Some((name, target)) if name.parse::<SourceName>().is_ok() => target,
+        _ => to,
+    }
+}
+
 pub(super) async fn run(session: &Session, args: RestoreArgs) -> Result<Ending> {
     for to in &args.to {
-        session.warn_about_argv("--to", to);
+        session.warn_about_argv("--to", without_member(to));
     }
     // What the provider keeps is asked for by names that the repository may not know.
     if let [to] = args.to.as_slice()
