@@ -77,8 +77,9 @@ fn a_drill_is_held_is_seen_everywhere_and_one_that_fails_puts_the_source_at_risk
     let bad = world.request(JobKind::Drill, true);
     assert_eq!(bad.state, RunState::Failed);
     assert!(bad.error.unwrap().message.contains("not 1001"));
+    // The proof is withdrawn first; the reason is there with the receipt.
     wait("the source to be at risk", || source()["state"] == "at_risk");
-    assert!(source()["reasons"].to_string().contains("The newest drill failed"), "{}", source());
+    wait("the reason", || source()["reasons"].to_string().contains("The newest drill failed"));
     wait("the metric", || get(&at, "/metrics").contains("backup_drill_passed{source=\"shop\"} 0"));
     let alerts = json(&at, "/api/v1/alerts").to_string();
     assert!(alerts.contains("drill/shop"), "{alerts}");
