@@ -81,7 +81,7 @@ pub async fn passed_sets(
     if groups.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let receipts = drill::newest(repository, &groups, &BTreeSet::new()).await?;
+    let receipts = drill::newest(repository, &groups, &BTreeSet::new(), &BTreeMap::new()).await?;
     let passed = |set: &&RecoverySet| {
         let id = set.id.to_string();
         let own = receipts.iter().filter(|receipt| receipt.kind == SET_KIND);

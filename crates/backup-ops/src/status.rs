@@ -156,7 +156,13 @@ pub async fn standings(
     sources.extend(groups.keys().map(ToString::to_string));
     let exercised = promises.iter().filter(|(_, promise)| promise.drill.disaster.is_some());
     let exercised = exercised.map(|(source, _)| source.to_string()).collect();
-    let receipts = drill::newest(repository, &sources, &exercised).await?;
+    let sets = crate::group::sets(&records);
+    let newest = |(name, promise): (&SourceName, &GroupPromise)| {
+        let set = crate::group::newest_alike(&sets, name, &promise.members)?;
+        Some((name.to_string(), set.begun_at()))
+    };
+    let back_to = groups.iter().filter_map(newest).collect();
+    let receipts = drill::newest(repository, &sources, &exercised, &back_to).await?;
     let sources = assess_with_drills(&records, &receipts, promises, now);
     let groups = assess_groups(&records, &receipts, &sources, groups, now);
     Ok((sources, groups))

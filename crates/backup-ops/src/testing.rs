@@ -4,8 +4,8 @@
 
 use crate::document::DrillDocument;
 use backup_core::{
-    Evidence, HeadRecord, Snapshot, SnapshotId, SnapshotKind, SnapshotRecord, SourceIdentity,
-    TableEvidence, Verified, WriterId,
+    Evidence, HeadRecord, SetId, SetPlace, Snapshot, SnapshotId, SnapshotKind, SnapshotRecord,
+    SourceIdentity, TableEvidence, Verified, WriterId,
 };
 
 /// A record whose id repeats the two digits `pair`.
@@ -39,6 +39,18 @@ pub(crate) fn record(pair: &str, source: &str, sequence: u64, at: &str) -> Snaps
         pinned: false,
         stored_at: at,
     }
+}
+
+/// A set of day `day` whose ids begin with the day: shop's and uploads'.
+pub(crate) fn set_of(day: u8) -> [SnapshotRecord; 2] {
+    let at = format!("2026-01-0{day}T00:00:00Z");
+    let mut shop = record(&format!("a{day}"), "shop", day.into(), &at);
+    let mut uploads = record(&format!("b{day}"), "uploads", day.into(), &at);
+    let members = vec![shop.snapshot.source.clone(), uploads.snapshot.source.clone()];
+    let first = SetPlace::first(SetId([day; 16]), "all".parse().unwrap(), members);
+    uploads.snapshot.set = first.next(shop.snapshot.id);
+    shop.snapshot.set = Some(first);
+    [shop, uploads]
 }
 
 /// Records in short.

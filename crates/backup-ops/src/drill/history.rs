@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backup_core::{Result, SourceName};
 use backup_repository::Repository;
+use jiff::Timestamp;
 
 use super::DrillReceipt;
 use crate::document::TrendDocument;
@@ -31,18 +32,23 @@ pub async fn history(
         })
         .await?;
     receipts.retain(wanted);
+    receipts.sort_by_key(|receipt| std::cmp::Reverse(receipt.at));
     receipts.truncate(limit);
     Ok(receipts)
 }
 
 /// Returns, of each of these sources, receipts back to the second newest drill that passed (a
 /// failure may stand before the newest); and of those `exercised`, back to the newest that passed
-/// from nothing but a recovery key.
+/// from nothing but a recovery key. Sources in `back_to` are followed to that time at least: a set
+/// that failed is not hidden by later passes of older ones.
 pub async fn newest(
     repository: &Repository,
     sources: &BTreeSet<String>,
     exercised: &BTreeSet<String>,
+    back_to: &BTreeMap<String, Timestamp>,
 ) -> Result<Vec<DrillReceipt>> {
+    // Those that passed often enough, and are followed further back all the same.
+    let mut further: BTreeMap<String, Timestamp> = BTreeMap::new();
     let mut waiting: BTreeMap<String, u8> =
         sources.iter().map(|source| (source.clone(), PASSES)).collect();
     let mut exercises = exercised.clone();
@@ -59,13 +65,17 @@ pub async fn newest(
                     *left -= 1;
                     if *left == 0 {
                         waiting.remove(&receipt.source);
+                        let until = back_to.get(&receipt.source);
+                        further.extend(until.map(|until| (receipt.source.clone(), *until)));
                     }
                 }
                 if receipt.disaster {
                     exercises.remove(&receipt.source);
                 }
             }
-            !(waiting.is_empty() && exercises.is_empty()) && seen < most
+            further.retain(|_, until| receipt.at >= *until);
+            let all = waiting.is_empty() && further.is_empty() && exercises.is_empty();
+            !all && seen < most
         })
         .await?;
     // Their names tell the second; two drills of one second are told apart by what they say.

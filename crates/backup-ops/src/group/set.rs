@@ -221,24 +221,12 @@ mod tests {
     use super::*;
     use crate::group::pick;
     use crate::select::Selector;
-    use crate::testing::{heads, record};
-    use backup_core::{ErrorKind, Finding, SnapshotRecord};
-
-    /// A set of day `day` whose ids begin with the day: shop's and uploads'.
-    fn pair(day: u8) -> [SnapshotRecord; 2] {
-        let at = format!("2026-01-0{day}T00:00:00Z");
-        let mut shop = record(&format!("a{day}"), "shop", day.into(), &at);
-        let mut uploads = record(&format!("b{day}"), "uploads", day.into(), &at);
-        let members = vec![shop.snapshot.source.clone(), uploads.snapshot.source.clone()];
-        let first = SetPlace::first(SetId([day; 16]), "all".parse().unwrap(), members);
-        uploads.snapshot.set = first.next(shop.snapshot.id);
-        shop.snapshot.set = Some(first);
-        [shop, uploads]
-    }
+    use crate::testing::{heads, record, set_of};
+    use backup_core::{ErrorKind, Finding, SetPlace, SnapshotRecord};
 
     #[test]
     fn the_newest_set_of_other_members_is_not_the_newest_of_these() {
-        let mut records: Vec<SnapshotRecord> = pair(1).to_vec();
+        let mut records: Vec<SnapshotRecord> = set_of(1).to_vec();
         let mut later = record("cc", "avatars", 2, "2026-01-02T00:00:00Z");
         let members = vec![later.snapshot.source.clone()];
         let alone = SetPlace::first(SetId([2; 16]), "all".parse().unwrap(), members);
@@ -258,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_set_is_complete_when_its_last_member_names_all_that_is_there() {
-        let [shop, uploads] = pair(1);
+        let [shop, uploads] = set_of(1);
         assert_eq!(states(&[shop.clone(), uploads.clone()]), ["complete"]);
         assert_eq!(states(&[uploads.clone(), shop.clone()]), ["complete"]);
         assert_eq!(states(std::slice::from_ref(&shop)), ["incomplete"]);
@@ -289,7 +277,7 @@ mod tests {
 
     #[test]
     fn latest_and_times_mean_complete_sets_and_digits_mean_any() {
-        let mut records: Vec<SnapshotRecord> = [pair(1), pair(2), pair(3)].concat();
+        let mut records: Vec<SnapshotRecord> = [set_of(1), set_of(2), set_of(3)].concat();
         let half = records.pop().unwrap();
         let of = |text: &str| picked(&records, text);
         for newest in ["all", "all@latest", "all@2026-01-02", "all@2026-01-09T00:00:00Z"] {
@@ -316,7 +304,7 @@ mod tests {
 
     #[test]
     fn sources_that_have_sets_together_are_told() {
-        let records: Vec<SnapshotRecord> = [pair(1), pair(2)].concat();
+        let records: Vec<SnapshotRecord> = [set_of(1), set_of(2)].concat();
         let of = |name: &str| mates(&heads(&records), &name.parse().unwrap());
         assert_eq!(of("shop"), BTreeSet::from(["uploads".parse().unwrap()]));
         assert!(of("blog").is_empty());

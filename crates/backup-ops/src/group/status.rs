@@ -279,23 +279,16 @@ pub fn doubt_groups(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{heads, receipt, record};
-    use backup_core::{Finding, SetId, SetPlace, SnapshotRecord, Verified};
+    use crate::testing::{heads, receipt, record, set_of};
+    use backup_core::{Finding, SetId, SnapshotRecord, Verified};
 
     use crate::document::{DrillMemberDocument, QuestionDocument};
 
     fn pair(day: u8) -> [SnapshotRecord; 2] {
-        let at = format!("2026-01-0{day}T00:00:00Z");
-        let mut shop = record(&format!("a{day}"), "shop", day.into(), &at);
-        let mut uploads = record(&format!("b{day}"), "uploads", day.into(), &at);
-        let members = vec![shop.snapshot.source.clone(), uploads.snapshot.source.clone()];
-        let first = SetPlace::first(SetId([day; 16]), "all".parse().unwrap(), members);
-        uploads.snapshot.set = first.next(shop.snapshot.id);
-        shop.snapshot.set = Some(first);
-        for one in [&mut shop, &mut uploads] {
+        set_of(day).map(|mut one| {
             one.verified = Verified { level: VerifyLevel::Read, at: Some(one.stored_at) };
-        }
-        [shop, uploads]
+            one
+        })
     }
 
     fn drilled(day: u8, verdict: &str) -> DrillReceipt {

@@ -117,15 +117,7 @@ impl Work {
             })
             .await?;
         let receipt = drilled.receipt;
-        report.numbers.extend([
-            ("read_bytes".to_owned(), receipt.fetched_bytes),
-            ("rows".to_owned(), receipt.rows),
-            ("tables".to_owned(), receipt.tables),
-            ("questions".to_owned(), receipt.questions.len() as u64),
-        ]);
-        if let Some(rto) = receipt.rto_seconds {
-            report.numbers.insert("rto_milliseconds".into(), (rto * 1000.0).max(0.0) as u64);
-        }
+        report.numbers.extend(super::drill::numbers(&receipt));
         let run = Some(task.order.run);
         for receipt in drilled.members {
             let Ok(name) = receipt.source.parse::<SourceName>() else { continue };

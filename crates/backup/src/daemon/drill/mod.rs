@@ -59,15 +59,7 @@ impl Work {
                 .await
             })
             .await?;
-        report.numbers.extend([
-            ("read_bytes".to_owned(), receipt.fetched_bytes),
-            ("rows".to_owned(), receipt.rows),
-            ("tables".to_owned(), receipt.tables),
-            ("questions".to_owned(), receipt.questions.len() as u64),
-        ]);
-        if let Some(rto) = receipt.rto_seconds {
-            report.numbers.insert("rto_milliseconds".into(), (rto * 1000.0).max(0.0) as u64);
-        }
+        report.numbers.extend(numbers(&receipt));
         let found = receipt.findings.iter().map(|finding| finding.message.as_str());
         self.voice.left_behind(source, found, self.clock.now()).await;
         let held = HeldDrill { run: Some(task.order.run), receipt };
@@ -176,6 +168,18 @@ pub(super) async fn remember(catalog: &dyn Catalog, source: &SourceName, held: &
     if let Err(error) = keeping.await {
         tracing::warn!(%source, %error, "a drill could not be remembered");
     }
+}
+
+/// What the record of a run says of a drill.
+pub(super) fn numbers(receipt: &DrillReceipt) -> impl Iterator<Item = (String, u64)> {
+    let rto = receipt.rto_seconds.map(|rto| ("rto_milliseconds", (rto * 1000.0).max(0.0) as u64));
+    let counts = [
+        ("read_bytes", receipt.fetched_bytes),
+        ("rows", receipt.rows),
+        ("tables", receipt.tables),
+        ("questions", receipt.questions.len() as u64),
+    ];
+    counts.into_iter().chain(rto).map(|(name, number)| (name.to_owned(), number))
 }
 
 #[cfg(test)]
