@@ -1,5 +1,6 @@
 //! What a drill that failed says about the snapshot, and what it does not.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +12,10 @@ use backup_core::port::{
 use backup_core::{Error, ErrorKind, Finding, Lsn, Result, Secret, Snapshot, VerifyLevel};
 use backup_ops::Interrupt;
 use backup_ops::alert::left_behind_of;
-use backup_ops::drill::{DrillPoint, DrillReceipt, DrillRequest, drill};
+use backup_ops::drill::{DrillPoint, DrillReceipt, DrillRequest, drill, newest};
 use backup_ops::managed::LEFT_BEHIND;
 use backup_ops::wal::RecoveryGoal;
+use jiff::Timestamp;
 
 use crate::fixture::{Server, back_up, clock, initialized, observer, open, request, tables};
 
@@ -146,4 +148,34 @@ async fn bad_wal_on_the_way_to_a_point_takes_no_proof_from_the_snapshot() {
             "read by itself it is sound; without a point it is to blame"
         );
     }
+}
+
+/// A set that failed, then two drills of older sets that passed: what failed is still read.
+#[tokio::test]
+async fn receipts_are_followed_as_far_back_as_the_newest_set() {
+    let repository = open(initialized().await).await.unwrap();
+    let receipt = |at: &str, verdict: &str| -> DrillReceipt {
+        let text = format!(
+            r#"{{"schema":"backupctl.drill.v1","source":"all","snapshot":"aa","kind":"set",
+                 "verdict":"{verdict}","at":"{at}","data_from":"{at}","disaster":false,
+                 "target":"memory","source_version":"","server_version":"","program":"test",
+                 "rto_seconds":null,"rpo_seconds":0,"validation_seconds":0,"seconds":0,
+                 "phases":[],"tables":0,"rows":0,"files":0,"replay":null,"bytes":0,
+                 "fetched_bytes":0,"questions":[],"findings":[],"members":[]}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    };
+    for (day, verdict) in [(1, "passed"), (5, "failed"), (6, "passed"), (7, "passed")] {
+        let receipt = receipt(&format!("2026-01-0{day}T00:00:00Z"), verdict);
+        repository.record_drill(receipt.at, &receipt).await.unwrap();
+    }
+    let (sources, nothing) = (BTreeSet::from(["all".to_owned()]), BTreeSet::new());
+    let read = async |back_to: BTreeMap<String, Timestamp>| -> Vec<String> {
+        let all = newest(&repository, &sources, &nothing, &back_to).await.unwrap();
+        all.into_iter().map(|receipt| receipt.verdict).collect()
+    };
+    assert_eq!(read(BTreeMap::new()).await, ["passed", "passed"]);
+    let begun = "2026-01-04T00:00:00Z".parse().unwrap();
+    let far = read(BTreeMap::from([("all".to_owned(), begun)])).await;
+    assert_eq!(far, ["passed", "passed", "failed", "passed"]);
 }
